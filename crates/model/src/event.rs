@@ -1,0 +1,65 @@
+use serde::{Deserialize, Serialize};
+
+/// The number of an item in the catalogue, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemId(pub u32);
+
+/// Something a person did with an item.
+///
+/// # Privacy
+/// Stays on the client. No message of the protocol can carry one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// The item that was touched.
+    pub item: ItemId,
+    /// When, in seconds since 1970-01-01 UTC.
+    pub at: i64,
+}
+
+/// What one client learns from: the distinct items of its history, ascending.
+///
+/// # Privacy
+/// Stays on the client, like the events it is selected from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TrainingSet {
+    items: Vec<ItemId>,
+}
+
+impl TrainingSet {
+    /// Selects what can be learned from: every known item once. Items outside a catalogue of
+    /// `catalogue` items are left out, because an older app may hold items a newer model dropped.
+    pub fn select(events: impl IntoIterator<Item = Event>, catalogue: usize) -> Self {
+        Self::of(events.into_iter().map(|event| event.item), catalogue)
+    }
+
+    /// The same from bare items.
+    pub fn of(items: impl IntoIterator<Item = ItemId>, catalogue: usize) -> Self {
+        let mut items: Vec<ItemId> = items
+            .into_iter()
+            .filter(|item| (item.0 as usize) < catalogue)
+            .collect();
+        items.sort_unstable();
+        items.dedup();
+        Self { items }
+    }
+
+    /// The items, ascending and distinct.
+    pub fn items(&self) -> &[ItemId] {
+        &self.items
+    }
+
+    /// How many items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// True when there is nothing to learn from.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// True when the history holds `item`.
+    pub fn contains(&self, item: ItemId) -> bool {
+        self.items.binary_search(&item).is_ok()
+    }
+}

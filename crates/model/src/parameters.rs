@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use thiserror::Error;
+
+/// A dense row-major f32 array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Its shape; the product of it is the length of `values`.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Tensor {
+    /// A tensor of `shape`.
+    ///
+    /// # Errors
+    /// When the number of values is not the product of the shape.
+    pub fn new(name: &str, shape: &[usize], values: Vec<f32>) -> Result<Self, ParametersError> {
+        let expected: usize = shape.iter().product();
+        if expected != values.len() {
+            return Err(ParametersError::Shape {
+                name: name.to_owned(),
+                shape: shape.to_vec(),
+                found: values.len(),
+            });
+        }
+        Ok(Self { shape: shape.to_vec(), values })
+    }
+}
+
+/// The shared model: named tensors. On disk and on the wire it is a safetensors file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// A model file that cannot be used.
+#[derive(Debug, Error, PartialEq)]
+pub enum ParametersError {
+    /// Not a safetensors file, or a damaged one.
+    #[error("the model is not a readable safetensors file: {0}")]
+    File(String),
+    /// A tensor of another type than f32.
+    #[error("tensor `{name}` has type {found}; models hold F32")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A tensor whose values do not fill its shape.
+    #[error("tensor `{name}` of shape {shape:?} holds {found} values")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// The shape it should fill.
+        shape: Vec<usize>,
+        /// The values it holds.
+        found: usize,
+    },
+    /// A tensor that the step needs and the model does not hold.
+    #[error("the model has no tensor `{0}`, which this step needs")]
+    Missing(String),
+    /// A value that is NaN or infinite.
+    #[error("tensor `{0}` holds a value that is not finite")]
+    NotFinite(String),
+}
+
+impl Parameters {
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// When the bytes are no safetensors file, or a tensor is not F32 or not finite.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParametersError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(ParametersError::Type { name, found: format!("{:?}", view.dtype()) });
+            }
+            let values: Vec<f32> = view
+                .data()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(ParametersError::NotFinite(name));
+            }
+            let tensor = Tensor::new(&name, view.shape(), values)?;
+            tensors.insert(name, tensor);
+        }
+        Ok(Self { tensors })
+    }
+
+    /// Writes a safetensors file. The same parameters give the same bytes.
+    ///
+    /// # Errors
+    /// When the tensors cannot be laid out as a safetensors file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ParametersError> {
+        let data: Vec<(&str, &[usize], Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| {
+                let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                (name.as_str(), tensor.shape.as_slice(), bytes)
+            })
+            .collect();
+        let views = data
+            .iter()
+            .map(|(name, shape, bytes)| {
+                TensorView::new(Dtype::F32, shape.to_vec(), bytes)
+                    .map(|view| (*name, view))
+                    .map_err(|e| ParametersError::File(e.to_string()))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        safetensors::serialize(views, None).map_err(|e| ParametersError::File(e.to_string()))
+    }
+
+    /// The tensor called `name`.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// The tensor called `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn require(&self, name: &str) -> Result<&Tensor, ParametersError> {
+        self.get(name).ok_or_else(|| ParametersError::Missing(name.to_owned()))
+    }
+
+    /// The single value of the tensor `[1]` called `name`.
+    ///
+    /// # Errors
+    /// When there is no such tensor or it holds another number of values.
+    pub fn scalar(&self, name: &str) -> Result<f32, ParametersError> {
+        let tensor = self.require(name)?;
+        match tensor.values.as_slice() {
+            [value] => Ok(*value),
+            values => Err(ParametersError::Shape {
+                name: name.to_owned(),
+                shape: vec![1],
+                found: values.len(),
+            }),
+        }
+    }
+
+    /// Adds or replaces a tensor.
+    pub fn set(&mut self, name: &str, tensor: Tensor) {
+        self.tensors.insert(name.to_owned(), tensor);
+    }
+
+    /// Adds or replaces a tensor `[1]`.
+    pub fn set_scalar(&mut self, name: &str, value: f32) {
+        self.set(name, Tensor { shape: vec![1], values: vec![value] });
+    }
+
+    /// Every tensor with its name, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+}
