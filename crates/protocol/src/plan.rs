@@ -1,0 +1,72 @@
+use chorus_model::Step;
+use chorus_privacy::{Encoding, LocalNoise};
+use chorus_secagg::{Assumptions, RoundDigest};
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, PROTOCOL_VERSION, RoundId, TaskName};
+
+/// Everything about one round that its clients and the coordinator must agree on.
+///
+/// Travels as JSON; the digest is taken over the bytes as they came, so both sides
+/// hash the same thing whatever their serialiser does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundPlan {
+    /// [`PROTOCOL_VERSION`] of the coordinator.
+    pub protocol: u32,
+    /// The task that learns.
+    pub task: TaskName,
+    /// This round.
+    pub round: RoundId,
+    /// The named sum, unique in the task: `gram-1`. The privacy ledgers are keyed by (task, release).
+    pub release: String,
+    /// What clients compute.
+    pub step: Step,
+    /// Clip, scale and length of one contribution.
+    pub encoding: Encoding,
+    /// The noise that each client adds, in grid units.
+    pub noise: LocalNoise,
+    /// Clients invited.
+    pub invited: usize,
+    /// Largest share of the invited that can be lost before the round ends without a sum.
+    pub dropout: f64,
+    /// Clients that must still be there when the sum is unmasked: `survivors_min` of the design.
+    pub survivors_minimum: usize,
+    /// Of those, how many are taken to be honest about their noise: `noise_min` of the design.
+    pub noise_minimum: usize,
+    /// What the graph and the thresholds are computed from.
+    pub assumptions: Assumptions,
+    /// The version of the model that is trained.
+    pub version: u64,
+    /// SHA-256 of that model's bytes.
+    pub model: Digest,
+    /// The delta at which the privacy loss is counted.
+    pub delta: f64,
+}
+
+impl RoundPlan {
+    /// The digest that every key of the round is derived from: of the protocol version, the task, the round,
+    /// the model as the client received it, and the plan as it received that.
+    pub fn digest(&self, plan_bytes: &[u8], model: &Digest) -> RoundDigest {
+        let digest = Digest::of_parts(
+            "chorus/v1/round",
+            &[
+                &PROTOCOL_VERSION.to_be_bytes(),
+                self.task.as_str().as_bytes(),
+                &self.round.0.to_be_bytes(),
+                &model.0,
+                &Digest::of(plan_bytes).0,
+            ],
+        );
+        RoundDigest(digest.0)
+    }
+}
+
+/// A plan as it travels: its bytes and the coordinator's signature over them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// [`RoundPlan`] as JSON.
+    pub plan: Vec<u8>,
+    /// Ed25519 by the coordinator.
+    pub signature: [u8; 64],
+}
