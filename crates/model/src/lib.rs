@@ -1,13 +1,26 @@
 #![doc = include_str!("../README.md")]
 
+mod algebra;
 mod delta;
+mod direct;
 mod event;
+mod ials;
+mod ials_private;
+mod metrics;
 mod parameters;
+mod rank;
+mod recipe;
 mod sum;
 mod trainer;
 
 pub use delta::{Delta, MeanDelta};
+pub use direct::Direct;
 pub use event::{Event, ItemId, TrainingSet};
+pub use ials::IalsRecipe;
+pub use ials_private::IalsPrivateRecipe;
+pub use metrics::{Case, MetricsError, Quality, popularity, rank_full, rank_sampled};
 pub use parameters::{Parameters, ParametersError, Tensor};
+pub use rank::{scores, top};
+pub use recipe::{LearnError, Learning, Recipe, RecipeError};
 pub use sum::{Step, Sum};
 pub use trainer::{Engine, PersonVector, TrainError, Trainer};

@@ -26,7 +26,10 @@ impl Tensor {
                 found: values.len(),
             });
         }
-        Ok(Self { shape: shape.to_vec(), values })
+        Ok(Self {
+            shape: shape.to_vec(),
+            values,
+        })
     }
 }
 
@@ -74,11 +77,15 @@ impl Parameters {
     /// # Errors
     /// When the bytes are no safetensors file, or a tensor is not F32 or not finite.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParametersError> {
-        let file = SafeTensors::deserialize(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
+        let file =
+            SafeTensors::deserialize(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {
-                return Err(ParametersError::Type { name, found: format!("{:?}", view.dtype()) });
+                return Err(ParametersError::Type {
+                    name,
+                    found: format!("{:?}", view.dtype()),
+                });
             }
             let values: Vec<f32> = view
                 .data()
@@ -105,7 +112,11 @@ impl Parameters {
             .tensors
             .iter()
             .map(|(name, tensor)| {
-                let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                let bytes = tensor
+                    .values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
                 (name.as_str(), tensor.shape.as_slice(), bytes)
             })
             .collect();
@@ -130,7 +141,8 @@ impl Parameters {
     /// # Errors
     /// When there is none.
     pub fn require(&self, name: &str) -> Result<&Tensor, ParametersError> {
-        self.get(name).ok_or_else(|| ParametersError::Missing(name.to_owned()))
+        self.get(name)
+            .ok_or_else(|| ParametersError::Missing(name.to_owned()))
     }
 
     /// The single value of the tensor `[1]` called `name`.
@@ -156,11 +168,24 @@ impl Parameters {
 
     /// Adds or replaces a tensor `[1]`.
     pub fn set_scalar(&mut self, name: &str, value: f32) {
-        self.set(name, Tensor { shape: vec![1], values: vec![value] });
+        self.set(
+            name,
+            Tensor {
+                shape: vec![1],
+                values: vec![value],
+            },
+        );
+    }
+
+    /// Takes a tensor away; nothing happens when there is none.
+    pub fn remove(&mut self, name: &str) {
+        self.tensors.remove(name);
     }
 
     /// Every tensor with its name, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 }

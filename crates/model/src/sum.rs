@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::algebra::triangle_length;
+
 /// What every client computes in a round. The layouts are dense and row-major.
 ///
 /// `items` and `factors` are the catalogue size m and the width d of the item table.
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Step {
     /// `[items]`: the 0/1 history over the square root of its length. L2 norm 1 (0 for an empty history).
     Counts,
+    /// `[items]` 0/1 history; then the history length k. L2 norm sqrt(k + k^2).
+    History,
     /// `[factors (factors + 1) / 2]`: beta times the upper triangle, row by row, of u u' with u the normalised person vector.
     Gram,
     /// `[items, factors]`: the outer product of the `Counts` vector with the whitened u of norm sqrt(1 - beta^2).
@@ -21,7 +25,7 @@ pub enum Step {
 /// One named sum of a task: what is added up over clients, and how large one client's part can be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sum {
-    /// Its name, unique in the task: `counts`, `gram-1`, `projection-1`, `gradient-7`.
+    /// Its name, unique in the task: `counts`, `gram-1`, `projection-1`, `history`, `gradient-7`.
     pub name: String,
     /// What clients compute.
     pub step: Step,
@@ -34,9 +38,10 @@ pub struct Sum {
 impl Step {
     /// Words in one contribution of this step.
     pub fn length(self, items: usize, factors: usize) -> usize {
-        let triangle = factors * (factors + 1) / 2;
+        let triangle = triangle_length(factors);
         match self {
             Step::Counts => items,
+            Step::History => items + 1,
             Step::Gram => triangle,
             Step::Projection => items * factors,
             Step::Gradient => items * factors + triangle + items + 2,

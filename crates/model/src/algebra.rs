@@ -1,0 +1,82 @@
+use nalgebra::DMatrix;
+
+/// Words in the upper triangle of a square of side `side`, diagonal included.
+pub(crate) fn triangle_length(side: usize) -> usize {
+    side * (side + 1) / 2
+}
+
+/// Appends `scale` times the upper triangle, row by row, of u u'.
+pub(crate) fn push_outer_triangle(vector: &[f64], scale: f64, out: &mut Vec<f32>) {
+    for (row, left) in vector.iter().enumerate() {
+        out.extend(
+            vector
+                .iter()
+                .skip(row)
+                .map(|right| (scale * left * right) as f32),
+        );
+    }
+}
+
+/// The symmetric matrix whose upper triangle, row by row, is `packed`, times `scale`.
+pub(crate) fn symmetric(
+    packed: impl IntoIterator<Item = f64>,
+    side: usize,
+    scale: f64,
+) -> DMatrix<f64> {
+    let mut matrix = DMatrix::zeros(side, side);
+    let cells = (0..side).flat_map(|row| (row..side).map(move |column| (row, column)));
+    for ((row, column), value) in cells.zip(packed) {
+        matrix[(row, column)] = scale * value;
+        matrix[(column, row)] = scale * value;
+    }
+    matrix
+}
+
+/// V'V of a row-major table with `side` columns.
+pub(crate) fn gram(table: &[f64], side: usize) -> DMatrix<f64> {
+    let mut matrix = DMatrix::zeros(side, side);
+    for row in table.chunks_exact(side.max(1)) {
+        add_outer_lower(&mut matrix, row);
+    }
+    mirror_lower(&mut matrix);
+    matrix
+}
+
+/// Adds v v' to the lower triangle only: half the work, and all that Cholesky reads.
+pub(crate) fn add_outer_lower(matrix: &mut DMatrix<f64>, vector: &[f64]) {
+    let side = vector.len().max(1);
+    for (column, cells) in matrix.as_mut_slice().chunks_exact_mut(side).enumerate() {
+        let Some(tail) = vector.get(column..) else {
+            return;
+        };
+        let Some(factor) = tail.first().copied() else {
+            return;
+        };
+        for (cell, value) in cells.iter_mut().skip(column).zip(tail) {
+            *cell += factor * value;
+        }
+    }
+}
+
+/// Copies the lower triangle over the upper one.
+pub(crate) fn mirror_lower(matrix: &mut DMatrix<f64>) {
+    for column in 0..matrix.ncols() {
+        for row in column + 1..matrix.nrows() {
+            matrix[(column, row)] = matrix[(row, column)];
+        }
+    }
+}
+
+/// The inner product of two vectors of one length.
+pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(a, b)| a * b).sum()
+}
+
+/// `vector` scaled to L2 norm `norm`; zero stays zero.
+pub(crate) fn scaled_to(mut vector: Vec<f64>, norm: f64) -> Vec<f64> {
+    let length = dot(&vector, &vector).sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|value| *value *= norm / length);
+    }
+    vector
+}

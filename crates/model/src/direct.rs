@@ -1,0 +1,244 @@
+use nalgebra::{Cholesky, DMatrix, DVector};
+
+use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, scaled_to};
+use crate::{
+    Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer,
+    TrainingSet,
+};
+
+/// The engine in plain Rust: f64 inside, one Cholesky a person, no libtorch.
+///
+/// The reference that other engines are compared with, and enough for factor models on a phone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Direct;
+
+/// One opened model.
+struct DirectTrainer {
+    items: usize,
+    factors: usize,
+    /// V, row-major `[items, factors]`.
+    table: Vec<f64>,
+    /// alpha0 V'V + lambda alpha0 m I: the part of the ridge matrix that all people share.
+    shared: DMatrix<f64>,
+    regularisation: f64,
+    /// `[r, factors]`, published between a Gram sum and its projection.
+    whitening: Option<DMatrix<f64>>,
+    gram_share: Option<f64>,
+}
+
+impl Engine for Direct {
+    fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
+        let (items, factors, table) = matrix(parameters, "items")?;
+        let alpha0 = f64::from(parameters.scalar("alpha0")?);
+        let regularisation = f64::from(parameters.scalar("regularisation")?);
+        let mut shared = gram(&table, factors) * alpha0;
+        for diagonal in 0..factors {
+            shared[(diagonal, diagonal)] += regularisation * alpha0 * items as f64;
+        }
+        let whitening = match parameters.get("whitening") {
+            None => None,
+            Some(tensor) => {
+                let (rows, columns, values) = matrix(parameters, "whitening")?;
+                if columns != factors {
+                    return Err(ParametersError::Shape {
+                        name: "whitening".to_owned(),
+                        shape: vec![rows, factors],
+                        found: tensor.values.len(),
+                    }
+                    .into());
+                }
+                Some(DMatrix::from_row_slice(rows, columns, &values))
+            }
+        };
+        let gram_share = match parameters.get("gram_share") {
+            None => None,
+            Some(_) => Some(f64::from(parameters.scalar("gram_share")?)),
+        };
+        Ok(Box::new(DirectTrainer {
+            items,
+            factors,
+            table,
+            shared,
+            regularisation,
+            whitening,
+            gram_share,
+        }))
+    }
+}
+
+/// The two-dimensional tensor `name` as rows, columns and f64 values.
+fn matrix(
+    parameters: &Parameters,
+    name: &str,
+) -> Result<(usize, usize, Vec<f64>), ParametersError> {
+    let tensor = parameters.require(name)?;
+    match tensor.shape.as_slice() {
+        [rows, columns] if *rows > 0 && *columns > 0 && tensor.values.len() == rows * columns => {
+            Ok((
+                *rows,
+                *columns,
+                tensor.values.iter().copied().map(f64::from).collect(),
+            ))
+        }
+        shape => Err(ParametersError::Shape {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            found: tensor.values.len(),
+        }),
+    }
+}
+
+impl Trainer for DirectTrainer {
+    fn person(&self, history: &TrainingSet) -> Result<PersonVector, TrainError> {
+        let vector = self.solve(history)?;
+        Ok(PersonVector(
+            vector.into_iter().map(|value| value as f32).collect(),
+        ))
+    }
+
+    fn contribution(&self, step: Step, history: &TrainingSet) -> Result<Delta, TrainError> {
+        let length = step.length(self.items, self.factors);
+        let values = if history.is_empty() {
+            vec![0.0; length]
+        } else {
+            match step {
+                Step::Counts => self.indicator(history, 1.0 / (history.len() as f64).sqrt())?,
+                Step::History => {
+                    let mut values = self.indicator(history, 1.0)?;
+                    values.push(history.len() as f32);
+                    values
+                }
+                Step::Gram => self.gram(history)?,
+                Step::Projection => self.projection(history)?,
+                Step::Gradient => self.gradient(history)?,
+            }
+        };
+        debug_assert_eq!(values.len(), length);
+        Ok(Delta::new(values))
+    }
+}
+
+impl DirectTrainer {
+    /// The row of one item.
+    fn row(&self, item: ItemId) -> Result<&[f64], TrainError> {
+        let start = item.0 as usize * self.factors;
+        self.table.get(start..start + self.factors).ok_or_else(|| {
+            TrainError::Numeric(format!(
+                "the history holds items outside the catalogue of {}",
+                self.items
+            ))
+        })
+    }
+
+    /// (sum v v' + alpha0 V'V + lambda (k + alpha0 m) I)^-1 sum v over the history: recommender.md 4.1, step 1.
+    fn solve(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
+        if history.is_empty() {
+            return Ok(vec![0.0; self.factors]);
+        }
+        let mut ridge = self.shared.clone();
+        let mut target = DVector::zeros(self.factors);
+        for item in history.items() {
+            let row = self.row(*item)?;
+            add_outer_lower(&mut ridge, row);
+            target
+                .iter_mut()
+                .zip(row)
+                .for_each(|(sum, value)| *sum += value);
+        }
+        for diagonal in 0..self.factors {
+            ridge[(diagonal, diagonal)] += self.regularisation * history.len() as f64;
+        }
+        let ridge = Cholesky::new(ridge).ok_or_else(|| {
+            TrainError::Numeric("the ridge matrix of a person is not positive".to_owned())
+        })?;
+        ridge.solve_mut(&mut target);
+        if target.iter().any(|value| !value.is_finite()) {
+            return Err(TrainError::Numeric(
+                "a person vector is not finite".to_owned(),
+            ));
+        }
+        Ok(target.as_slice().to_vec())
+    }
+
+    /// `value` at the items of the history, zero elsewhere.
+    fn indicator(&self, history: &TrainingSet, value: f64) -> Result<Vec<f32>, TrainError> {
+        let mut values = vec![0.0; self.items];
+        for item in history.items() {
+            self.row(*item)?;
+            if let Some(cell) = values.get_mut(item.0 as usize) {
+                *cell = value as f32;
+            }
+        }
+        Ok(values)
+    }
+
+    /// beta, which the private steps need.
+    fn gram_share(&self) -> Result<f64, TrainError> {
+        Ok(self
+            .gram_share
+            .ok_or_else(|| ParametersError::Missing("gram_share".to_owned()))?)
+    }
+
+    fn gram(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+        let share = self.gram_share()?;
+        let direction = scaled_to(self.solve(history)?, 1.0);
+        let mut values = Vec::new();
+        push_outer_triangle(&direction, share, &mut values);
+        Ok(values)
+    }
+
+    fn projection(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+        let share = self.gram_share()?;
+        let whitening = self
+            .whitening
+            .as_ref()
+            .filter(|whitening| whitening.nrows() == self.factors)
+            .ok_or_else(|| ParametersError::Missing("whitening".to_owned()))?;
+        let white = whitening * DVector::from_vec(self.solve(history)?);
+        let norm = ((1.0 - share * share) / history.len() as f64).sqrt();
+        let row = scaled_to(white.as_slice().to_vec(), norm);
+        let mut values = vec![0.0; self.items * self.factors];
+        self.scatter(history, &mut values, |_| 1.0, &row)?;
+        Ok(values)
+    }
+
+    fn gradient(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+        let person = self.solve(history)?;
+        let mut values = vec![0.0; self.items * self.factors];
+        let mut explained = 0.0;
+        self.scatter(
+            history,
+            &mut values,
+            |row| {
+                let score = dot(&person, row);
+                explained += score;
+                score - 1.0
+            },
+            &person,
+        )?;
+        values.reserve(Step::Gradient.length(self.items, self.factors) - values.len());
+        push_outer_triangle(&person, 1.0, &mut values);
+        values.extend(self.indicator(history, 1.0)?);
+        values.push((history.len() as f64 - explained) as f32);
+        values.push(history.len() as f32);
+        Ok(values)
+    }
+
+    /// Writes `factor(v_i)` times `vector` into the row of every item of the history.
+    fn scatter(
+        &self,
+        history: &TrainingSet,
+        values: &mut [f32],
+        mut factor: impl FnMut(&[f64]) -> f64,
+        vector: &[f64],
+    ) -> Result<(), TrainError> {
+        for item in history.items() {
+            let factor = factor(self.row(*item)?);
+            let cells = values.iter_mut().skip(item.0 as usize * self.factors);
+            cells
+                .zip(vector)
+                .for_each(|(cell, value)| *cell = (factor * value) as f32);
+        }
+        Ok(())
+    }
+}

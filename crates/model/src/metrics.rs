@@ -1,0 +1,158 @@
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{ItemId, TrainingSet};
+
+/// One question put to a ranking: does it find the held-out item of this person?
+#[derive(Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What the person was trained on.
+    pub history: TrainingSet,
+    /// The held-out item.
+    pub positive: ItemId,
+    /// The items it is ranked against in the sampled protocol. The positive itself may be among them
+    /// (the published ml-1m file lists it in 156 of 6,040 rows); it is then not counted.
+    pub negatives: Vec<ItemId>,
+}
+
+/// Scores that cannot be measured.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum MetricsError {
+    /// A NaN or infinite score.
+    #[error("a score is not finite")]
+    NotFinite,
+    /// A case names an item that has no score.
+    #[error("a case names item {item}, but there are scores for {scores} items")]
+    Catalogue {
+        /// The item.
+        item: u32,
+        /// How many scores there are.
+        scores: usize,
+    },
+}
+
+/// Ranking quality, as means over cases. Ties count against the model in every figure.
+///
+/// *Sampled*: the held-out item among its listed negatives. *Full*: among all items outside the person's
+/// history; this is the figure to trust (Krichene and Rendle, KDD 2020). Rules: recommender.md section 6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Share of cases with the positive in the first ten, sampled.
+    pub hr_at_10: f64,
+    /// Mean of 1 / log2(rank + 2) with the rank from 0, where the rank is under ten, sampled.
+    pub ndcg_at_10: f64,
+    /// Share of cases with the positive in the first ten, full.
+    pub full_hr_at_10: f64,
+    /// The same discounted gain, full.
+    pub full_ndcg_at_10: f64,
+    /// Share of cases with the positive in the first twenty, full: one positive, so recall is hit rate.
+    pub full_recall_at_20: f64,
+    /// How many cases the means are over.
+    pub cases: usize,
+}
+
+impl Quality {
+    /// Adds one case.
+    ///
+    /// # Errors
+    /// When a score is not finite, or the case names an item without one. The figures are then unchanged.
+    pub fn add(&mut self, scores: &[f32], case: &Case) -> Result<(), MetricsError> {
+        let sampled = rank_sampled(scores, case)?;
+        let full = rank_full(scores, case)?;
+        self.merge(&Quality {
+            hr_at_10: hit(sampled, 10),
+            ndcg_at_10: gain(sampled, 10),
+            full_hr_at_10: hit(full, 10),
+            full_ndcg_at_10: gain(full, 10),
+            full_recall_at_20: hit(full, 20),
+            cases: 1,
+        });
+        Ok(())
+    }
+
+    /// Joins the figures of other cases: means weighted by the number of cases.
+    pub fn merge(&mut self, other: &Quality) {
+        self.cases += other.cases;
+        let share = other.cases as f64 / self.cases.max(1) as f64;
+        let join = |mine: &mut f64, theirs: f64| *mine += (theirs - *mine) * share;
+        join(&mut self.hr_at_10, other.hr_at_10);
+        join(&mut self.ndcg_at_10, other.ndcg_at_10);
+        join(&mut self.full_hr_at_10, other.full_hr_at_10);
+        join(&mut self.full_ndcg_at_10, other.full_ndcg_at_10);
+        join(&mut self.full_recall_at_20, other.full_recall_at_20);
+    }
+}
+
+/// The rank, from 0, of the positive among its listed negatives: how many of them score at least as high.
+///
+/// # Errors
+/// When a score is not finite, or the case names an item without one.
+pub fn rank_sampled(scores: &[f32], case: &Case) -> Result<usize, MetricsError> {
+    let positive = positive_score(scores, case)?;
+    let mut rank = 0;
+    for negative in &case.negatives {
+        if score(scores, *negative)? >= positive && *negative != case.positive {
+            rank += 1;
+        }
+    }
+    Ok(rank)
+}
+
+/// The rank, from 0, of the positive among all items outside the history.
+///
+/// # Errors
+/// When a score is not finite, or the case names an item without one.
+pub fn rank_full(scores: &[f32], case: &Case) -> Result<usize, MetricsError> {
+    let positive = positive_score(scores, case)?;
+    let at_least = |score: &f32| *score >= positive;
+    let mut rank = scores.iter().filter(|score| at_least(score)).count();
+    for seen in case.history.items() {
+        // The positive is taken away once, below.
+        if *seen != case.positive && at_least(&score(scores, *seen)?) {
+            rank -= 1;
+        }
+    }
+    Ok(rank - 1)
+}
+
+/// The baseline of every table: how many histories hold each item, `[items]`.
+pub fn popularity<'a>(
+    histories: impl IntoIterator<Item = &'a TrainingSet>,
+    items: usize,
+) -> Vec<f32> {
+    let mut counts = vec![0.0; items];
+    for item in histories.into_iter().flat_map(TrainingSet::items) {
+        if let Some(count) = counts.get_mut(item.0 as usize) {
+            *count += 1.0;
+        }
+    }
+    counts
+}
+
+fn score(scores: &[f32], item: ItemId) -> Result<f32, MetricsError> {
+    let missing = MetricsError::Catalogue {
+        item: item.0,
+        scores: scores.len(),
+    };
+    scores.get(item.0 as usize).copied().ok_or(missing)
+}
+
+/// The positive's score, once every score is known to be finite.
+fn positive_score(scores: &[f32], case: &Case) -> Result<f32, MetricsError> {
+    if scores.iter().any(|score| !score.is_finite()) {
+        return Err(MetricsError::NotFinite);
+    }
+    score(scores, case.positive)
+}
+
+fn hit(rank: usize, within: usize) -> f64 {
+    f64::from(u8::from(rank < within))
+}
+
+fn gain(rank: usize, within: usize) -> f64 {
+    if rank < within {
+        1.0 / (rank as f64 + 2.0).log2()
+    } else {
+        0.0
+    }
+}

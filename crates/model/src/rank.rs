@@ -1,0 +1,94 @@
+use crate::{ItemId, Parameters, ParametersError, PersonVector, TrainingSet};
+
+/// Every item's score for one person, `[items]`: u.v_i + popularity * sd * ln(c_i / max c).
+///
+/// sd is the standard deviation of u.v over the catalogue; models without the tensor `popularity` add nothing.
+/// A zero vector, which an empty history gives, is scored by popularity: the counts themselves.
+/// Source: recommender.md 4.2 (last line of its details).
+///
+/// # Errors
+/// When a tensor is missing or has another shape, or a score is not finite.
+pub fn scores(parameters: &Parameters, person: &PersonVector) -> Result<Vec<f32>, ParametersError> {
+    let table = parameters.require("items")?;
+    let factors = person.0.len();
+    if table.shape.get(1) != Some(&factors) || factors == 0 {
+        return Err(ParametersError::Shape {
+            name: "items".to_owned(),
+            shape: vec![table.shape.first().copied().unwrap_or(0), factors],
+            found: table.values.len(),
+        });
+    }
+    if person.0.iter().all(|value| *value == 0.0) {
+        return Ok(counts(parameters, table.values.len() / factors)?.to_vec());
+    }
+    let mut scores: Vec<f64> = table
+        .values
+        .chunks_exact(factors)
+        .map(|row| {
+            row.iter()
+                .zip(&person.0)
+                .map(|(v, u)| f64::from(*v) * f64::from(*u))
+                .sum()
+        })
+        .collect();
+    if parameters.get("popularity").is_some() {
+        let weight = f64::from(parameters.scalar("popularity")?);
+        let logs = log_shares(counts(parameters, scores.len())?);
+        let scale = weight * standard_deviation(&scores);
+        scores
+            .iter_mut()
+            .zip(logs)
+            .for_each(|(score, log)| *score += scale * log);
+    }
+    let scores: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
+    if scores.iter().any(|score| !score.is_finite()) {
+        return Err(ParametersError::NotFinite("items".to_owned()));
+    }
+    Ok(scores)
+}
+
+/// The `n` best unseen items, best first; items of equal score in the order of their numbers.
+pub fn top(scores: &[f32], seen: &TrainingSet, n: usize) -> Vec<ItemId> {
+    let mut unseen: Vec<(f32, ItemId)> = (0u32..)
+        .zip(scores)
+        .map(|(item, score)| (*score, ItemId(item)))
+        .filter(|(_, item)| !seen.contains(*item))
+        .collect();
+    unseen.sort_unstable_by(|(left, a), (right, b)| right.total_cmp(left).then(a.cmp(b)));
+    unseen.into_iter().take(n).map(|(_, item)| item).collect()
+}
+
+/// The tensor `counts`, which must cover the catalogue.
+fn counts(parameters: &Parameters, items: usize) -> Result<&[f32], ParametersError> {
+    let counts = parameters.require("counts")?;
+    if counts.values.len() == items {
+        Ok(&counts.values)
+    } else {
+        Err(ParametersError::Shape {
+            name: "counts".to_owned(),
+            shape: vec![items],
+            found: counts.values.len(),
+        })
+    }
+}
+
+/// ln(c / max c), with a floor that keeps unseen items finite; all zero before anything was counted.
+fn log_shares(counts: &[f32]) -> Vec<f64> {
+    const FLOOR: f64 = 1e-3;
+    let largest = counts.iter().copied().map(f64::from).fold(FLOOR, f64::max);
+    counts
+        .iter()
+        .map(|count| (f64::from(*count).max(FLOOR) / largest).ln())
+        .collect()
+}
+
+fn standard_deviation(values: &[f64]) -> f64 {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    (values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / count)
+        .sqrt()
+}
