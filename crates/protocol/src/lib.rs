@@ -1,15 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+mod floor;
 mod ids;
 mod message;
+mod participation;
 mod plan;
 mod registry;
+mod reject;
+mod report;
+mod road;
+mod round;
 mod signing;
 
+pub use chorus_secagg::PublicKeys;
+pub use floor::{Charge, Floor, Refusal, cost};
 pub use ids::{ClientId, Digest, PROTOCOL_VERSION, RoundId, TaskName};
 pub use message::{
     Addressed, Awaited, Neighbour, Neighbourhood, Request, Response, Revealed, Roster, Secret,
 };
+pub use participation::{Certificates, Next, Outcome, Participation, SaveError, Standing};
 pub use plan::{Invitation, RoundPlan};
 pub use registry::{LogEntry, LogError, LogView, Origin, SignedEntry};
+pub use reject::Reject;
+pub use report::{RoundReport, sum_digest};
+pub use road::{Encoded, decode, encode};
+pub use round::{Event, Funnel, Input, Message, Millis, Phase, Recovered, Round, Timing};
 pub use signing::{BadSignature, Identity, Purpose, verify, verify_advertisement};

@@ -1,4 +1,5 @@
 use chorus_secagg::{MaskedUpdate, PublicKeys, Sealed};
+use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Invitation, RoundId, SignedEntry, TaskName};
 
@@ -156,16 +157,17 @@ pub struct Neighbour {
 }
 
 /// A sealed pair of shares and the other end of its way: the receiver on the way up, the sender on the way down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressed {
     /// The other client's number in the cohort.
     pub peer: u32,
     /// The sealed shares.
+    #[serde(with = "crate::participation::array")]
     pub sealed: Sealed,
 }
 
 /// A share given back to unmask the sum.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revealed {
     /// Whose secret it is a share of.
     pub owner: u32,
@@ -176,7 +178,7 @@ pub struct Revealed {
 }
 
 /// The two secrets of a client in a round. Never both are given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Secret {
     /// The seed of its own mask, given back when its update is in the sum.
     SelfSeed,

@@ -1,0 +1,234 @@
+use chorus_model::Step;
+use chorus_privacy::{LocalNoise, Release, spent, survivors};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName};
+
+/// The least that a client insists on, whatever a coordinator proposes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Smallest cohort.
+    pub cohort: usize,
+    /// Largest share of the invited that a plan may lose.
+    pub dropout: f64,
+    /// Smallest corrupt share that a plan must bear.
+    pub corrupt: f64,
+    /// Whether this client contributes to a task that adds no noise.
+    pub without_noise: bool,
+    /// Largest epsilon over all of this client's contributions to one task.
+    pub epsilon: f64,
+    /// Largest delta at which a plan may count.
+    pub delta: f64,
+    /// Words of the longest contribution.
+    pub length: usize,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self {
+            cohort: 10,
+            dropout: 0.3,
+            corrupt: 0.1,
+            without_noise: false,
+            epsilon: 8.0,
+            delta: 1e-5,
+            length: 20_000_000,
+        }
+    }
+}
+
+/// Why a client does not go on with a round. It stays silent about it on the wire.
+#[derive(Debug, Error, PartialEq)]
+pub enum Refusal {
+    /// The plan's bytes cannot be read.
+    #[error("the plan cannot be read: {0}")]
+    Unreadable(String),
+    /// Not signed by the coordinator.
+    #[error("the plan is not signed by the coordinator")]
+    Signature,
+    /// Another protocol version.
+    #[error("the coordinator speaks protocol {found}, this client {PROTOCOL_VERSION}: update the older one")]
+    Version {
+        /// The coordinator's.
+        found: u32,
+    },
+    /// A field of the plan is weaker than this client's floor, or contradicts the others.
+    #[error("plan field `{field}` is {found}; this client needs {needed}")]
+    Weak {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would do.
+        needed: String,
+    },
+    /// A round that is not newer than the last one.
+    #[error("round {found} is not newer than round {last}, in which this client took part")]
+    Repeated {
+        /// The plan's round.
+        found: RoundId,
+        /// The last one.
+        last: RoundId,
+    },
+    /// The release was contributed to before.
+    #[error("this client already contributed to `{release}` of task `{task}`; a second time is not in its budget")]
+    Contributed {
+        /// The task.
+        task: TaskName,
+        /// The release.
+        release: String,
+    },
+    /// The privacy budget would be overspent.
+    #[error("contributing would spend epsilon {would:.3} of task `{task}`; this client's limit is {limit}")]
+    Budget {
+        /// The task.
+        task: TaskName,
+        /// After this round.
+        would: f64,
+        /// The limit.
+        limit: f64,
+    },
+    /// The model log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The plan's model is not the newest that the log holds.
+    #[error("the plan trains version {version} of the model, which is not the newest one in the log")]
+    NotLogged {
+        /// The plan's version.
+        version: u64,
+    },
+    /// The model's bytes are not those that the plan and the log name.
+    #[error("the model that came is not the one that the plan and the log name")]
+    Model,
+    /// A neighbour that cannot be proven to be an enrolled client of this round.
+    #[error("neighbour {number} of the cohort: {reason}")]
+    Neighbour {
+        /// Its number.
+        number: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A list of clients that contradicts what was said before.
+    #[error("the coordinator's list of {list} {reason}")]
+    Roster {
+        /// Which list.
+        list: &'static str,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// An answer that does not belong to the question.
+    #[error("the coordinator answered with something that does not belong here")]
+    Unexpected,
+    /// A cryptographic step failed.
+    #[error("{0}")]
+    Crypto(String),
+}
+
+/// One contribution, as the client's own privacy ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// The task.
+    pub task: TaskName,
+    /// The named sum.
+    pub release: String,
+    /// The round.
+    pub round: RoundId,
+    /// What it cost; nothing for a sum without noise, whose cost no epsilon describes.
+    pub cost: Option<Release>,
+}
+
+/// What a contribution to a round of `plan` costs. Nothing when noise is off.
+pub fn cost(plan: &RoundPlan) -> Option<Release> {
+    match plan.noise {
+        LocalNoise::Off => None,
+        noise => Some(Release::distributed(&noise, plan.noise_minimum, &plan.encoding)),
+    }
+}
+
+impl Floor {
+    /// Checks a plan against this floor and against what was contributed before.
+    ///
+    /// # Errors
+    /// The first field that is too weak, with what would do.
+    pub fn check(&self, plan: &RoundPlan, charges: &[Charge]) -> Result<(), Refusal> {
+        if plan.protocol != PROTOCOL_VERSION {
+            return Err(Refusal::Version { found: plan.protocol });
+        }
+        let assumptions = &plan.assumptions;
+        require("invited", plan.invited, plan.invited >= self.cohort, || {
+            format!("at least {}", self.cohort)
+        })?;
+        require("encoding.length", plan.encoding.length(), plan.encoding.length() <= self.length, || {
+            format!("at most {}", self.length)
+        })?;
+        require("dropout", plan.dropout, (0.0..=self.dropout).contains(&plan.dropout), || {
+            format!("at most {}", self.dropout)
+        })?;
+        let corrupt = assumptions.corrupt;
+        require("assumptions.corrupt", corrupt, corrupt >= self.corrupt, || {
+            format!("at least {}", self.corrupt)
+        })?;
+        require("assumptions.secrecy_bits", assumptions.secrecy_bits, assumptions.secrecy_bits >= 40, || {
+            "at least 40".to_owned()
+        })?;
+        require("delta", plan.delta, plan.delta > 0.0 && plan.delta <= self.delta, || {
+            format!("at most {}", self.delta)
+        })?;
+        let own = survivors(plan.invited, plan.dropout, corrupt)
+            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        require("survivors_minimum", plan.survivors_minimum, plan.survivors_minimum >= own.minimum, || {
+            format!("at least {}", own.minimum)
+        })?;
+        require("noise_minimum", plan.noise_minimum, plan.noise_minimum <= own.honest, || {
+            format!("at most {}", own.honest)
+        })?;
+        self.check_noise(plan, charges)
+    }
+
+    fn check_noise(&self, plan: &RoundPlan, charges: &[Charge]) -> Result<(), Refusal> {
+        let Some(release) = cost(plan) else {
+            return require("noise", "off", self.without_noise, || {
+                "noise, or a person who allowed a task without it".to_owned()
+            });
+        };
+        if plan.step == Step::Gradient {
+            return Err(Refusal::Weak {
+                field: "step",
+                found: "gradient with noise".to_owned(),
+                needed: "a step whose norm is bounded by construction".to_owned(),
+            });
+        }
+        let mine = || charges.iter().filter(|charge| charge.task == plan.task);
+        if mine().any(|charge| charge.release == plan.release) {
+            return Err(Refusal::Contributed {
+                task: plan.task.clone(),
+                release: plan.release.clone(),
+            });
+        }
+        let releases: Vec<Release> =
+            mine().filter_map(|charge| charge.cost).chain([release]).collect();
+        let would = spent(&releases, plan.delta)
+            .map_err(|error| Refusal::Unreadable(error.to_string()))?
+            .epsilon;
+        if would > self.epsilon {
+            return Err(Refusal::Budget { task: plan.task.clone(), would, limit: self.epsilon });
+        }
+        Ok(())
+    }
+}
+
+fn require(
+    field: &'static str,
+    found: impl ToString,
+    holds: bool,
+    needed: impl FnOnce() -> String,
+) -> Result<(), Refusal> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Refusal::Weak { field, found: found.to_string(), needed: needed() })
+    }
+}

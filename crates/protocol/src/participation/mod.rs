@@ -1,0 +1,372 @@
+//! The client's side of a round, without sockets, clocks or files.
+//!
+//! The app asks [`Participation::poll`] what to do next, does it, and tells the result. Between any two
+//! steps it can [`save`](Participation::save) the whole and go away.
+
+mod masking;
+mod saved;
+
+use chorus_privacy::NoisedUpdate;
+use chorus_secagg::{MaskedUpdate, RoundDigest, RoundKeys};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, PublicKeys, Purpose,
+    Refusal, Request, Response, Revealed, RoundId, RoundPlan, floor, signing,
+};
+use masking::{Circle, Held};
+pub use saved::SaveError;
+pub(crate) use saved::array;
+
+/// Checks that a certificate was issued by the authority to a client and is valid now.
+pub trait Certificates {
+    /// The client's enrolled key.
+    ///
+    /// # Errors
+    /// Why the certificate proves nothing, in a sentence.
+    fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String>;
+}
+
+/// What a client brings to a round.
+pub struct Standing<'a> {
+    /// Its own limits.
+    pub floor: &'a Floor,
+    /// What it contributed before.
+    pub charges: &'a [Charge],
+    /// The last round in which it took part.
+    pub last_round: Option<RoundId>,
+    /// What it has seen of the model log.
+    pub log: LogView,
+    /// The coordinator's public key.
+    pub coordinator: [u8; 32],
+    /// A model file that is already here.
+    pub model: Option<Vec<u8>>,
+}
+
+/// What to do next.
+pub enum Next<'a> {
+    /// Send this and hand the answer to [`Participation::handle`].
+    Send(Request),
+    /// Learn from this model and hand the result to [`Participation::learned`].
+    Learn {
+        /// The plan.
+        plan: &'a RoundPlan,
+        /// The model file.
+        model: &'a [u8],
+    },
+    /// Nothing: the round is over for this client.
+    Over(&'a Outcome),
+}
+
+/// How a round ended for a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The sum was recovered and led to this version of the model.
+    Completed {
+        /// The version.
+        version: u64,
+    },
+    /// The round ended without a sum.
+    Aborted {
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// The round went on without this client.
+    LeftOut,
+}
+
+/// One client in one round.
+pub struct Participation {
+    frame: Frame,
+    state: State,
+}
+
+struct Frame {
+    plan: RoundPlan,
+    plan_bytes: Vec<u8>,
+    coordinator: [u8; 32],
+    log: LogView,
+    charge: Option<Charge>,
+}
+
+/// Each state is named after what it waits for, and holds only what is still needed.
+#[derive(Serialize, Deserialize)]
+enum State {
+    Log { model: Option<Vec<u8>> },
+    Model { bytes: Vec<u8> },
+    Learning { model: Vec<u8> },
+    Advertising {
+        own: Own,
+        #[serde(with = "saved::array")]
+        signature: [u8; 64],
+    },
+    Neighbours { own: Own },
+    Sharing { own: Own, circle: Circle, sealed: Vec<Addressed> },
+    Shares { own: Own, circle: Circle },
+    Confirming { own: Own, circle: Circle, held: Held },
+    Sharers { own: Own, circle: Circle, held: Held },
+    Uploading {
+        #[serde(with = "saved::masked")]
+        masked: MaskedUpdate,
+        circle: Circle,
+        held: Held,
+    },
+    Survivors { circle: Circle, held: Held },
+    Unmasking { revealed: Vec<Revealed> },
+    Outcome,
+    Over(Outcome),
+}
+
+/// The client's own secrets of the round, until they are used up.
+#[derive(Serialize, Deserialize)]
+struct Own {
+    #[serde(with = "saved::keys")]
+    keys: RoundKeys,
+    #[serde(with = "saved::digest")]
+    digest: RoundDigest,
+    words: Zeroizing<Vec<u32>>,
+}
+
+impl Participation {
+    /// Considers an invitation.
+    ///
+    /// # Errors
+    /// When the plan is unsigned, unreadable, repeated, or weaker than the client's floor.
+    pub fn join(invitation: Invitation, standing: Standing<'_>) -> Result<Self, Refusal> {
+        let plan_bytes = invitation.plan;
+        let coordinator = standing.coordinator;
+        signing::verify(&coordinator, Purpose::Plan, &[&plan_bytes], &invitation.signature)
+            .map_err(|_| Refusal::Signature)?;
+        let plan: RoundPlan = serde_json::from_slice(&plan_bytes)
+            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        if let Some(last) = standing.last_round.filter(|last| plan.round <= *last) {
+            return Err(Refusal::Repeated { found: plan.round, last });
+        }
+        standing.floor.check(&plan, standing.charges)?;
+        let charge = None;
+        let frame = Frame { plan, plan_bytes, coordinator, log: standing.log, charge };
+        let model = standing.model;
+        // A log that is already up to date needs no question.
+        let state = match (frame.is_logged(), model) {
+            (true, model) => frame.with_model(model),
+            (false, model) => State::Log { model },
+        };
+        Ok(Self { frame, state })
+    }
+
+    /// The plan of the round.
+    pub fn plan(&self) -> &RoundPlan {
+        &self.frame.plan
+    }
+
+    /// The model log as far as it was followed. Keep it: a coordinator that shows another history later is refused.
+    pub fn log(&self) -> &LogView {
+        &self.frame.log
+    }
+
+    /// What this round costs, from the moment the masked update exists.
+    /// It must be in the client's ledger, durably, before anything more is sent.
+    pub fn charge(&self) -> Option<&Charge> {
+        self.frame.charge.as_ref()
+    }
+
+    /// What to do next. Asking again gives the same answer, so an interrupted step is simply repeated.
+    pub fn poll(&self) -> Next<'_> {
+        let round = self.frame.plan.round;
+        let wait = |awaited| Next::Send(Request::Await { round, awaited });
+        match &self.state {
+            State::Log { .. } => Next::Send(Request::FetchLog { from: self.frame.log.length }),
+            State::Model { bytes } => Next::Send(Request::FetchModel {
+                digest: self.frame.plan.model,
+                offset: bytes.len() as u64,
+            }),
+            State::Learning { model } => Next::Learn { plan: &self.frame.plan, model },
+            State::Advertising { own, signature } => Next::Send(Request::AdvertiseKeys {
+                round,
+                keys: own.keys.public(),
+                signature: *signature,
+            }),
+            State::Neighbours { .. } => wait(Awaited::Neighbours),
+            State::Sharing { sealed, .. } => {
+                Next::Send(Request::ShareKeys { round, sealed: sealed.clone() })
+            }
+            State::Shares { .. } => wait(Awaited::Shares),
+            State::Confirming { held, .. } => {
+                Next::Send(Request::ConfirmShares { round, unopenable: held.unopenable.clone() })
+            }
+            State::Sharers { .. } => wait(Awaited::Sharers),
+            State::Uploading { masked, .. } => {
+                Next::Send(Request::Upload { round, update: masked.clone() })
+            }
+            State::Survivors { .. } => wait(Awaited::Survivors),
+            State::Unmasking { revealed } => {
+                Next::Send(Request::Unmask { round, revealed: revealed.clone() })
+            }
+            State::Outcome => wait(Awaited::Outcome),
+            State::Over(outcome) => Next::Over(outcome),
+        }
+    }
+
+    /// Takes what was learned and noised, and makes this round's keys.
+    ///
+    /// # Errors
+    /// When nothing was to be learned now, or the update has another length than the plan's; nothing changes then.
+    pub fn learned(
+        &mut self,
+        update: NoisedUpdate,
+        identity: &Identity,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refusal> {
+        let State::Learning { model } = &self.state else {
+            return Err(Refusal::Unexpected);
+        };
+        let frame = &self.frame;
+        let expected = frame.plan.encoding.length();
+        let words = Zeroizing::new(update.into_words());
+        if words.len() != expected {
+            return Err(Refusal::Weak {
+                field: "update",
+                found: format!("{} words", words.len()),
+                needed: format!("{expected}"),
+            });
+        }
+        // Of the very bytes that were trained on: a client that was given another model
+        // derives other keys, and its masks cancel with nobody's.
+        let digest = frame.plan.digest(&frame.plan_bytes, &Digest::of(model));
+        let keys = RoundKeys::generate(rng);
+        let signature = identity.advertise(&digest, &keys.public());
+        self.state = State::Advertising { own: Own { keys, digest, words }, signature };
+        Ok(())
+    }
+
+    /// Takes the answer to what [`poll`](Self::poll) asked for.
+    ///
+    /// # Errors
+    /// When the answer must not be followed. The client is then done with this round: what it holds is erased,
+    /// and nothing is said on the wire.
+    pub fn handle(
+        &mut self,
+        response: Response,
+        certificates: &impl Certificates,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refusal> {
+        let state = std::mem::replace(&mut self.state, State::Over(Outcome::LeftOut));
+        self.state = match (state, response) {
+            (state, Response::Pending) => state,
+            (_, Response::Aborted { reason }) => State::Over(Outcome::Aborted { reason }),
+            (State::Log { model }, Response::Log(entries)) => {
+                self.frame.follow(model, &entries)?
+            }
+            (State::Model { bytes }, Response::Model { offset, total, bytes: more }) => {
+                self.frame.append(bytes, offset, total, &more)?
+            }
+            (State::Advertising { own, .. }, Response::Accepted) => State::Neighbours { own },
+            (State::Neighbours { own }, Response::Neighbours(neighbourhood)) => {
+                let circle = Circle::new(neighbourhood, &self.frame.plan, &own, certificates)?;
+                let (circle, sealed) = circle.share(&own, rng)?;
+                State::Sharing { own, circle, sealed }
+            }
+            (State::Sharing { own, circle, .. }, Response::Accepted) => {
+                State::Shares { own, circle }
+            }
+            (State::Shares { own, circle }, Response::Shares(sealed)) => {
+                let held = circle.open(&own, &sealed)?;
+                State::Confirming { own, circle, held }
+            }
+            (State::Confirming { own, circle, held }, Response::Accepted) => {
+                State::Sharers { own, circle, held }
+            }
+            (State::Sharers { own, mut circle, held }, Response::Sharers(roster)) => {
+                match circle.mask(own, roster, &self.frame.plan)? {
+                    Some(masked) => {
+                        self.frame.charge = Some(self.frame.cost());
+                        State::Uploading { masked, circle, held }
+                    }
+                    None => State::Over(Outcome::LeftOut),
+                }
+            }
+            (State::Uploading { circle, held, .. }, Response::Accepted) => {
+                State::Survivors { circle, held }
+            }
+            (State::Survivors { circle, held }, Response::Survivors(roster)) => {
+                State::Unmasking { revealed: circle.reveal(held, &roster, &self.frame.plan)? }
+            }
+            (State::Unmasking { .. }, Response::Accepted) => State::Outcome,
+            (State::Outcome, Response::Completed { version }) => {
+                State::Over(Outcome::Completed { version })
+            }
+            _ => return Err(Refusal::Unexpected),
+        };
+        Ok(())
+    }
+
+    /// Ends the client's part: the coordinator said that the round goes on without it.
+    pub fn left_out(&mut self) {
+        self.state = State::Over(Outcome::LeftOut);
+    }
+}
+
+impl Frame {
+    /// True when the plan's model is the newest one in the log as far as it was followed.
+    fn is_logged(&self) -> bool {
+        self.log.newest(&self.plan.task).is_some_and(|newest| {
+            newest.version == self.plan.version && newest.model == self.plan.model
+        })
+    }
+
+    fn follow(
+        &mut self,
+        model: Option<Vec<u8>>,
+        entries: &[crate::SignedEntry],
+    ) -> Result<State, Refusal> {
+        self.log.follow(entries, &self.coordinator)?;
+        match (self.is_logged(), entries.is_empty()) {
+            (true, _) => Ok(self.with_model(model)),
+            // The log comes in parts; there may be more.
+            (false, false) => Ok(State::Log { model }),
+            (false, true) => Err(Refusal::NotLogged { version: self.plan.version }),
+        }
+    }
+
+    fn with_model(&self, model: Option<Vec<u8>>) -> State {
+        match model.filter(|bytes| Digest::of(bytes) == self.plan.model) {
+            Some(model) => State::Learning { model },
+            None => State::Model { bytes: Vec::new() },
+        }
+    }
+
+    fn append(
+        &self,
+        mut bytes: Vec<u8>,
+        offset: u64,
+        total: u64,
+        more: &[u8],
+    ) -> Result<State, Refusal> {
+        if offset != bytes.len() as u64 || total > MODEL_BYTES {
+            return Err(Refusal::Model);
+        }
+        bytes.extend_from_slice(more);
+        match (bytes.len() as u64).cmp(&total) {
+            std::cmp::Ordering::Less => Ok(State::Model { bytes }),
+            std::cmp::Ordering::Greater => Err(Refusal::Model),
+            std::cmp::Ordering::Equal if Digest::of(&bytes) == self.plan.model => {
+                Ok(State::Learning { model: bytes })
+            }
+            std::cmp::Ordering::Equal => Err(Refusal::Model),
+        }
+    }
+
+    fn cost(&self) -> Charge {
+        Charge {
+            task: self.plan.task.clone(),
+            release: self.plan.release.clone(),
+            round: self.plan.round,
+            cost: floor::cost(&self.plan),
+        }
+    }
+}
+
+/// No model file is longer.
+const MODEL_BYTES: u64 = 1 << 30;

@@ -1,0 +1,221 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_secagg::{Aggregate, MaskedUpdate, Sealed, plan};
+
+use super::cohort::{Advertisement, Cohort};
+use super::unmasking::Unmasking;
+use super::{Frame, Millis, State, Turn};
+use crate::{Addressed, ClientId, Reject, Response, Roster, verify_advertisement};
+
+/// Waits for the keys of the invited.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Advertising {
+    advertised: BTreeMap<ClientId, Advertisement>,
+}
+
+impl Advertising {
+    pub fn take(
+        &mut self,
+        frame: &Frame,
+        client: ClientId,
+        advertisement: Advertisement,
+    ) -> Result<(), Reject> {
+        let Advertisement { key, keys, signature, .. } = &advertisement;
+        verify_advertisement(key, &frame.digest, keys, signature)
+            .map_err(|_| Reject::Signature)?;
+        self.advertised.insert(client, advertisement);
+        Ok(())
+    }
+
+    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+        let answered = self.advertised.len();
+        if !frame.is_over(now, answered, frame.invited.len()) {
+            return Turn::Stay(State::Advertising(self));
+        }
+        frame.funnel.advertised = answered;
+        if answered < frame.plan.survivors_minimum {
+            return frame.too_few(answered, "sent keys");
+        }
+        match plan(answered, &frame.plan.assumptions) {
+            Ok(graph) => Turn::Next(State::Sharing(Sharing {
+                cohort: Cohort::new(self.advertised, &graph),
+                shared: BTreeMap::new(),
+            })),
+            Err(error) => Turn::Abort(error.to_string()),
+        }
+    }
+}
+
+/// Waits for the shares that each client seals for its neighbours.
+#[derive(Clone, PartialEq)]
+pub(super) struct Sharing {
+    cohort: Cohort,
+    shared: BTreeMap<u32, Vec<Sealed>>,
+}
+
+impl Sharing {
+    pub fn neighbours(&self, client: &ClientId) -> Result<Response, Reject> {
+        self.cohort.neighbourhood(client).map(Response::Neighbours)
+    }
+
+    pub fn take(&mut self, client: ClientId, sealed: Vec<Addressed>) -> Result<(), Reject> {
+        let number = self.cohort.number(&client)?;
+        let receivers = sealed.iter().map(|one| one.peer);
+        if !receivers.eq(self.cohort.neighbours(number).iter().copied()) {
+            return Err(Reject::Content {
+                field: "sealed",
+                expected: "one for each neighbour, ascending",
+            });
+        }
+        self.shared.insert(number, sealed.into_iter().map(|one| one.sealed).collect());
+        Ok(())
+    }
+
+    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+        let answered = self.shared.len();
+        if !frame.is_over(now, answered, self.cohort.len()) {
+            return Turn::Stay(State::Sharing(self));
+        }
+        frame.funnel.shared = answered;
+        if answered < frame.plan.survivors_minimum {
+            return frame.too_few(answered, "sent shares");
+        }
+        Turn::Next(State::Confirming(Confirming {
+            cohort: self.cohort,
+            shared: self.shared,
+            confirmed: BTreeMap::new(),
+        }))
+    }
+}
+
+/// Waits for each receiver to say which shares it could not open.
+#[derive(Clone, PartialEq)]
+pub(super) struct Confirming {
+    cohort: Cohort,
+    shared: BTreeMap<u32, Vec<Sealed>>,
+    confirmed: BTreeMap<u32, Vec<u32>>,
+}
+
+impl Confirming {
+    pub fn shares(&self, client: &ClientId) -> Result<Response, Reject> {
+        let receiver = self.cohort.number(client)?;
+        let sealed = self
+            .cohort
+            .neighbours(receiver)
+            .iter()
+            .filter_map(|sender| {
+                let place = self.cohort.neighbours(*sender).binary_search(&receiver).ok()?;
+                let sealed = *self.shared.get(sender)?.get(place)?;
+                Some(Addressed { peer: *sender, sealed })
+            })
+            .collect();
+        Ok(Response::Shares(sealed))
+    }
+
+    pub fn take(&mut self, client: ClientId, unopenable: Vec<u32>) -> Result<(), Reject> {
+        let number = self.cohort.number(&client)?;
+        if !self.shared.contains_key(&number) {
+            return Err(Reject::LeftOut);
+        }
+        let neighbours = self.cohort.neighbours(number);
+        let sent = |sender: &u32| {
+            self.shared.contains_key(sender) && neighbours.binary_search(sender).is_ok()
+        };
+        if !unopenable.is_sorted_by(|a, b| a < b) || !unopenable.iter().all(sent) {
+            return Err(Reject::Content {
+                field: "unopenable",
+                expected: "numbers of neighbours that sent shares, ascending",
+            });
+        }
+        self.confirmed.insert(number, unopenable);
+        Ok(())
+    }
+
+    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+        if !frame.is_over(now, self.confirmed.len(), self.shared.len()) {
+            return Turn::Stay(State::Confirming(self));
+        }
+        let sharers = self.usable(frame.plan.assumptions.corrupt);
+        frame.funnel.confirmed = sharers.len();
+        if sharers.len() < frame.plan.survivors_minimum {
+            return frame.too_few(sharers.len(), "can be masked with");
+        }
+        Turn::Next(State::Uploading(Uploading {
+            aggregate: Aggregate::new(frame.plan.encoding.length()),
+            cohort: self.cohort,
+            sharers,
+            uploaded: BTreeSet::new(),
+        }))
+    }
+
+    /// The confirmed clients whose own shares could be opened. A client that more than the assumed
+    /// corrupt part of its neighbours complain of has sent rubbish and is left out before anyone
+    /// masks with it; fewer complaints could come from the corrupt alone, and are survived.
+    fn usable(&self, corrupt: f64) -> BTreeSet<u32> {
+        let mut complaints: BTreeMap<u32, usize> = BTreeMap::new();
+        for sender in self.confirmed.values().flatten() {
+            *complaints.entry(*sender).or_default() += 1;
+        }
+        self.confirmed
+            .keys()
+            .copied()
+            .filter(|number| {
+                let bearable =
+                    (corrupt * self.cohort.neighbours(*number).len() as f64).ceil() as usize;
+                complaints.get(number).is_none_or(|count| *count <= bearable)
+            })
+            .collect()
+    }
+}
+
+/// Waits for masked updates, adding each to the sum as it comes.
+#[derive(Clone, PartialEq)]
+pub(super) struct Uploading {
+    aggregate: Aggregate,
+    cohort: Cohort,
+    sharers: BTreeSet<u32>,
+    uploaded: BTreeSet<u32>,
+}
+
+impl Uploading {
+    pub fn sharers(&self, client: &ClientId) -> Result<Response, Reject> {
+        self.cohort.number(client)?;
+        Ok(Response::Sharers(Roster::of(self.cohort.len() as u32, self.sharers.iter().copied())))
+    }
+
+    pub fn take(
+        &mut self,
+        frame: &Frame,
+        client: ClientId,
+        update: &MaskedUpdate,
+    ) -> Result<(), Reject> {
+        let number = self.cohort.number(&client)?;
+        if !self.sharers.contains(&number) {
+            return Err(Reject::LeftOut);
+        }
+        let length = Reject::Length {
+            expected: frame.upload_words(),
+            found: update.words().len(),
+        };
+        self.aggregate.add(update).map_err(|_| length)?;
+        self.uploaded.insert(number);
+        Ok(())
+    }
+
+    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+        let answered = self.uploaded.len();
+        if !frame.is_over(now, answered, self.sharers.len()) {
+            return Turn::Stay(State::Uploading(self));
+        }
+        frame.funnel.uploaded = answered;
+        if answered < frame.plan.survivors_minimum {
+            return frame.too_few(answered, "sent an update");
+        }
+        Turn::Next(State::Unmasking(Unmasking::new(
+            self.aggregate,
+            self.cohort,
+            self.sharers,
+            self.uploaded,
+        )))
+    }
+}
