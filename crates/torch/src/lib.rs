@@ -1,1 +1,7 @@
 #![doc = include_str!("../README.md")]
+
+mod engine;
+mod solve;
+mod trainer;
+
+pub use engine::Torch;

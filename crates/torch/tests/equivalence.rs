@@ -1,0 +1,153 @@
+//! The engine on libtorch and the one in plain Rust must teach a client the same.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use chorus_model::{Direct, Engine, ItemId, Parameters, Step, Tensor, Trainer, TrainingSet};
+use chorus_torch::Torch;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const STEPS: [Step; 5] = [
+    Step::Counts,
+    Step::History,
+    Step::Gram,
+    Step::Projection,
+    Step::Gradient,
+];
+
+fn random(rng: &mut ChaCha8Rng, count: usize, size: f32) -> Vec<f32> {
+    (0..count)
+        .map(|_| size * (rng.random::<f32>() * 2.0 - 1.0))
+        .collect()
+}
+
+fn model(rng: &mut ChaCha8Rng, items: usize, factors: usize) -> Parameters {
+    let mut parameters = Parameters::default();
+    let table = random(rng, items * factors, 0.5);
+    parameters.set(
+        "items",
+        Tensor::new("items", &[items, factors], table).unwrap(),
+    );
+    let whitening = random(rng, factors * factors, 2.0);
+    parameters.set(
+        "whitening",
+        Tensor::new("whitening", &[factors, factors], whitening).unwrap(),
+    );
+    parameters.set_scalar("alpha0", rng.random::<f32>() * 0.3 + 0.01);
+    parameters.set_scalar("regularisation", rng.random::<f32>() * 0.01 + 0.001);
+    parameters.set_scalar("gram_share", 0.3);
+    parameters
+}
+
+fn history(rng: &mut ChaCha8Rng, items: usize, length: usize) -> TrainingSet {
+    TrainingSet::of(
+        (0..length).map(|_| ItemId(rng.random_range(0..items as u32))),
+        items,
+    )
+}
+
+/// L2 distance over the L2 norm of the reference.
+fn relative_error(reference: &[f32], other: &[f32]) -> f64 {
+    assert_eq!(reference.len(), other.len());
+    let square = |value: f32| f64::from(value) * f64::from(value);
+    let norm: f64 = reference.iter().map(|value| square(*value)).sum();
+    let distance: f64 = reference
+        .iter()
+        .zip(other)
+        .map(|(a, b)| square(a - b))
+        .sum();
+    if norm == 0.0 {
+        distance.sqrt()
+    } else {
+        (distance / norm).sqrt()
+    }
+}
+
+fn both(parameters: &Parameters) -> (Box<dyn Trainer>, Box<dyn Trainer>) {
+    (
+        Direct.open(parameters).unwrap(),
+        Torch.open(parameters).unwrap(),
+    )
+}
+
+#[test]
+fn person_vectors_and_contributions_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for (items, factors) in [(1, 1), (7, 3), (60, 8), (300, 16), (500, 64), (90, 128)] {
+        let (direct, torch) = both(&model(&mut rng, items, factors));
+        for length in [0, 1, 2, items / 2, 2 * items] {
+            let history = history(&mut rng, items, length);
+            let (expected, found) = (
+                direct.person(&history).unwrap(),
+                torch.person(&history).unwrap(),
+            );
+            let error = relative_error(&expected.0, &found.0);
+            assert!(
+                error <= 1e-5,
+                "person: {error} at {items} items, {factors} factors, {} in the history",
+                history.len()
+            );
+            for step in STEPS {
+                let expected = direct.contribution(step, &history).unwrap().into_values();
+                let found = torch.contribution(step, &history).unwrap().into_values();
+                assert_eq!(found.len(), step.length(items, factors));
+                let error = relative_error(&expected, &found);
+                assert!(
+                    error <= 1e-5,
+                    "{step:?}: {error} at {items} items, {factors} factors, {} in the history",
+                    history.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_comparison_can_fail() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let (one, other) = (model(&mut rng, 60, 8), model(&mut rng, 60, 8));
+    let history = history(&mut rng, 60, 20);
+    let (one, other) = (Direct.open(&one).unwrap(), Torch.open(&other).unwrap());
+    let error = relative_error(
+        &one.person(&history).unwrap().0,
+        &other.person(&history).unwrap().0,
+    );
+    assert!(error > 1e-2, "two models gave the same person: {error}");
+}
+
+#[test]
+fn an_empty_history_contributes_zeros() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let trainer = Torch.open(&model(&mut rng, 20, 4)).unwrap();
+    let nothing = TrainingSet::of([], 20);
+    assert_eq!(trainer.person(&nothing).unwrap().0, vec![0.0; 4]);
+    for step in STEPS {
+        let values = trainer.contribution(step, &nothing).unwrap().into_values();
+        assert_eq!(values, vec![0.0; step.length(20, 4)]);
+    }
+}
+
+#[test]
+fn one_trainer_serves_many_threads() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let parameters = model(&mut rng, 200, 16);
+    let (direct, torch) = both(&parameters);
+    let histories: Vec<TrainingSet> = (0..200).map(|_| history(&mut rng, 200, 30)).collect();
+    std::thread::scope(|scope| {
+        for part in histories.chunks(50) {
+            let (direct, torch) = (&direct, &torch);
+            scope.spawn(move || {
+                for history in part {
+                    let expected = direct
+                        .contribution(Step::Gradient, history)
+                        .unwrap()
+                        .into_values();
+                    let found = torch
+                        .contribution(Step::Gradient, history)
+                        .unwrap()
+                        .into_values();
+                    assert!(relative_error(&expected, &found) <= 1e-5);
+                }
+            });
+        }
+    });
+}

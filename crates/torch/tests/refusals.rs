@@ -1,0 +1,153 @@
+//! Models and histories that do not fit are errors with a name, never a panic.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use chorus_model::{
+    Direct, Engine, ItemId, Parameters, ParametersError, Step, Tensor, TrainError, TrainingSet,
+};
+use chorus_torch::Torch;
+
+fn model() -> Parameters {
+    let mut parameters = Parameters::default();
+    parameters.set(
+        "items",
+        Tensor {
+            shape: vec![5, 2],
+            values: vec![0.5; 10],
+        },
+    );
+    parameters.set_scalar("alpha0", 0.1);
+    parameters.set_scalar("regularisation", 0.01);
+    parameters
+}
+
+fn refusal(parameters: &Parameters) -> String {
+    let torch = Torch.open(parameters).map(|_| ()).unwrap_err().to_string();
+    let direct = Direct.open(parameters).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(torch, direct, "both engines say the same");
+    torch
+}
+
+#[test]
+fn a_model_without_a_tensor() {
+    assert!(refusal(&Parameters::default()).contains("`items`"));
+    let mut parameters = Parameters::default();
+    parameters.set(
+        "items",
+        Tensor {
+            shape: vec![1, 1],
+            values: vec![1.0],
+        },
+    );
+    assert!(refusal(&parameters).contains("`alpha0`"));
+}
+
+#[test]
+fn a_tensor_of_another_shape() {
+    for shape in [vec![10], vec![5, 3], vec![5, 2, 1], vec![0, 2], vec![]] {
+        let mut parameters = model();
+        parameters.set(
+            "items",
+            Tensor {
+                shape,
+                values: vec![0.5; 10],
+            },
+        );
+        assert!(refusal(&parameters).contains("`items`"));
+    }
+    for whitening in [
+        Tensor {
+            shape: vec![2, 3],
+            values: vec![1.0; 6],
+        },
+        Tensor {
+            shape: vec![4],
+            values: vec![1.0; 4],
+        },
+    ] {
+        let mut parameters = model();
+        parameters.set("whitening", whitening);
+        assert!(refusal(&parameters).contains("`whitening`"));
+    }
+    let mut parameters = model();
+    parameters.set(
+        "gram_share",
+        Tensor {
+            shape: vec![2],
+            values: vec![0.3; 2],
+        },
+    );
+    assert!(refusal(&parameters).contains("`gram_share`"));
+}
+
+#[test]
+fn a_step_the_model_has_no_tensor_for() {
+    let trainer = Torch.open(&model()).unwrap();
+    let history = TrainingSet::of([ItemId(1)], 5);
+    for (step, name) in [(Step::Gram, "gram_share"), (Step::Projection, "gram_share")] {
+        let error = trainer
+            .contribution(step, &history)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            matches!(error, TrainError::Parameters(ParametersError::Missing(missing)) if missing == name)
+        );
+    }
+    let mut parameters = model();
+    parameters.set_scalar("gram_share", 0.3);
+    let trainer = Torch.open(&parameters).unwrap();
+    let error = trainer
+        .contribution(Step::Projection, &history)
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        matches!(error, TrainError::Parameters(ParametersError::Missing(missing)) if missing == "whitening")
+    );
+}
+
+#[test]
+fn a_history_outside_the_catalogue() {
+    let trainer = Torch.open(&model()).unwrap();
+    let history = TrainingSet::of([ItemId(1), ItemId(7)], 8);
+    assert!(matches!(
+        trainer.person(&history),
+        Err(TrainError::Numeric(_))
+    ));
+    for step in [Step::Counts, Step::History, Step::Gradient] {
+        assert!(matches!(
+            trainer.contribution(step, &history),
+            Err(TrainError::Numeric(_))
+        ));
+    }
+}
+
+#[test]
+fn numbers_that_cannot_be_solved() {
+    let history = TrainingSet::of([ItemId(1), ItemId(2)], 5);
+    let mut indefinite = model();
+    indefinite.set_scalar("regularisation", -1e6);
+    let mut singular = model();
+    singular.set_scalar("regularisation", 0.0);
+    singular.set(
+        "items",
+        Tensor {
+            shape: vec![5, 2],
+            values: vec![0.0; 10],
+        },
+    );
+    let mut not_a_number = model();
+    not_a_number.set(
+        "items",
+        Tensor {
+            shape: vec![5, 2],
+            values: vec![f32::NAN; 10],
+        },
+    );
+    for parameters in [indefinite, singular, not_a_number] {
+        let trainer = Torch.open(&parameters).unwrap();
+        let error = trainer.person(&history).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::Numeric(text) if !text.contains('\n')),
+            "{error}"
+        );
+    }
+}
