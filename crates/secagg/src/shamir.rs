@@ -1,6 +1,6 @@
 //! Shamir's secret sharing over GF(2^8), byte by byte, in constant time.
 //!
-//! A. Shamir, *How to Share a Secret*, CACM 1979. The field is GF(2)[z] / (z^8 + z^4 + z^3 + z^2 + 1), 0x11d, the one
+//! A. Shamir, *How to Share a Secret*, CACM 1979. The field is `GF(2)[z] / (z^8 + z^4 + z^3 + z^2 + 1)`, 0x11d, the one
 //! of the `blahaj` and `sharks` crates, against which the tests compare. No table is ever indexed and no branch taken
 //! by a secret byte: multiplication is by shifts and masks over all 32 bytes of a secret at once.
 
