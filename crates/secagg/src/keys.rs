@@ -38,6 +38,21 @@ pub struct PublicKeys {
     pub mask: [u8; 32],
 }
 
+impl PublicKeys {
+    /// Whether both keys can be agreed with, so that a client with unusable keys is turned away when it advertises
+    /// them, instead of stopping its neighbours later. Needs no secret.
+    ///
+    /// # Errors
+    /// [`KeyError::LowOrder`] when either is a point of low order.
+    pub fn check(&self) -> Result<(), KeyError> {
+        // Clamping makes every X25519 scalar a multiple of the cofactor 8, so any of them tells.
+        let any = StaticSecret::from([1; 32]);
+        agree(&any, &self.cipher)?;
+        agree(&any, &self.mask)?;
+        Ok(())
+    }
+}
+
 impl RoundKeys {
     /// Draws both secret keys.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
@@ -167,6 +182,15 @@ mod tests {
                 cipher: bytes(point),
                 mask: bytes(point),
             };
+            for half in [true, false] {
+                let mut advertised = keys.public();
+                if half {
+                    advertised.cipher = theirs.cipher;
+                } else {
+                    advertised.mask = theirs.mask;
+                }
+                assert_eq!(advertised.check(), Err(KeyError::LowOrder), "{point}");
+            }
             assert!(
                 matches!(keys.agree_cipher(&theirs), Err(KeyError::LowOrder)),
                 "{point}"
@@ -175,6 +199,22 @@ mod tests {
                 matches!(keys.agree_mask(&theirs), Err(KeyError::LowOrder)),
                 "{point}"
             );
+        }
+    }
+
+    /// Small u-coordinates lie on the curve or on its twist, about half each; but 0 and 1 all have a large order.
+    #[test]
+    fn usable_points_pass_the_check() {
+        let keys = RoundKeys::generate(&mut ChaCha20Rng::from_seed([3; 32]));
+        assert_eq!(keys.public().check(), Ok(()));
+        for u in 2..=255 {
+            let mut point = [0; 32];
+            point[0] = u;
+            let keys = PublicKeys {
+                cipher: point,
+                mask: point,
+            };
+            assert_eq!(keys.check(), Ok(()), "{u}");
         }
     }
 
