@@ -54,7 +54,7 @@ fn default_regularisation() -> f64 {
     0.007
 }
 fn default_clip() -> f64 {
-    1024.0
+    2048.0
 }
 
 impl IalsRecipe {

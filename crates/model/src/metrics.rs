@@ -72,9 +72,10 @@ impl Quality {
 
     /// Joins the figures of other cases: means weighted by the number of cases.
     pub fn merge(&mut self, other: &Quality) {
+        let (mine, theirs) = (self.cases as f64, other.cases as f64);
+        let all = (mine + theirs).max(1.0);
+        let join = |mean: &mut f64, other: f64| *mean = (*mean * mine + other * theirs) / all;
         self.cases += other.cases;
-        let share = other.cases as f64 / self.cases.max(1) as f64;
-        let join = |mine: &mut f64, theirs: f64| *mine += (theirs - *mine) * share;
         join(&mut self.hr_at_10, other.hr_at_10);
         join(&mut self.ndcg_at_10, other.ndcg_at_10);
         join(&mut self.full_hr_at_10, other.full_hr_at_10);

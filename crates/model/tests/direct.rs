@@ -1,0 +1,188 @@
+//! The direct engine computes what recommender.md writes, in the layouts that `Step` documents.
+#![allow(clippy::unwrap_used)]
+
+use chorus_model::{
+    Direct, Engine, ItemId, Parameters, PersonVector, Step, Tensor, TrainError, Trainer,
+    TrainingSet,
+};
+use proptest::prelude::*;
+
+const ITEMS: usize = 7;
+const FACTORS: usize = 3;
+const SHARE: f32 = 0.3;
+
+/// A model for every step, its numbers from a little generator.
+fn model(seed: u64) -> Parameters {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let mut draw = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
+    };
+    let mut parameters = Parameters::default();
+    let mut table = |name: &str, rows: usize| {
+        let values = (0..rows * FACTORS).map(|_| draw()).collect();
+        parameters.set(name, Tensor::new(name, &[rows, FACTORS], values).unwrap());
+    };
+    table("items", ITEMS);
+    table("whitening", FACTORS);
+    parameters.set_scalar("alpha0", 0.3);
+    parameters.set_scalar("regularisation", 0.02);
+    parameters.set_scalar("gram_share", SHARE);
+    parameters
+}
+
+fn history(items: &[u32]) -> TrainingSet {
+    TrainingSet::of(items.iter().copied().map(ItemId), ITEMS)
+}
+
+fn open(parameters: &Parameters) -> Box<dyn Trainer> {
+    Direct.open(parameters).unwrap()
+}
+
+fn contribution(trainer: &dyn Trainer, step: Step, history: &TrainingSet) -> Vec<f32> {
+    trainer.contribution(step, history).unwrap().into_values()
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values
+        .iter()
+        .map(|value| f64::from(*value).powi(2))
+        .sum::<f64>()
+        .sqrt()
+}
+
+fn row(parameters: &Parameters, item: usize) -> Vec<f64> {
+    let values = &parameters.get("items").unwrap().values[item * FACTORS..(item + 1) * FACTORS];
+    values.iter().copied().map(f64::from).collect()
+}
+
+fn dot(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(a, b)| a * b).sum()
+}
+
+/// What is left of (sum v v' + alpha0 V'V + lambda (k + alpha0 m)) u = sum v, written as in the paper.
+fn residual(parameters: &Parameters, history: &TrainingSet, person: &PersonVector) -> f64 {
+    let u: Vec<f64> = person.0.iter().copied().map(f64::from).collect();
+    let k = history.len() as f64;
+    let ridge = 0.02 * (k + 0.3 * ITEMS as f64);
+    let mut left: Vec<f64> = u.iter().map(|value| ridge * value).collect();
+    for item in 0..ITEMS {
+        let v = row(parameters, item);
+        let seen = history.contains(ItemId(item as u32));
+        let weight = dot(&v, &u) * (0.3 + f64::from(u8::from(seen))) - f64::from(u8::from(seen));
+        left.iter_mut()
+            .zip(&v)
+            .for_each(|(left, v)| *left += weight * v);
+    }
+    left.iter().map(|value| value.abs()).fold(0.0, f64::max)
+}
+
+proptest! {
+    #[test]
+    fn the_person_vector_solves_the_ridge(seed in any::<u64>(), items in prop::collection::vec(0u32..7, 1..7)) {
+        let (parameters, history) = (model(seed), history(&items));
+        let person = open(&parameters).person(&history).unwrap();
+        prop_assert!(residual(&parameters, &history, &person) < 1e-4);
+    }
+
+    #[test]
+    fn private_contributions_have_the_norm_they_are_charged_for(
+        seed in any::<u64>(), items in prop::collection::vec(0u32..7, 1..7)
+    ) {
+        let (trainer, history) = (open(&model(seed)), history(&items));
+        let projection = (1.0 - f64::from(SHARE).powi(2)).sqrt();
+        prop_assert!((norm(&contribution(&*trainer, Step::Counts, &history)) - 1.0).abs() < 1e-5);
+        prop_assert!(norm(&contribution(&*trainer, Step::Gram, &history)) <= f64::from(SHARE) + 1e-6);
+        let norm = norm(&contribution(&*trainer, Step::Projection, &history));
+        prop_assert!((norm - projection).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn the_gradient_has_the_documented_layout() {
+    let parameters = model(3);
+    let (trainer, history) = (open(&parameters), history(&[1, 4]));
+    let u: Vec<f64> = trainer
+        .person(&history)
+        .unwrap()
+        .0
+        .iter()
+        .copied()
+        .map(f64::from)
+        .collect();
+    let scores: Vec<f64> = (0..ITEMS)
+        .map(|item| dot(&u, &row(&parameters, item)))
+        .collect();
+    let mut expected = Vec::new();
+    for (item, score) in scores.iter().enumerate() {
+        let factor = if item == 1 || item == 4 {
+            score - 1.0
+        } else {
+            0.0
+        };
+        expected.extend(u.iter().map(|value| factor * value));
+    }
+    for left in 0..FACTORS {
+        expected.extend((left..FACTORS).map(|right| u[left] * u[right]));
+    }
+    expected.extend([0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    expected.extend([2.0 - scores[1] - scores[4], 2.0]);
+    let found = contribution(&*trainer, Step::Gradient, &history);
+    assert_eq!(found.len(), Step::Gradient.length(ITEMS, FACTORS));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(
+            (f64::from(*found) - expected).abs() < 1e-5,
+            "{found} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_history_step_counts() {
+    let found = contribution(&*open(&model(3)), Step::History, &history(&[0, 6]));
+    assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]);
+}
+
+#[test]
+fn an_empty_history_adds_nothing() {
+    let trainer = open(&model(1));
+    for step in [
+        Step::Counts,
+        Step::History,
+        Step::Gram,
+        Step::Projection,
+        Step::Gradient,
+    ] {
+        let values = contribution(&*trainer, step, &history(&[]));
+        assert_eq!(values.len(), step.length(ITEMS, FACTORS));
+        assert!(values.iter().all(|value| *value == 0.0));
+    }
+    assert_eq!(trainer.person(&history(&[])).unwrap().0, [0.0; FACTORS]);
+}
+
+#[test]
+fn a_history_from_a_larger_catalogue_is_an_error() {
+    let history = TrainingSet::of([ItemId(7)], 100);
+    assert!(matches!(
+        open(&model(1)).person(&history),
+        Err(TrainError::Numeric(_))
+    ));
+}
+
+#[test]
+fn a_model_without_the_tensors_of_a_step_is_an_error() {
+    let mut parameters = model(1);
+    parameters.remove("whitening");
+    let error = open(&parameters)
+        .contribution(Step::Projection, &history(&[1]))
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the model has no tensor `whitening`, which this step needs"
+    );
+    parameters.remove("items");
+    assert!(Direct.open(&parameters).is_err());
+}

@@ -1,0 +1,143 @@
+//! Scores, lists and metrics follow recommender.md section 6: ties against the model, duplicates dropped.
+#![allow(clippy::unwrap_used)]
+
+use chorus_model::{
+    Case, ItemId, MetricsError, Parameters, PersonVector, Quality, Tensor, TrainingSet, popularity,
+    rank_full, rank_sampled, scores, top,
+};
+
+fn case(history: &[u32], positive: u32, negatives: &[u32]) -> Case {
+    Case {
+        history: TrainingSet::of(history.iter().copied().map(ItemId), 100),
+        positive: ItemId(positive),
+        negatives: negatives.iter().copied().map(ItemId).collect(),
+    }
+}
+
+#[test]
+fn ties_count_against_the_positive() {
+    let flat = [1.0; 6];
+    assert_eq!(rank_sampled(&flat, &case(&[0], 1, &[2, 3, 4])).unwrap(), 3);
+    assert_eq!(rank_full(&flat, &case(&[0], 1, &[2])).unwrap(), 4);
+}
+
+#[test]
+fn the_positive_among_its_own_negatives_is_dropped() {
+    let scores = [0.0, 5.0, 9.0, 1.0];
+    assert_eq!(
+        rank_sampled(&scores, &case(&[0], 1, &[1, 2, 1, 3])).unwrap(),
+        1
+    );
+}
+
+#[test]
+fn the_full_rank_leaves_the_history_out() {
+    let scores = [9.0, 8.0, 7.0, 6.0];
+    assert_eq!(rank_full(&scores, &case(&[], 3, &[])).unwrap(), 3);
+    assert_eq!(rank_full(&scores, &case(&[0, 2], 3, &[])).unwrap(), 1);
+    assert_eq!(
+        rank_full(&scores, &case(&[0, 3], 3, &[])).unwrap(),
+        2,
+        "a positive in the history is still ranked"
+    );
+}
+
+#[test]
+fn scores_that_cannot_be_ranked_are_errors() {
+    let mut quality = Quality::default();
+    let nan = [0.0, f32::NAN, 1.0];
+    assert_eq!(
+        quality.add(&nan, &case(&[], 0, &[2])),
+        Err(MetricsError::NotFinite)
+    );
+    let missing = MetricsError::Catalogue { item: 7, scores: 3 };
+    assert_eq!(quality.add(&[0.0; 3], &case(&[], 0, &[7])), Err(missing));
+    assert_eq!(quality, Quality::default());
+}
+
+#[test]
+fn quality_is_the_mean_over_cases() {
+    // Item 0 has the highest score, item 29 the lowest.
+    let scores: Vec<f32> = (0..30u8).map(|item| -f32::from(item)).collect();
+    let others: Vec<u32> = (0..30).collect();
+    let mut quality = Quality::default();
+    quality.add(&scores, &case(&[], 0, &others)).unwrap();
+    quality.add(&scores, &case(&[], 2, &others)).unwrap();
+    quality.add(&scores, &case(&[], 15, &others)).unwrap();
+    quality.add(&scores, &case(&[], 25, &others)).unwrap();
+    assert_eq!(
+        (quality.cases, quality.hr_at_10, quality.full_hr_at_10),
+        (4, 0.5, 0.5)
+    );
+    assert_eq!(
+        (quality.full_recall_at_20, quality.ndcg_at_10),
+        (0.75, 0.375)
+    );
+    let mut twice = quality;
+    twice.merge(&quality);
+    assert_eq!(
+        twice,
+        Quality {
+            cases: 8,
+            ..quality
+        }
+    );
+}
+
+fn model(popularity: Option<f32>) -> Parameters {
+    let mut parameters = Parameters::default();
+    let table = Tensor::new("items", &[3, 2], vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0]).unwrap();
+    parameters.set("items", table);
+    parameters.set(
+        "counts",
+        Tensor::new("counts", &[3], vec![10.0, 5.0, 0.0]).unwrap(),
+    );
+    if let Some(popularity) = popularity {
+        parameters.set_scalar("popularity", popularity);
+    }
+    parameters
+}
+
+#[test]
+fn scores_are_inner_products_and_a_share_of_log_popularity() {
+    let person = PersonVector(vec![2.0, -1.0]);
+    assert_eq!(scores(&model(None), &person).unwrap(), [2.0, -1.0, 1.0]);
+    let mixed = scores(&model(Some(0.5)), &person).unwrap();
+    let deviation = (14.0f32 / 9.0).sqrt();
+    assert_eq!(mixed[0], 2.0);
+    assert!((mixed[1] - (-1.0 + 0.5 * deviation * 0.5f32.ln())).abs() < 1e-5);
+    assert!((mixed[2] - (1.0 + 0.5 * deviation * 1e-4f32.ln())).abs() < 1e-5);
+}
+
+#[test]
+fn a_person_without_a_history_gets_what_is_popular() {
+    let found = scores(&model(Some(0.03)), &PersonVector(vec![0.0, 0.0])).unwrap();
+    assert_eq!(
+        top(&found, &TrainingSet::of([], 3), 2),
+        [ItemId(0), ItemId(1)]
+    );
+}
+
+#[test]
+fn a_vector_of_another_width_is_an_error() {
+    assert!(scores(&model(None), &PersonVector(vec![1.0])).is_err());
+}
+
+#[test]
+fn lists_hold_unseen_items_best_first() {
+    let seen = TrainingSet::of([ItemId(1)], 5);
+    assert_eq!(
+        top(&[0.5, 9.0, 0.7, 0.5, -1.0], &seen, 3),
+        [ItemId(2), ItemId(0), ItemId(3)]
+    );
+    assert_eq!(top(&[0.5, 9.0], &seen, 10), [ItemId(0)]);
+}
+
+#[test]
+fn popularity_counts_histories() {
+    let histories = [
+        TrainingSet::of([ItemId(0), ItemId(2)], 3),
+        TrainingSet::of([ItemId(2)], 3),
+    ];
+    assert_eq!(popularity(&histories, 3), [1.0, 0.0, 2.0]);
+}

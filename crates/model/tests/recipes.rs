@@ -1,0 +1,275 @@
+//! Recipes name their sums in order, and the server step refuses what does not fit and repeats itself exactly.
+#![allow(clippy::unwrap_used)]
+
+use chorus_model::{
+    Direct, Engine, IalsPrivateRecipe, IalsRecipe, ItemId, LearnError, Learning, MeanDelta, Recipe,
+    TrainingSet,
+};
+use proptest::prelude::*;
+
+const ITEMS: usize = 12;
+const USERS: u32 = 9;
+
+fn open(rounds: usize) -> Recipe {
+    Recipe::Ials(IalsRecipe::new(ITEMS, 3, rounds))
+}
+
+fn private(sweeps: usize) -> Recipe {
+    Recipe::IalsPrivate(IalsPrivateRecipe::new(ITEMS, 3, sweeps))
+}
+
+fn history(user: u32) -> TrainingSet {
+    TrainingSet::of(
+        (0..4).map(|step| ItemId((user + step * step) % ITEMS as u32)),
+        ITEMS,
+    )
+}
+
+/// The sum that all users make of sum number `index`.
+fn sum(recipe: &Recipe, learning: &Learning, index: usize, noise: f64) -> MeanDelta {
+    let trainer = Direct.open(&learning.parameters).unwrap();
+    let sum = &recipe.sums()[index];
+    let mut total = vec![0.0; sum.length];
+    for user in 0..USERS {
+        let part = trainer
+            .contribution(sum.step, &history(user))
+            .unwrap()
+            .into_values();
+        total
+            .iter_mut()
+            .zip(part)
+            .for_each(|(total, part)| *total += f64::from(part));
+    }
+    MeanDelta {
+        sum: total,
+        clients: USERS as usize,
+        noise,
+    }
+}
+
+fn run(recipe: &Recipe, noise: f64) -> Learning {
+    let mut learning = recipe.start(1);
+    for index in 0..recipe.sums().len() {
+        let delta = sum(recipe, &learning, index, noise);
+        learning = recipe
+            .apply(learning, index, &delta, USERS as usize)
+            .unwrap();
+    }
+    learning
+}
+
+#[test]
+fn the_sums_are_named_in_order() {
+    let names = |recipe: Recipe| {
+        recipe
+            .sums()
+            .into_iter()
+            .map(|sum| sum.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(open(2)), ["history", "gradient-1", "gradient-2"]);
+    assert_eq!(
+        names(private(2)),
+        ["counts", "gram-1", "projection-1", "gram-2", "projection-2"]
+    );
+    let clips: Vec<f64> = private(1).sums().iter().map(|sum| sum.clip).collect();
+    assert_eq!(clips[0], 1.0);
+    assert!(
+        (clips[1].powi(2) + clips[2].powi(2) - 1.0).abs() < 1e-12,
+        "a sweep is charged like one unit"
+    );
+}
+
+#[test]
+fn recipes_read_as_they_are_written_and_refuse_unknown_fields() {
+    for recipe in [open(5), private(2)] {
+        let text = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), recipe);
+    }
+    let short: Recipe = serde_json::from_str(
+        r#"{"algorithm": "ials-private", "items": 12, "factors": 3, "sweeps": 2}"#,
+    )
+    .unwrap();
+    assert_eq!(short, private(2));
+    let unknown = r#"{"algorithm": "ials", "items": 12, "factors": 3, "rounds": 2, "epochs": 3}"#;
+    assert!(
+        serde_json::from_str::<Recipe>(unknown)
+            .unwrap_err()
+            .to_string()
+            .contains("epochs")
+    );
+}
+
+#[test]
+fn a_field_out_of_range_is_named() {
+    assert!(open(3).validate().is_ok() && private(2).validate().is_ok());
+    assert_eq!(
+        open(0).validate().unwrap_err().to_string(),
+        "rounds must be between 1 and 100000"
+    );
+    let recipe = Recipe::IalsPrivate(IalsPrivateRecipe {
+        gram_share: 1.0,
+        ..IalsPrivateRecipe::new(5, 2, 1)
+    });
+    assert_eq!(recipe.validate().unwrap_err().field, "gram_share");
+    let recipe = Recipe::Ials(IalsRecipe {
+        alpha0: Some(f64::NAN),
+        ..IalsRecipe::new(5, 2, 1)
+    });
+    assert_eq!(recipe.validate().unwrap_err().field, "alpha0");
+}
+
+#[test]
+fn learning_is_a_function_of_seed_and_sums() {
+    for recipe in [open(4), private(2)] {
+        assert_eq!(recipe.start(7), recipe.start(7));
+        assert_ne!(recipe.start(7), recipe.start(8));
+        assert_eq!(run(&recipe, 0.0), run(&recipe, 0.0));
+    }
+}
+
+#[test]
+fn learning_survives_a_restart_from_files() {
+    let recipe = open(4);
+    let mut learning = recipe.start(1);
+    for index in 0..recipe.sums().len() {
+        let delta = sum(&recipe, &learning, index, 0.0);
+        let kept = recipe
+            .apply(learning.clone(), index, &delta, USERS as usize)
+            .unwrap();
+        let read = |parameters: &chorus_model::Parameters| {
+            chorus_model::Parameters::from_bytes(&parameters.to_bytes().unwrap()).unwrap()
+        };
+        let restored = Learning {
+            parameters: read(&learning.parameters),
+            state: read(&learning.state),
+        };
+        assert_eq!(
+            recipe
+                .apply(restored, index, &delta, USERS as usize)
+                .unwrap(),
+            kept
+        );
+        learning = kept;
+    }
+}
+
+#[test]
+fn counts_and_alpha0_come_from_the_first_sum() {
+    let recipe = open(1);
+    let start = recipe.start(1);
+    let mut delta = sum(&recipe, &start, 0, 0.0);
+    let learned = recipe
+        .apply(start.clone(), 0, &delta, USERS as usize)
+        .unwrap();
+    let counted = (0..USERS)
+        .filter(|user| history(*user).contains(ItemId(5)))
+        .count();
+    assert_eq!(
+        learned.parameters.get("counts").unwrap().values[5],
+        counted as f32
+    );
+    let mean = (0..USERS).map(|user| history(user).len()).sum::<usize>() as f64 / f64::from(USERS);
+    let alpha0 = f64::from(learned.parameters.scalar("alpha0").unwrap());
+    assert!((alpha0 - 6.7 * mean / ITEMS as f64).abs() < 1e-6);
+    // A third of the population heard: counts are scaled up, the mean history is not.
+    delta.clients = 9;
+    let scaled = recipe.apply(start, 0, &delta, 27).unwrap();
+    assert_eq!(
+        scaled.parameters.get("counts").unwrap().values[5],
+        3.0 * counted as f32
+    );
+    assert_eq!(
+        scaled.parameters.scalar("alpha0"),
+        learned.parameters.scalar("alpha0")
+    );
+}
+
+#[test]
+fn the_whitening_lives_between_gram_and_projection() {
+    let recipe = private(1);
+    let mut learning = recipe.start(1);
+    let mut present = Vec::new();
+    for index in 0..3 {
+        let delta = sum(&recipe, &learning, index, 0.01);
+        learning = recipe
+            .apply(learning, index, &delta, USERS as usize)
+            .unwrap();
+        present.push(learning.parameters.get("whitening").is_some());
+    }
+    assert_eq!(present, [false, true, false]);
+}
+
+#[test]
+fn a_rising_loss_halves_the_step() {
+    let recipe = open(3);
+    let mut learning = recipe.start(1);
+    for index in 0..2 {
+        let delta = sum(&recipe, &learning, index, 0.0);
+        learning = recipe
+            .apply(learning, index, &delta, USERS as usize)
+            .unwrap();
+    }
+    let mut delta = sum(&recipe, &learning, 2, 0.0);
+    let calm = recipe
+        .apply(learning.clone(), 2, &delta, USERS as usize)
+        .unwrap();
+    assert_eq!(calm.state.scalar("step_factor"), Ok(1.0));
+    let loss = delta.sum.len() - 2;
+    delta.sum[loss] *= 100.0;
+    let alarmed = recipe.apply(learning, 2, &delta, USERS as usize).unwrap();
+    assert_eq!(alarmed.state.scalar("step_factor"), Ok(0.5));
+}
+
+#[test]
+fn sums_that_do_not_fit_are_refused() {
+    let recipe = open(1);
+    let start = recipe.start(1);
+    let good = sum(&recipe, &start, 0, 0.0);
+    let apply = |delta: &MeanDelta, index, population| {
+        recipe.apply(start.clone(), index, delta, population)
+    };
+    assert!(matches!(
+        apply(&good, 2, 9),
+        Err(LearnError::NoSuchSum { index: 2, sums: 2 })
+    ));
+    assert!(matches!(apply(&good, 1, 9), Err(LearnError::Length { .. })));
+    assert!(matches!(
+        apply(&good, 0, 8),
+        Err(LearnError::Clients {
+            clients: 9,
+            population: 8
+        })
+    ));
+    let nobody = MeanDelta {
+        clients: 0,
+        ..good.clone()
+    };
+    assert!(matches!(
+        apply(&nobody, 0, 9),
+        Err(LearnError::Clients { .. })
+    ));
+    let mut broken = good;
+    broken.sum[0] = f64::INFINITY;
+    assert!(matches!(apply(&broken, 0, 9), Err(LearnError::Numeric(_))));
+}
+
+proptest! {
+    /// Whatever clients send, the server step ends in a finite model or in an error.
+    #[test]
+    fn rubbish_gives_a_finite_model_or_an_error(
+        values in prop::collection::vec(-1e6f64..1e6, 1..60), noise in 0.0f64..10.0, secret in any::<bool>()
+    ) {
+        let recipe = if secret { private(1) } else { open(2) };
+        let mut learning = recipe.start(1);
+        for (index, sum) in recipe.sums().iter().enumerate() {
+            let sum = values.iter().copied().cycle().skip(index).take(sum.length).collect();
+            match recipe.apply(learning, index, &MeanDelta { sum, clients: 3, noise }, 9) {
+                Ok(next) => learning = next,
+                Err(_) => break,
+            }
+            let finite = learning.parameters.iter().all(|(_, tensor)| tensor.values.iter().all(|v| v.is_finite()));
+            prop_assert!(finite);
+        }
+    }
+}
