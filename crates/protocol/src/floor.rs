@@ -1,5 +1,5 @@
 use chorus_model::Step;
-use chorus_privacy::{LocalNoise, Release, spent, survivors};
+use chorus_privacy::{LocalNoise, PrivacyError, Release, spent, survivors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -49,7 +49,9 @@ pub enum Refusal {
     #[error("the plan is not signed by the coordinator")]
     Signature,
     /// Another protocol version.
-    #[error("the coordinator speaks protocol {found}, this client {PROTOCOL_VERSION}: update the older one")]
+    #[error(
+        "the coordinator speaks protocol {found}, this client {PROTOCOL_VERSION}: update the older one"
+    )]
     Version {
         /// The coordinator's.
         found: u32,
@@ -73,7 +75,9 @@ pub enum Refusal {
         last: RoundId,
     },
     /// The release was contributed to before.
-    #[error("this client already contributed to `{release}` of task `{task}`; a second time is not in its budget")]
+    #[error(
+        "this client already contributed to `{release}` of task `{task}`; a second time is not in its budget"
+    )]
     Contributed {
         /// The task.
         task: TaskName,
@@ -81,7 +85,9 @@ pub enum Refusal {
         release: String,
     },
     /// The privacy budget would be overspent.
-    #[error("contributing would spend epsilon {would:.3} of task `{task}`; this client's limit is {limit}")]
+    #[error(
+        "contributing would spend epsilon {would:.3} of task `{task}`; this client's limit is {limit}"
+    )]
     Budget {
         /// The task.
         task: TaskName,
@@ -94,7 +100,9 @@ pub enum Refusal {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The plan's model is not the newest that the log holds.
-    #[error("the plan trains version {version} of the model, which is not the newest one in the log")]
+    #[error(
+        "the plan trains version {version} of the model, which is not the newest one in the log"
+    )]
     NotLogged {
         /// The plan's version.
         version: u64,
@@ -121,6 +129,9 @@ pub enum Refusal {
     /// An answer that does not belong to the question.
     #[error("the coordinator answered with something that does not belong here")]
     Unexpected,
+    /// The plan's noise cannot be drawn or accounted for.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// A cryptographic step failed.
     #[error("{0}")]
     Crypto(String),
@@ -141,10 +152,13 @@ pub struct Charge {
 }
 
 /// What a contribution to a round of `plan` costs. Nothing when noise is off.
-pub fn cost(plan: &RoundPlan) -> Option<Release> {
+///
+/// # Errors
+/// Noise that cannot be accounted for.
+pub fn cost(plan: &RoundPlan) -> Result<Option<Release>, PrivacyError> {
     match plan.noise {
-        LocalNoise::Off => None,
-        noise => Some(Release::distributed(&noise, plan.noise_minimum, &plan.encoding)),
+        LocalNoise::Off => Ok(None),
+        noise => noise.release(&plan.encoding, &plan.survivors).map(Some),
     }
 }
 
@@ -155,41 +169,63 @@ impl Floor {
     /// The first field that is too weak, with what would do.
     pub fn check(&self, plan: &RoundPlan, charges: &[Charge]) -> Result<(), Refusal> {
         if plan.protocol != PROTOCOL_VERSION {
-            return Err(Refusal::Version { found: plan.protocol });
+            return Err(Refusal::Version {
+                found: plan.protocol,
+            });
         }
         let assumptions = &plan.assumptions;
         require("invited", plan.invited, plan.invited >= self.cohort, || {
             format!("at least {}", self.cohort)
         })?;
-        require("encoding.length", plan.encoding.length(), plan.encoding.length() <= self.length, || {
-            format!("at most {}", self.length)
-        })?;
-        require("dropout", plan.dropout, (0.0..=self.dropout).contains(&plan.dropout), || {
-            format!("at most {}", self.dropout)
-        })?;
+        require(
+            "encoding.length",
+            plan.encoding.length(),
+            plan.encoding.length() <= self.length,
+            || format!("at most {}", self.length),
+        )?;
+        require(
+            "dropout",
+            plan.dropout,
+            (0.0..=self.dropout).contains(&plan.dropout),
+            || format!("at most {}", self.dropout),
+        )?;
         let corrupt = assumptions.corrupt;
-        require("assumptions.corrupt", corrupt, corrupt >= self.corrupt, || {
-            format!("at least {}", self.corrupt)
-        })?;
-        require("assumptions.secrecy_bits", assumptions.secrecy_bits, assumptions.secrecy_bits >= 40, || {
-            "at least 40".to_owned()
-        })?;
-        require("delta", plan.delta, plan.delta > 0.0 && plan.delta <= self.delta, || {
-            format!("at most {}", self.delta)
-        })?;
-        let own = survivors(plan.invited, plan.dropout, corrupt)
-            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
-        require("survivors_minimum", plan.survivors_minimum, plan.survivors_minimum >= own.minimum, || {
-            format!("at least {}", own.minimum)
-        })?;
-        require("noise_minimum", plan.noise_minimum, plan.noise_minimum <= own.honest, || {
-            format!("at most {}", own.honest)
-        })?;
+        require(
+            "assumptions.corrupt",
+            corrupt,
+            corrupt >= self.corrupt,
+            || format!("at least {}", self.corrupt),
+        )?;
+        require(
+            "assumptions.secrecy_bits",
+            assumptions.secrecy_bits,
+            assumptions.secrecy_bits >= 40,
+            || "at least 40".to_owned(),
+        )?;
+        require(
+            "delta",
+            plan.delta,
+            plan.delta > 0.0 && plan.delta <= self.delta,
+            || format!("at most {}", self.delta),
+        )?;
+        let own = survivors(plan.invited, plan.dropout, corrupt)?;
+        require(
+            "survivors.minimum",
+            plan.survivors.minimum,
+            plan.survivors.minimum >= own.minimum,
+            || format!("at least {}", own.minimum),
+        )?;
+        require(
+            "survivors.honest",
+            plan.survivors.honest,
+            plan.survivors.honest <= own.honest,
+            || format!("at most {}", own.honest),
+        )?;
         self.check_noise(plan, charges)
     }
 
     fn check_noise(&self, plan: &RoundPlan, charges: &[Charge]) -> Result<(), Refusal> {
-        let Some(release) = cost(plan) else {
+        let Some(release) = cost(plan)? else {
             return require("noise", "off", self.without_noise, || {
                 "noise, or a person who allowed a task without it".to_owned()
             });
@@ -208,13 +244,17 @@ impl Floor {
                 release: plan.release.clone(),
             });
         }
-        let releases: Vec<Release> =
-            mine().filter_map(|charge| charge.cost).chain([release]).collect();
-        let would = spent(&releases, plan.delta)
-            .map_err(|error| Refusal::Unreadable(error.to_string()))?
-            .epsilon;
+        let releases: Vec<Release> = mine()
+            .filter_map(|charge| charge.cost)
+            .chain([release])
+            .collect();
+        let would = spent(&releases, plan.delta)?.epsilon;
         if would > self.epsilon {
-            return Err(Refusal::Budget { task: plan.task.clone(), would, limit: self.epsilon });
+            return Err(Refusal::Budget {
+                task: plan.task.clone(),
+                would,
+                limit: self.epsilon,
+            });
         }
         Ok(())
     }
@@ -229,6 +269,10 @@ fn require(
     if holds {
         Ok(())
     } else {
-        Err(Refusal::Weak { field, found: found.to_string(), needed: needed() })
+        Err(Refusal::Weak {
+            field,
+            found: found.to_string(),
+            needed: needed(),
+        })
     }
 }

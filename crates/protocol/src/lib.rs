@@ -11,6 +11,7 @@ mod report;
 mod road;
 mod round;
 mod signing;
+mod task;
 
 pub use chorus_secagg::PublicKeys;
 pub use floor::{Charge, Floor, Refusal, cost};
@@ -26,3 +27,4 @@ pub use report::{RoundReport, sum_digest};
 pub use road::{Encoded, decode, encode};
 pub use round::{Event, Funnel, Input, Message, Millis, Phase, Recovered, Round, Timing};
 pub use signing::{BadSignature, Identity, Purpose, verify, verify_advertisement};
+pub use task::{Privacy, Task, TaskError};

@@ -214,7 +214,10 @@ impl Roster {
         }
         let spare = (bits.len() * 8) as u32 - size;
         let clean = spare == 0 || bits.last().is_none_or(|last| last >> (8 - spare) == 0);
-        clean.then(|| Self { size, bits: bits.to_vec() })
+        clean.then(|| Self {
+            size,
+            bits: bits.to_vec(),
+        })
     }
 
     /// The bits as they travel.
@@ -236,7 +239,10 @@ impl Roster {
 
     /// How many are in the set.
     pub fn count(&self) -> usize {
-        self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
+        self.bits
+            .iter()
+            .map(|byte| byte.count_ones() as usize)
+            .sum()
     }
 
     /// The members, ascending.

@@ -1,5 +1,5 @@
 use chorus_model::Step;
-use chorus_privacy::{Encoding, LocalNoise};
+use chorus_privacy::{Encoding, LocalNoise, Survivors};
 use chorus_secagg::{Assumptions, RoundDigest};
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +30,8 @@ pub struct RoundPlan {
     pub invited: usize,
     /// Largest share of the invited that can be lost before the round ends without a sum.
     pub dropout: f64,
-    /// Clients that must still be there when the sum is unmasked: `survivors_min` of the design.
-    pub survivors_minimum: usize,
-    /// Of those, how many are taken to be honest about their noise: `noise_min` of the design.
-    pub noise_minimum: usize,
+    /// Clients that must be in the sum, and how many of them are taken to add their noise and not to collude.
+    pub survivors: Survivors,
     /// What the graph and the thresholds are computed from.
     pub assumptions: Assumptions,
     /// The version of the model that is trained.

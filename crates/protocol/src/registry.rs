@@ -59,7 +59,9 @@ pub enum LogError {
     #[error("log entry {0} is not signed by the coordinator")]
     Signature(u64),
     /// The entry does not continue the log that this client has seen: another history is being shown.
-    #[error("log entry {0} does not continue the log this client has seen: the coordinator shows another history")]
+    #[error(
+        "log entry {0} does not continue the log this client has seen: the coordinator shows another history"
+    )]
     Fork(u64),
     /// A version that does not follow the one before.
     #[error("log entry {index} names version {found} of `{task}` after version {last}")]
@@ -105,7 +107,11 @@ pub struct LogView {
 
 impl Default for LogView {
     fn default() -> Self {
-        Self { length: 0, head: Digest::ZERO, newest: Vec::new() }
+        Self {
+            length: 0,
+            head: Digest::ZERO,
+            newest: Vec::new(),
+        }
     }
 }
 
@@ -119,7 +125,11 @@ impl LogView {
     ///
     /// # Errors
     /// When an entry is unreadable, unsigned, out of its place, or names a version that does not follow.
-    pub fn follow(&mut self, entries: &[SignedEntry], coordinator: &[u8; 32]) -> Result<(), LogError> {
+    pub fn follow(
+        &mut self,
+        entries: &[SignedEntry],
+        coordinator: &[u8; 32],
+    ) -> Result<(), LogError> {
         let mut view = self.clone();
         for signed in entries {
             view.follow_one(signed, coordinator)?;
@@ -130,16 +140,29 @@ impl LogView {
 
     fn follow_one(&mut self, signed: &SignedEntry, coordinator: &[u8; 32]) -> Result<(), LogError> {
         let index = self.length;
-        signing::verify(coordinator, Purpose::LogEntry, &[&signed.bytes], &signed.signature)
-            .map_err(|_| LogError::Signature(index))?;
-        let entry: LogEntry = serde_json::from_slice(&signed.bytes)
-            .map_err(|error| LogError::Unreadable { index, reason: error.to_string() })?;
+        signing::verify(
+            coordinator,
+            Purpose::LogEntry,
+            &[&signed.bytes],
+            &signed.signature,
+        )
+        .map_err(|_| LogError::Signature(index))?;
+        let entry: LogEntry =
+            serde_json::from_slice(&signed.bytes).map_err(|error| LogError::Unreadable {
+                index,
+                reason: error.to_string(),
+            })?;
         if entry.index != index || entry.previous != self.head {
             return Err(LogError::Fork(index));
         }
         let last = self.newest(&entry.task).map_or(0, |newest| newest.version);
         if last.checked_add(1) != Some(entry.version) {
-            return Err(LogError::Version { index, task: entry.task, last, found: entry.version });
+            return Err(LogError::Version {
+                index,
+                task: entry.task,
+                last,
+                found: entry.version,
+            });
         }
         self.length += 1;
         self.head = signed.digest();

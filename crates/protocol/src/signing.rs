@@ -52,7 +52,9 @@ impl Identity {
 
     /// The key of a 32-byte Ed25519 seed (RFC 8032).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self { key: SigningKey::from_bytes(seed) }
+        Self {
+            key: SigningKey::from_bytes(seed),
+        }
     }
 
     /// The seed, to store.
@@ -94,7 +96,8 @@ pub fn verify(
 ) -> Result<(), BadSignature> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
     let digest = Digest::of_parts(purpose.domain(), content);
-    key.verify_strict(&digest.0, &Signature::from_bytes(signature)).map_err(|_| BadSignature)
+    key.verify_strict(&digest.0, &Signature::from_bytes(signature))
+        .map_err(|_| BadSignature)
 }
 
 /// Checks a client's signature over its keys of the round.
@@ -107,5 +110,10 @@ pub fn verify_advertisement(
     keys: &PublicKeys,
     signature: &[u8; 64],
 ) -> Result<(), BadSignature> {
-    verify(key, Purpose::Advertise, &[&digest.0, &keys.cipher, &keys.mask], signature)
+    verify(
+        key,
+        Purpose::Advertise,
+        &[&digest.0, &keys.cipher, &keys.mask],
+        signature,
+    )
 }

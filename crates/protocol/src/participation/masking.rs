@@ -1,8 +1,6 @@
 //! What a client does with its neighbours: check them, share with them, mask with them, unmask with them.
 
-use chorus_secagg::{
-    Graph, MaskKey, MaskedUpdate, SharePair, Sign, mask, open, plan, seal, split,
-};
+use chorus_secagg::{Graph, MaskKey, MaskedUpdate, SharePair, Sign, mask, open, plan, seal, split};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -45,7 +43,7 @@ impl Circle {
         certificates: &impl Certificates,
     ) -> Result<Self, Refusal> {
         let cohort = place.cohort as usize;
-        if cohort < round.survivors_minimum || cohort > round.invited || place.index >= place.cohort
+        if cohort < round.survivors.minimum || cohort > round.invited || place.index >= place.cohort
         {
             return Err(Refusal::Roster {
                 list: "neighbours",
@@ -64,8 +62,13 @@ impl Circle {
         }
         let mut neighbours = Vec::with_capacity(place.neighbours.len());
         for neighbour in place.neighbours {
-            let fault = |reason: String| Refusal::Neighbour { number: neighbour.index, reason };
-            let key = certificates.enrolled_key(&neighbour.certificate).map_err(fault)?;
+            let fault = |reason: String| Refusal::Neighbour {
+                number: neighbour.index,
+                reason,
+            };
+            let key = certificates
+                .enrolled_key(&neighbour.certificate)
+                .map_err(fault)?;
             verify_advertisement(&key, &own.digest, &neighbour.keys, &neighbour.signature)
                 .map_err(|error| fault(format!("its keys: {error}")))?;
             neighbours.push((neighbour.index, neighbour.keys));
@@ -98,10 +101,16 @@ impl Circle {
         let seeds = split(&self.self_seed, self.threshold, count, rng).map_err(|e| fault(&e))?;
         let mut sealed = Vec::with_capacity(count);
         for (((peer, keys), mask_key), seed) in self.neighbours.iter().zip(&mask_keys).zip(&seeds) {
-            let pair = SharePair { mask_key: mask_key.y, self_seed: seed.y };
+            let pair = SharePair {
+                mask_key: mask_key.y,
+                self_seed: seed.y,
+            };
             let sealed_pair = seal(&own.keys, keys, &own.digest, self.index, *peer, &pair)
                 .map_err(|e| fault(&e))?;
-            sealed.push(Addressed { peer: *peer, sealed: sealed_pair });
+            sealed.push(Addressed {
+                peer: *peer,
+                sealed: sealed_pair,
+            });
         }
         Ok((self, sealed))
     }
@@ -109,18 +118,34 @@ impl Circle {
     /// Opens what neighbours sealed. What cannot be opened is named, so that it costs its sender.
     pub fn open(&self, own: &Own, sealed: &[Addressed]) -> Result<Held, Refusal> {
         let numbers = self.numbers();
-        let known = sealed.iter().all(|one| numbers.binary_search(&one.peer).is_ok());
+        let known = sealed
+            .iter()
+            .all(|one| numbers.binary_search(&one.peer).is_ok());
         if !known || !sealed.is_sorted_by(|a, b| a.peer < b.peer) {
             return Err(Refusal::Roster {
                 list: "shares",
                 reason: "names clients that are not neighbours, or one of them twice",
             });
         }
-        let mut held = Held { unopenable: Vec::new(), shares: Vec::new() };
+        let mut held = Held {
+            unopenable: Vec::new(),
+            shares: Vec::new(),
+        };
         for one in sealed {
-            let keys = self.neighbours.iter().find(|(number, _)| *number == one.peer);
+            let keys = self
+                .neighbours
+                .iter()
+                .find(|(number, _)| *number == one.peer);
             let opened = keys.and_then(|(_, keys)| {
-                open(&own.keys, keys, &own.digest, one.peer, self.index, &one.sealed).ok()
+                open(
+                    &own.keys,
+                    keys,
+                    &own.digest,
+                    one.peer,
+                    self.index,
+                    &one.sealed,
+                )
+                .ok()
             });
             match opened {
                 Some(pair) => held.shares.push((
@@ -179,30 +204,40 @@ impl Circle {
                 reason: "names a client that nobody masked with",
             });
         }
-        let masked = held.shares.into_iter().filter(|(owner, ..)| sharers.contains(*owner));
+        let masked = held
+            .shares
+            .into_iter()
+            .filter(|(owner, ..)| sharers.contains(*owner));
         Ok(masked
             .map(|(owner, mask_key, seed)| match survivors.contains(owner) {
-                true => Revealed { owner, kind: Secret::SelfSeed, share: *seed },
-                false => Revealed { owner, kind: Secret::MaskKey, share: *mask_key },
+                true => Revealed {
+                    owner,
+                    kind: Secret::SelfSeed,
+                    share: *seed,
+                },
+                false => Revealed {
+                    owner,
+                    kind: Secret::MaskKey,
+                    share: *mask_key,
+                },
             })
             .collect())
     }
 
     /// The rules for every list of clients: of this cohort, no fewer than the plan allows, and enough neighbours.
-    fn check(
-        &self,
-        roster: &Roster,
-        list: &'static str,
-        round: &RoundPlan,
-    ) -> Result<(), Refusal> {
+    fn check(&self, roster: &Roster, list: &'static str, round: &RoundPlan) -> Result<(), Refusal> {
         let fault = |reason| Err(Refusal::Roster { list, reason });
         if roster.size() != self.cohort {
             return fault("is of another cohort");
         }
-        if roster.count() < round.survivors_minimum {
+        if roster.count() < round.survivors.minimum {
             return fault("has fewer clients than the plan allows");
         }
-        let near = self.neighbours.iter().filter(|(number, _)| roster.contains(*number)).count();
+        let near = self
+            .neighbours
+            .iter()
+            .filter(|(number, _)| roster.contains(*number))
+            .count();
         if near < self.threshold {
             return fault("leaves fewer neighbours than the threshold");
         }

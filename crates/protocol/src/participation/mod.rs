@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, PublicKeys, Purpose,
-    Refusal, Request, Response, Revealed, RoundId, RoundPlan, floor, signing,
+    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, Purpose, Refusal,
+    Request, Response, Revealed, RoundId, RoundPlan, floor, signing,
 };
 use masking::{Circle, Held};
 pub use saved::SaveError;
@@ -94,27 +94,55 @@ struct Frame {
 /// Each state is named after what it waits for, and holds only what is still needed.
 #[derive(Serialize, Deserialize)]
 enum State {
-    Log { model: Option<Vec<u8>> },
-    Model { bytes: Vec<u8> },
-    Learning { model: Vec<u8> },
+    Log {
+        model: Option<Vec<u8>>,
+    },
+    Model {
+        bytes: Vec<u8>,
+    },
+    Learning {
+        model: Vec<u8>,
+    },
     Advertising {
         own: Own,
         #[serde(with = "saved::array")]
         signature: [u8; 64],
     },
-    Neighbours { own: Own },
-    Sharing { own: Own, circle: Circle, sealed: Vec<Addressed> },
-    Shares { own: Own, circle: Circle },
-    Confirming { own: Own, circle: Circle, held: Held },
-    Sharers { own: Own, circle: Circle, held: Held },
+    Neighbours {
+        own: Own,
+    },
+    Sharing {
+        own: Own,
+        circle: Circle,
+        sealed: Vec<Addressed>,
+    },
+    Shares {
+        own: Own,
+        circle: Circle,
+    },
+    Confirming {
+        own: Own,
+        circle: Circle,
+        held: Held,
+    },
+    Sharers {
+        own: Own,
+        circle: Circle,
+        held: Held,
+    },
     Uploading {
         #[serde(with = "saved::masked")]
         masked: MaskedUpdate,
         circle: Circle,
         held: Held,
     },
-    Survivors { circle: Circle, held: Held },
-    Unmasking { revealed: Vec<Revealed> },
+    Survivors {
+        circle: Circle,
+        held: Held,
+    },
+    Unmasking {
+        revealed: Vec<Revealed>,
+    },
     Outcome,
     Over(Outcome),
 }
@@ -137,16 +165,30 @@ impl Participation {
     pub fn join(invitation: Invitation, standing: Standing<'_>) -> Result<Self, Refusal> {
         let plan_bytes = invitation.plan;
         let coordinator = standing.coordinator;
-        signing::verify(&coordinator, Purpose::Plan, &[&plan_bytes], &invitation.signature)
-            .map_err(|_| Refusal::Signature)?;
+        signing::verify(
+            &coordinator,
+            Purpose::Plan,
+            &[&plan_bytes],
+            &invitation.signature,
+        )
+        .map_err(|_| Refusal::Signature)?;
         let plan: RoundPlan = serde_json::from_slice(&plan_bytes)
             .map_err(|error| Refusal::Unreadable(error.to_string()))?;
         if let Some(last) = standing.last_round.filter(|last| plan.round <= *last) {
-            return Err(Refusal::Repeated { found: plan.round, last });
+            return Err(Refusal::Repeated {
+                found: plan.round,
+                last,
+            });
         }
         standing.floor.check(&plan, standing.charges)?;
         let charge = None;
-        let frame = Frame { plan, plan_bytes, coordinator, log: standing.log, charge };
+        let frame = Frame {
+            plan,
+            plan_bytes,
+            coordinator,
+            log: standing.log,
+            charge,
+        };
         let model = standing.model;
         // A log that is already up to date needs no question.
         let state = match (frame.is_logged(), model) {
@@ -177,33 +219,42 @@ impl Participation {
         let round = self.frame.plan.round;
         let wait = |awaited| Next::Send(Request::Await { round, awaited });
         match &self.state {
-            State::Log { .. } => Next::Send(Request::FetchLog { from: self.frame.log.length }),
+            State::Log { .. } => Next::Send(Request::FetchLog {
+                from: self.frame.log.length,
+            }),
             State::Model { bytes } => Next::Send(Request::FetchModel {
                 digest: self.frame.plan.model,
                 offset: bytes.len() as u64,
             }),
-            State::Learning { model } => Next::Learn { plan: &self.frame.plan, model },
+            State::Learning { model } => Next::Learn {
+                plan: &self.frame.plan,
+                model,
+            },
             State::Advertising { own, signature } => Next::Send(Request::AdvertiseKeys {
                 round,
                 keys: own.keys.public(),
                 signature: *signature,
             }),
             State::Neighbours { .. } => wait(Awaited::Neighbours),
-            State::Sharing { sealed, .. } => {
-                Next::Send(Request::ShareKeys { round, sealed: sealed.clone() })
-            }
+            State::Sharing { sealed, .. } => Next::Send(Request::ShareKeys {
+                round,
+                sealed: sealed.clone(),
+            }),
             State::Shares { .. } => wait(Awaited::Shares),
-            State::Confirming { held, .. } => {
-                Next::Send(Request::ConfirmShares { round, unopenable: held.unopenable.clone() })
-            }
+            State::Confirming { held, .. } => Next::Send(Request::ConfirmShares {
+                round,
+                unopenable: held.unopenable.clone(),
+            }),
             State::Sharers { .. } => wait(Awaited::Sharers),
-            State::Uploading { masked, .. } => {
-                Next::Send(Request::Upload { round, update: masked.clone() })
-            }
+            State::Uploading { masked, .. } => Next::Send(Request::Upload {
+                round,
+                update: masked.clone(),
+            }),
             State::Survivors { .. } => wait(Awaited::Survivors),
-            State::Unmasking { revealed } => {
-                Next::Send(Request::Unmask { round, revealed: revealed.clone() })
-            }
+            State::Unmasking { revealed } => Next::Send(Request::Unmask {
+                round,
+                revealed: revealed.clone(),
+            }),
             State::Outcome => wait(Awaited::Outcome),
             State::Over(outcome) => Next::Over(outcome),
         }
@@ -237,7 +288,14 @@ impl Participation {
         let digest = frame.plan.digest(&frame.plan_bytes, &Digest::of(model));
         let keys = RoundKeys::generate(rng);
         let signature = identity.advertise(&digest, &keys.public());
-        self.state = State::Advertising { own: Own { keys, digest, words }, signature };
+        self.state = State::Advertising {
+            own: Own {
+                keys,
+                digest,
+                words,
+            },
+            signature,
+        };
         Ok(())
     }
 
@@ -256,17 +314,24 @@ impl Participation {
         self.state = match (state, response) {
             (state, Response::Pending) => state,
             (_, Response::Aborted { reason }) => State::Over(Outcome::Aborted { reason }),
-            (State::Log { model }, Response::Log(entries)) => {
-                self.frame.follow(model, &entries)?
-            }
-            (State::Model { bytes }, Response::Model { offset, total, bytes: more }) => {
-                self.frame.append(bytes, offset, total, &more)?
-            }
+            (State::Log { model }, Response::Log(entries)) => self.frame.follow(model, &entries)?,
+            (
+                State::Model { bytes },
+                Response::Model {
+                    offset,
+                    total,
+                    bytes: more,
+                },
+            ) => self.frame.append(bytes, offset, total, &more)?,
             (State::Advertising { own, .. }, Response::Accepted) => State::Neighbours { own },
             (State::Neighbours { own }, Response::Neighbours(neighbourhood)) => {
                 let circle = Circle::new(neighbourhood, &self.frame.plan, &own, certificates)?;
                 let (circle, sealed) = circle.share(&own, rng)?;
-                State::Sharing { own, circle, sealed }
+                State::Sharing {
+                    own,
+                    circle,
+                    sealed,
+                }
             }
             (State::Sharing { own, circle, .. }, Response::Accepted) => {
                 State::Shares { own, circle }
@@ -278,21 +343,30 @@ impl Participation {
             (State::Confirming { own, circle, held }, Response::Accepted) => {
                 State::Sharers { own, circle, held }
             }
-            (State::Sharers { own, mut circle, held }, Response::Sharers(roster)) => {
-                match circle.mask(own, roster, &self.frame.plan)? {
-                    Some(masked) => {
-                        self.frame.charge = Some(self.frame.cost());
-                        State::Uploading { masked, circle, held }
+            (
+                State::Sharers {
+                    own,
+                    mut circle,
+                    held,
+                },
+                Response::Sharers(roster),
+            ) => match circle.mask(own, roster, &self.frame.plan)? {
+                Some(masked) => {
+                    self.frame.charge = Some(self.frame.charge()?);
+                    State::Uploading {
+                        masked,
+                        circle,
+                        held,
                     }
-                    None => State::Over(Outcome::LeftOut),
                 }
-            }
+                None => State::Over(Outcome::LeftOut),
+            },
             (State::Uploading { circle, held, .. }, Response::Accepted) => {
                 State::Survivors { circle, held }
             }
-            (State::Survivors { circle, held }, Response::Survivors(roster)) => {
-                State::Unmasking { revealed: circle.reveal(held, &roster, &self.frame.plan)? }
-            }
+            (State::Survivors { circle, held }, Response::Survivors(roster)) => State::Unmasking {
+                revealed: circle.reveal(held, &roster, &self.frame.plan)?,
+            },
             (State::Unmasking { .. }, Response::Accepted) => State::Outcome,
             (State::Outcome, Response::Completed { version }) => {
                 State::Over(Outcome::Completed { version })
@@ -326,7 +400,9 @@ impl Frame {
             (true, _) => Ok(self.with_model(model)),
             // The log comes in parts; there may be more.
             (false, false) => Ok(State::Log { model }),
-            (false, true) => Err(Refusal::NotLogged { version: self.plan.version }),
+            (false, true) => Err(Refusal::NotLogged {
+                version: self.plan.version,
+            }),
         }
     }
 
@@ -358,13 +434,13 @@ impl Frame {
         }
     }
 
-    fn cost(&self) -> Charge {
-        Charge {
+    fn charge(&self) -> Result<Charge, Refusal> {
+        Ok(Charge {
             task: self.plan.task.clone(),
             release: self.plan.release.clone(),
             round: self.plan.round,
-            cost: floor::cost(&self.plan),
-        }
+            cost: floor::cost(&self.plan)?,
+        })
     }
 }
 

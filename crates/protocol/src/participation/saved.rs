@@ -65,7 +65,10 @@ impl Participation {
             log: saved.log,
             charge: saved.charge,
         };
-        Ok(Self { frame, state: saved.state })
+        Ok(Self {
+            frame,
+            state: saved.state,
+        })
     }
 }
 
@@ -84,7 +87,9 @@ pub(crate) mod array {
         deserializer: D,
     ) -> Result<[u8; N], D::Error> {
         let bytes = Vec::<u8>::deserialize(deserializer)?;
-        bytes.try_into().map_err(|_| D::Error::custom(format!("expected {N} bytes")))
+        bytes
+            .try_into()
+            .map_err(|_| D::Error::custom(format!("expected {N} bytes")))
     }
 }
 

@@ -29,8 +29,16 @@ impl Cohort {
         let members: Vec<Advertisement> = advertised.into_values().collect();
         let key_root = key_root(&members);
         let graph = Graph::new(&key_root.0, plan);
-        let neighbours = (0..members.len() as u32).map(|index| graph.neighbours(index)).collect();
-        Self { numbers, members, neighbours, key_root, threshold: plan.threshold }
+        let neighbours = (0..members.len() as u32)
+            .map(|index| graph.neighbours(index))
+            .collect();
+        Self {
+            numbers,
+            members,
+            neighbours,
+            key_root,
+            threshold: plan.threshold,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -43,7 +51,9 @@ impl Cohort {
     }
 
     pub fn neighbours(&self, number: u32) -> &[u32] {
-        self.neighbours.get(number as usize).map_or(&[], Vec::as_slice)
+        self.neighbours
+            .get(number as usize)
+            .map_or(&[], Vec::as_slice)
     }
 
     pub fn keys(&self, number: u32) -> Option<&PublicKeys> {
@@ -78,7 +88,13 @@ impl Cohort {
 fn key_root(members: &[Advertisement]) -> Digest {
     let parts: Vec<&[u8]> = members
         .iter()
-        .flat_map(|member| [&member.key[..], &member.keys.cipher[..], &member.keys.mask[..]])
+        .flat_map(|member| {
+            [
+                &member.key[..],
+                &member.keys.cipher[..],
+                &member.keys.mask[..],
+            ]
+        })
         .collect();
     Digest::of_parts("chorus/v1/key-root", &parts)
 }

@@ -79,12 +79,15 @@ impl Message {
     /// Tells a repeated message from a different one.
     fn digest(&self) -> Digest {
         let numbers = |numbers: &[u32]| -> Vec<u8> {
-            numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+            numbers
+                .iter()
+                .flat_map(|number| number.to_be_bytes())
+                .collect()
         };
         match self {
-            Message::Advertise { keys, signature, .. } => {
-                Digest::of_parts("advertise", &[&keys.cipher, &keys.mask, signature])
-            }
+            Message::Advertise {
+                keys, signature, ..
+            } => Digest::of_parts("advertise", &[&keys.cipher, &keys.mask, signature]),
             Message::Share(sealed) => {
                 let bytes: Vec<u8> = sealed
                     .iter()
@@ -99,7 +102,11 @@ impl Message {
                     .iter()
                     .flat_map(|one| {
                         let kind = [one.kind as u8];
-                        one.owner.to_be_bytes().into_iter().chain(kind).chain(one.share)
+                        one.owner
+                            .to_be_bytes()
+                            .into_iter()
+                            .chain(kind)
+                            .chain(one.share)
                     })
                     .collect();
                 Digest::of_parts("unmask", &[&bytes])
@@ -234,7 +241,10 @@ impl Round {
         now: Millis,
     ) -> Self {
         let digest = plan.digest(plan_bytes, &plan.model);
-        let funnel = Funnel { invited: invited.len(), ..Funnel::default() };
+        let funnel = Funnel {
+            invited: invited.len(),
+            ..Funnel::default()
+        };
         let frame = Frame {
             plan,
             digest,
@@ -245,7 +255,10 @@ impl Round {
             began: now,
             heard: now,
         };
-        Self { frame, state: State::Advertising(Advertising::default()) }
+        Self {
+            frame,
+            state: State::Advertising(Advertising::default()),
+        }
     }
 
     /// The plan.
@@ -321,11 +334,21 @@ impl Round {
         match (&mut self.state, message) {
             (
                 State::Advertising(phase),
-                Message::Advertise { key, certificate, keys, signature },
+                Message::Advertise {
+                    key,
+                    certificate,
+                    keys,
+                    signature,
+                },
             ) => phase.take(
                 frame,
                 client,
-                Advertisement { key, certificate, keys, signature },
+                Advertisement {
+                    key,
+                    certificate,
+                    keys,
+                    signature,
+                },
             )?,
             (State::Sharing(phase), Message::Share(sealed)) => phase.take(client, sealed)?,
             (State::Confirming(phase), Message::Confirm(list)) => phase.take(client, list)?,
@@ -336,7 +359,10 @@ impl Round {
                 phase.take(client, revealed)?;
             }
             _ => {
-                return Err(Reject::WrongPhase { message: name, phase: self.phase().name() });
+                return Err(Reject::WrongPhase {
+                    message: name,
+                    phase: self.phase().name(),
+                });
             }
         }
         self.frame.accepted.insert((client, name), digest);
@@ -347,7 +373,9 @@ impl Round {
     /// Moves through every phase that is ready to end.
     fn advance(&mut self, now: Millis, out: &mut Vec<Event>) {
         loop {
-            let ended = State::Ended(Ending::Aborted { reason: String::new() });
+            let ended = State::Ended(Ending::Aborted {
+                reason: String::new(),
+            });
             let state = std::mem::replace(&mut self.state, ended);
             let frame = &mut self.frame;
             let turn = match state {
@@ -384,7 +412,9 @@ impl Round {
                 out.push(Event::Completed(recovered));
             }
             Turn::Abort(reason) => {
-                self.state = State::Ended(Ending::Aborted { reason: reason.clone() });
+                self.state = State::Ended(Ending::Aborted {
+                    reason: reason.clone(),
+                });
                 out.push(Event::Aborted { reason });
             }
             Turn::Stay(state) | Turn::Next(state) => self.state = state,
@@ -400,12 +430,15 @@ impl Round {
             return Err(Reject::NotInvited);
         }
         match (&self.state, awaited) {
-            (State::Ended(Ending::Aborted { reason }), _) => {
-                Ok(Response::Aborted { reason: reason.clone() })
-            }
-            (State::Ended(Ending::Completed { version: Some(version) }), _) => {
-                Ok(Response::Completed { version: *version })
-            }
+            (State::Ended(Ending::Aborted { reason }), _) => Ok(Response::Aborted {
+                reason: reason.clone(),
+            }),
+            (
+                State::Ended(Ending::Completed {
+                    version: Some(version),
+                }),
+                _,
+            ) => Ok(Response::Completed { version: *version }),
             (State::Sharing(phase), Awaited::Neighbours) => phase.neighbours(client),
             (State::Confirming(phase), Awaited::Shares) => phase.shares(client),
             (State::Uploading(phase), Awaited::Sharers) => phase.sharers(client),
@@ -425,7 +458,10 @@ impl Round {
             Awaited::Outcome => Phase::Ended,
         };
         self.phase() > answered_in
-            && !matches!(self.state, State::Ended(Ending::Completed { version: None }))
+            && !matches!(
+                self.state,
+                State::Ended(Ending::Completed { version: None })
+            )
     }
 }
 
@@ -436,7 +472,7 @@ impl Frame {
 
     /// True when a phase that `answered` of `expected` clients answered should end.
     fn is_over(&self, now: Millis, answered: usize, expected: usize) -> bool {
-        let enough = answered >= self.plan.survivors_minimum;
+        let enough = answered >= self.plan.survivors.minimum;
         answered >= expected
             || now.saturating_sub(self.began) >= self.timing.phase
             || (enough && now.saturating_sub(self.heard) >= self.timing.quiet)
@@ -446,7 +482,7 @@ impl Frame {
     fn too_few(&self, found: usize, did: &str) -> Turn {
         Turn::Abort(format!(
             "{found} of {} invited clients {did}; the plan needs {}",
-            self.plan.invited, self.plan.survivors_minimum
+            self.plan.invited, self.plan.survivors.minimum
         ))
     }
 }

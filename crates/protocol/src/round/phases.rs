@@ -20,9 +20,13 @@ impl Advertising {
         client: ClientId,
         advertisement: Advertisement,
     ) -> Result<(), Reject> {
-        let Advertisement { key, keys, signature, .. } = &advertisement;
-        verify_advertisement(key, &frame.digest, keys, signature)
-            .map_err(|_| Reject::Signature)?;
+        let Advertisement {
+            key,
+            keys,
+            signature,
+            ..
+        } = &advertisement;
+        verify_advertisement(key, &frame.digest, keys, signature).map_err(|_| Reject::Signature)?;
         self.advertised.insert(client, advertisement);
         Ok(())
     }
@@ -33,7 +37,7 @@ impl Advertising {
             return Turn::Stay(State::Advertising(self));
         }
         frame.funnel.advertised = answered;
-        if answered < frame.plan.survivors_minimum {
+        if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent keys");
         }
         match plan(answered, &frame.plan.assumptions) {
@@ -67,7 +71,8 @@ impl Sharing {
                 expected: "one for each neighbour, ascending",
             });
         }
-        self.shared.insert(number, sealed.into_iter().map(|one| one.sealed).collect());
+        self.shared
+            .insert(number, sealed.into_iter().map(|one| one.sealed).collect());
         Ok(())
     }
 
@@ -77,7 +82,7 @@ impl Sharing {
             return Turn::Stay(State::Sharing(self));
         }
         frame.funnel.shared = answered;
-        if answered < frame.plan.survivors_minimum {
+        if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent shares");
         }
         Turn::Next(State::Confirming(Confirming {
@@ -104,9 +109,16 @@ impl Confirming {
             .neighbours(receiver)
             .iter()
             .filter_map(|sender| {
-                let place = self.cohort.neighbours(*sender).binary_search(&receiver).ok()?;
+                let place = self
+                    .cohort
+                    .neighbours(*sender)
+                    .binary_search(&receiver)
+                    .ok()?;
                 let sealed = *self.shared.get(sender)?.get(place)?;
-                Some(Addressed { peer: *sender, sealed })
+                Some(Addressed {
+                    peer: *sender,
+                    sealed,
+                })
             })
             .collect();
         Ok(Response::Shares(sealed))
@@ -137,7 +149,7 @@ impl Confirming {
         }
         let sharers = self.usable(frame.plan.assumptions.corrupt);
         frame.funnel.confirmed = sharers.len();
-        if sharers.len() < frame.plan.survivors_minimum {
+        if sharers.len() < frame.plan.survivors.minimum {
             return frame.too_few(sharers.len(), "can be masked with");
         }
         Turn::Next(State::Uploading(Uploading {
@@ -162,7 +174,9 @@ impl Confirming {
             .filter(|number| {
                 let bearable =
                     (corrupt * self.cohort.neighbours(*number).len() as f64).ceil() as usize;
-                complaints.get(number).is_none_or(|count| *count <= bearable)
+                complaints
+                    .get(number)
+                    .is_none_or(|count| *count <= bearable)
             })
             .collect()
     }
@@ -180,7 +194,10 @@ pub(super) struct Uploading {
 impl Uploading {
     pub fn sharers(&self, client: &ClientId) -> Result<Response, Reject> {
         self.cohort.number(client)?;
-        Ok(Response::Sharers(Roster::of(self.cohort.len() as u32, self.sharers.iter().copied())))
+        Ok(Response::Sharers(Roster::of(
+            self.cohort.len() as u32,
+            self.sharers.iter().copied(),
+        )))
     }
 
     pub fn take(
@@ -208,7 +225,7 @@ impl Uploading {
             return Turn::Stay(State::Uploading(self));
         }
         frame.funnel.uploaded = answered;
-        if answered < frame.plan.survivors_minimum {
+        if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent an update");
         }
         Turn::Next(State::Unmasking(Unmasking::new(

@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_secagg::{
-    Aggregate, MaskKey, RoundDigest, Share, Sign, combine, secret_matches,
-    share_position,
+    Aggregate, MaskKey, RoundDigest, Share, Sign, combine, secret_matches, share_position,
 };
 use zeroize::Zeroizing;
 
@@ -31,7 +30,14 @@ impl Unmasking {
         survivors: BTreeSet<u32>,
     ) -> Self {
         let (shares, answered) = (BTreeMap::new(), BTreeSet::new());
-        Self { aggregate, cohort, sharers, survivors, shares, answered }
+        Self {
+            aggregate,
+            cohort,
+            sharers,
+            survivors,
+            shares,
+            answered,
+        }
     }
 
     pub fn survivors(&self, client: &ClientId) -> Result<Response, Reject> {
@@ -40,7 +46,10 @@ impl Unmasking {
             return Err(Reject::LeftOut);
         }
         let size = self.cohort.len() as u32;
-        Ok(Response::Survivors(Roster::of(size, self.survivors.iter().copied())))
+        Ok(Response::Survivors(Roster::of(
+            size,
+            self.survivors.iter().copied(),
+        )))
     }
 
     pub fn take(&mut self, client: ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
@@ -73,7 +82,11 @@ impl Unmasking {
         };
         one.kind == kind
             && self.sharers.contains(&one.owner)
-            && self.cohort.neighbours(responder).binary_search(&one.owner).is_ok()
+            && self
+                .cohort
+                .neighbours(responder)
+                .binary_search(&one.owner)
+                .is_ok()
     }
 
     pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
@@ -107,7 +120,9 @@ impl Unmasking {
     }
 
     fn has_enough(&self, owner: u32) -> bool {
-        self.shares.get(&owner).is_some_and(|shares| shares.len() >= self.cohort.threshold)
+        self.shares
+            .get(&owner)
+            .is_some_and(|shares| shares.len() >= self.cohort.threshold)
     }
 
     fn unmask(self, digest: &RoundDigest) -> Result<Vec<u32>, String> {
@@ -115,7 +130,10 @@ impl Unmasking {
         let mut aggregate = self.aggregate.clone();
         for owner in needed {
             if self.survivors.contains(&owner) {
-                let seed = self.secrets(owner).next().ok_or_else(|| unreadable(owner))?;
+                let seed = self
+                    .secrets(owner)
+                    .next()
+                    .ok_or_else(|| unreadable(owner))?;
                 aggregate.remove_own(&MaskKey::own(&seed, digest, owner));
             } else {
                 self.remove_pairs(&mut aggregate, owner, digest)?;
@@ -138,7 +156,7 @@ impl Unmasking {
             .ok_or_else(|| unreadable(owner))?;
         for peer in self.cohort.neighbours(owner) {
             if let (true, Some(theirs)) = (self.survivors.contains(peer), self.cohort.keys(*peer)) {
-                let key = MaskKey::pair_of_secret(&secret, &theirs.mask, digest, owner, *peer)
+                let key = MaskKey::recovered(&secret, public, theirs, digest, owner, *peer)
                     .map_err(|error| error.to_string())?;
                 // The survivor added the mask with its own sign.
                 aggregate.remove_pair(&key, Sign::of(*peer, owner));
@@ -160,5 +178,7 @@ impl Unmasking {
 }
 
 fn unreadable(owner: u32) -> String {
-    format!("the shares of client {owner} of the cohort do not fit together: a client gave back a wrong share")
+    format!(
+        "the shares of client {owner} of the cohort do not fit together: a client gave back a wrong share"
+    )
 }

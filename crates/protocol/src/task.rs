@@ -1,0 +1,277 @@
+use chorus_model::{Recipe, RecipeError, Sum};
+use chorus_privacy::{
+    Encoding, Guarantee, LocalNoise, PrivacyError, Release, calibrate, survivors,
+};
+use chorus_secagg::Assumptions;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, cost};
+
+/// One model being trained for one population: what an operator decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Its name.
+    pub name: TaskName,
+    /// Clients the model is learned for.
+    pub population: usize,
+    /// Share of the population in one round; 1 with noise.
+    #[serde(default = "everyone")]
+    pub cohort: f64,
+    /// Disjoint cohorts over which one noised sum is split. Each carries the full noise.
+    #[serde(default = "whole")]
+    pub split: usize,
+    /// Largest share of a round's clients that may be lost before it ends without a sum.
+    #[serde(default = "fifth")]
+    pub dropout: f64,
+    /// Share of clients that are taken to collude with the coordinator, and to leave out their noise.
+    #[serde(default = "tenth")]
+    pub corrupt: f64,
+    /// Whether noise is added. There is no default: somebody decides it.
+    pub privacy: Privacy,
+    /// What is learned.
+    pub recipe: Recipe,
+}
+
+/// The choice of noise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "noise", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Privacy {
+    /// No noise: the sums are exact, and no differential privacy is claimed.
+    Off,
+    /// Every client adds its share of discrete Gaussian noise to every sum.
+    Distributed {
+        /// Bound over the whole task.
+        epsilon: f64,
+        /// At this delta.
+        delta: f64,
+    },
+}
+
+/// A task that cannot be run.
+#[derive(Debug, Error)]
+pub enum TaskError {
+    /// A field is out of range.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What it must be, or what to do.
+        problem: String,
+    },
+    /// The recipe.
+    #[error("recipe.{0}")]
+    Recipe(#[from] RecipeError),
+    /// The privacy parameters.
+    #[error("privacy: {0}")]
+    Privacy(#[from] PrivacyError),
+}
+
+fn everyone() -> f64 {
+    1.0
+}
+
+fn whole() -> usize {
+    1
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn require(holds: bool, field: &'static str, problem: &str) -> Result<(), TaskError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(TaskError::Field {
+            field,
+            problem: problem.to_owned(),
+        })
+    }
+}
+
+impl Task {
+    /// Checks every field, and that the parts fit together.
+    ///
+    /// # Errors
+    /// The first field that is out of range, with what to do.
+    pub fn validate(&self) -> Result<(), TaskError> {
+        require(
+            self.population >= 10,
+            "population",
+            "at least 10 clients are needed",
+        )?;
+        require(
+            self.cohort > 0.0 && self.cohort <= 1.0,
+            "cohort",
+            "a share of the population above 0 and up to 1",
+        )?;
+        require(self.split >= 1, "split", "at least 1")?;
+        require(
+            (0.0..=0.3).contains(&self.dropout),
+            "dropout",
+            "between 0 and 0.3: the graph of secure aggregation is planned for 30 % at most",
+        )?;
+        require(
+            (0.1..0.5).contains(&self.corrupt),
+            "corrupt",
+            "between 0.1 and 0.5: clients refuse to assume less than 10 %",
+        )?;
+        self.recipe.validate()?;
+        match self.privacy {
+            Privacy::Off => {
+                require(
+                    !self.recipe.is_private(),
+                    "recipe.algorithm",
+                    "this algorithm is made for noise; use `ials` where noise is off",
+                )?;
+                require(
+                    self.split == 1,
+                    "split",
+                    "only a noised sum is split; leave it at 1",
+                )?;
+            }
+            Privacy::Distributed { .. } => {
+                require(
+                    self.recipe.is_private(),
+                    "recipe.algorithm",
+                    "its contributions have no norm bound by construction; use `ials-private` with noise",
+                )?;
+                require(
+                    self.cohort == 1.0,
+                    "cohort",
+                    "with noise, one sum holds the whole population; a smaller cohort costs noise \
+                     (variance times the number of cohorts) and must be asked for with `split`",
+                )?;
+                self.noise_deviation()?;
+            }
+        }
+        require(
+            self.cohort_size() >= 10,
+            "cohort",
+            "it gives fewer than 10 clients a round; clients refuse that",
+        )
+    }
+
+    /// Clients to invite to one round.
+    pub fn cohort_size(&self) -> usize {
+        let share = (self.population as f64 * self.cohort).round() as usize;
+        share.min(self.population) / self.split.max(1)
+    }
+
+    /// The named sums, in order.
+    pub fn sums(&self) -> Vec<Sum> {
+        self.recipe.sums()
+    }
+
+    /// The plan of one round.
+    ///
+    /// # Errors
+    /// When there is no such sum, or no safe plan for so many clients.
+    pub fn plan(
+        &self,
+        sum_index: usize,
+        invited: usize,
+        round: RoundId,
+        version: u64,
+        model: Digest,
+    ) -> Result<RoundPlan, TaskError> {
+        let sum = self
+            .sums()
+            .into_iter()
+            .nth(sum_index)
+            .ok_or_else(|| TaskError::Field {
+                field: "recipe",
+                problem: format!("there is no sum number {sum_index}"),
+            })?;
+        let assumptions = Assumptions {
+            corrupt: self.corrupt,
+            ..Assumptions::DEFAULT
+        };
+        let needed = survivors(invited, self.dropout, self.corrupt)?;
+        let (encoding, noise, delta) = match self.privacy {
+            Privacy::Off => {
+                let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0)?;
+                (encoding, LocalNoise::Off, 1e-5)
+            }
+            Privacy::Distributed { delta, .. } => {
+                let deviation = self.noise_deviation()?;
+                let multiplier = deviation / sum.clip;
+                // Everyone may survive, and then the sum carries everyone's share.
+                let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
+                let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most)?;
+                let noise = LocalNoise::share(multiplier, &encoding, &needed)?;
+                (encoding, noise, delta)
+            }
+        };
+        Ok(RoundPlan {
+            protocol: PROTOCOL_VERSION,
+            task: self.name.clone(),
+            round,
+            release: sum.name,
+            step: sum.step,
+            encoding,
+            noise,
+            invited,
+            dropout: self.dropout,
+            survivors: needed,
+            assumptions,
+            version,
+            model,
+            delta,
+        })
+    }
+
+    /// Standard deviation of the honest noise on every sum, in parameter units: the smallest with which
+    /// all sums together stay within epsilon.
+    fn noise_deviation(&self) -> Result<f64, TaskError> {
+        let Privacy::Distributed { epsilon, delta } = self.privacy else {
+            return Ok(0.0);
+        };
+        let weights: Vec<f64> = self.sums().iter().map(|sum| sum.clip.powi(2)).collect();
+        Ok(calibrate(epsilon, delta, &weights)?)
+    }
+
+    /// What protects the clients of this task, in words: for reports, and wherever the model is shown.
+    ///
+    /// # Errors
+    /// When the task cannot be planned.
+    pub fn guarantee(&self) -> Result<String, TaskError> {
+        let Privacy::Distributed { delta, .. } = self.privacy else {
+            return Ok(NO_NOISE.to_owned());
+        };
+        let needed = survivors(self.cohort_size(), self.dropout, self.corrupt)?;
+        let mut releases: Vec<Release> = Vec::new();
+        for index in 0..self.sums().len() {
+            let plan = self.plan(index, self.cohort_size(), RoundId(1), 1, Digest::ZERO)?;
+            releases.extend(cost(&plan)?);
+        }
+        Ok(Guarantee::new(&releases, delta, &needed)?.to_string())
+    }
+
+    /// Against whom the sums are protected, in words.
+    pub fn trust(one_party: bool) -> String {
+        let assumption = "Protects against an honest-but-curious coordinator: one that follows the protocol \
+                          and keeps all it hears. ";
+        let roles = match one_party {
+            true => {
+                "One party runs both the enrolment authority and the coordinator here, so it could also \
+                     enrol clients of its own."
+            }
+            false => {
+                "The enrolment authority is run by another party, which vouches that every client is a \
+                      different device."
+            }
+        };
+        format!("{assumption}{roles}")
+    }
+}
+
+const NO_NOISE: &str = "No noise is added in this task: the coordinator learns exact sums and nothing else of any \
+    single client, but what the sums and the model say about one person is not bounded. No differential privacy is \
+    claimed.";

@@ -1,0 +1,338 @@
+//! A federation without sockets: every client is a `Participation`, the coordinator is a `Round`.
+#![allow(dead_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_model::Delta;
+use chorus_protocol::{
+    Certificates, ClientId, Digest, Event, Floor, Identity, Input, Invitation, LogEntry, LogView,
+    Message, Next, Origin, Outcome, Participation, Privacy, Purpose, Recovered, Refusal, Reject,
+    Request, Response, Round, RoundId, RoundPlan, SignedEntry, Standing, Task, Timing, encode,
+};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+pub const MODEL: &[u8] = b"the model that everyone trains";
+
+/// In these tests a certificate is the key itself.
+pub struct Keys;
+
+impl Certificates for Keys {
+    fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
+        certificate.try_into().map_err(|_| "not a key".to_owned())
+    }
+}
+
+/// Where a client goes silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vanish {
+    BeforeAdvertising,
+    BeforeSharing,
+    BeforeConfirming,
+    BeforeUploading,
+    BeforeUnmasking,
+    Never,
+}
+
+pub struct Member {
+    pub identity: Identity,
+    pub participation: Option<Participation>,
+    pub words: Vec<u32>,
+    pub vanish: Vanish,
+    pub rng: ChaCha20Rng,
+    pub refusal: Option<Refusal>,
+}
+
+pub struct Federation {
+    pub coordinator: Identity,
+    pub plan: RoundPlan,
+    pub plan_bytes: Vec<u8>,
+    pub round: Round,
+    pub members: Vec<Member>,
+    pub entry: SignedEntry,
+    pub events: Vec<Event>,
+    pub now: u64,
+    /// What the members are given instead of `MODEL`.
+    pub models: BTreeMap<usize, Vec<u8>>,
+    /// Saves and restores every participation between any two steps.
+    pub interrupted: bool,
+}
+
+pub fn task(population: usize, noise: bool) -> Task {
+    let recipe = match noise {
+        true => r#"{"algorithm": "ials-private", "items": 24, "factors": 2, "sweeps": 1}"#,
+        false => r#"{"algorithm": "ials", "items": 24, "factors": 2, "rounds": 2}"#,
+    };
+    let privacy = match noise {
+        true => Privacy::Distributed {
+            epsilon: 8.0,
+            delta: 1e-5,
+        },
+        false => Privacy::Off,
+    };
+    Task {
+        name: "films".to_owned().try_into().unwrap(),
+        population,
+        cohort: 1.0,
+        split: 1,
+        dropout: 0.3,
+        corrupt: 0.1,
+        privacy,
+        recipe: serde_json::from_str(recipe).unwrap(),
+    }
+}
+
+impl Federation {
+    pub fn new(clients: usize, noise: bool, seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let coordinator = Identity::generate(&mut rng);
+        let task = task(clients, noise);
+        task.validate().unwrap();
+        let plan = task
+            .plan(0, clients, RoundId(7), 1, Digest::of(MODEL))
+            .unwrap();
+        let plan_bytes = serde_json::to_vec(&plan).unwrap();
+        let entry = LogEntry {
+            index: 0,
+            previous: Digest::ZERO,
+            task: plan.task.clone(),
+            version: 1,
+            origin: Origin::Start,
+            model: Digest::of(MODEL),
+            report: Digest::of(b""),
+        };
+        let entry = SignedEntry::sign(&entry, &coordinator).unwrap();
+        let members: Vec<Member> = (0..clients)
+            .map(|_| Member {
+                identity: Identity::generate(&mut rng),
+                participation: None,
+                words: Vec::new(),
+                vanish: Vanish::Never,
+                rng: ChaCha20Rng::seed_from_u64(rng.next_u64()),
+                refusal: None,
+            })
+            .collect();
+        let invited: BTreeSet<ClientId> =
+            members.iter().map(|member| member.identity.id()).collect();
+        let timing = Timing {
+            phase: 1_000,
+            quiet: 100,
+        };
+        let round = Round::open(plan.clone(), &plan_bytes, invited, timing, 0);
+        Self {
+            coordinator,
+            plan,
+            plan_bytes,
+            round,
+            members,
+            entry,
+            events: Vec::new(),
+            now: 0,
+            models: BTreeMap::new(),
+            interrupted: false,
+        }
+    }
+
+    pub fn invitation(&self) -> Invitation {
+        let signature = self.coordinator.sign(Purpose::Plan, &[&self.plan_bytes]);
+        Invitation {
+            plan: self.plan_bytes.clone(),
+            signature,
+        }
+    }
+
+    pub fn floor(&self) -> Floor {
+        Floor {
+            without_noise: true,
+            ..Floor::default()
+        }
+    }
+
+    pub fn join(&self, floor: &Floor) -> Result<Participation, Refusal> {
+        let standing = Standing {
+            floor,
+            charges: &[],
+            last_round: None,
+            log: LogView::default(),
+            coordinator: self.coordinator.public(),
+            model: None,
+        };
+        Participation::join(self.invitation(), standing)
+    }
+
+    pub fn join_all(&mut self) {
+        let floor = self.floor();
+        for index in 0..self.members.len() {
+            self.members[index].participation = Some(self.join(&floor).unwrap());
+        }
+    }
+
+    /// Runs until nobody has anything to say and time brings nothing more.
+    pub fn run(&mut self) {
+        self.join_all();
+        self.go_on();
+    }
+
+    pub fn go_on(&mut self) {
+        for _ in 0..10_000 {
+            let mut moved = false;
+            for index in 0..self.members.len() {
+                moved |= self.step(index);
+            }
+            if !moved {
+                if self.is_over() {
+                    return;
+                }
+                self.now += 50;
+                self.round
+                    .handle(self.now, Input::Tick, &mut self.events)
+                    .unwrap();
+            }
+        }
+        panic!("the round does not end");
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, Event::Completed(_) | Event::Aborted { .. }))
+    }
+
+    pub fn recovered(&self) -> Option<&Recovered> {
+        self.events.iter().find_map(|event| match event {
+            Event::Completed(recovered) => Some(recovered),
+            _ => None,
+        })
+    }
+
+    pub fn aborted(&self) -> Option<&str> {
+        self.events.iter().find_map(|event| match event {
+            Event::Aborted { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    /// One step of one member; false when it waits or is gone.
+    pub fn step(&mut self, index: usize) -> bool {
+        let Some(mut participation) = self.members[index].participation.take() else {
+            return false;
+        };
+        if self.interrupted {
+            participation = Participation::restore(&participation.save().unwrap()).unwrap();
+        }
+        let vanish = self.members[index].vanish;
+        let (moved, gone) = match participation.poll() {
+            Next::Over(_) => (false, false),
+            Next::Learn { plan, .. } => {
+                let member = &mut self.members[index];
+                let values = (0..plan.encoding.length())
+                    .map(|place| ((place * 31 + index * 17) % 13) as f32 / 13.0 - 0.5)
+                    .collect();
+                let encoded = encode(Delta::new(values), plan, &mut member.rng).unwrap();
+                member.words = encoded.update.words().to_vec();
+                participation
+                    .learned(encoded.update, &member.identity, &mut member.rng)
+                    .unwrap();
+                (true, false)
+            }
+            Next::Send(request) => match leaves(&request, vanish) {
+                true => (false, true),
+                false => {
+                    let answer = self.ask(index, request);
+                    let member = &mut self.members[index];
+                    match answer {
+                        Ok(Response::Pending) => (false, false),
+                        Ok(response) => {
+                            let result = participation.handle(response, &Keys, &mut member.rng);
+                            member.refusal = result.err();
+                            (true, false)
+                        }
+                        Err(_) => {
+                            participation.left_out();
+                            (true, false)
+                        }
+                    }
+                }
+            },
+        };
+        if !gone {
+            self.members[index].participation = Some(participation);
+        }
+        moved
+    }
+
+    pub fn outcome(&self, index: usize) -> Option<Outcome> {
+        match self.members[index].participation.as_ref()?.poll() {
+            Next::Over(outcome) => Some(outcome.clone()),
+            _ => None,
+        }
+    }
+
+    /// What the coordinator's service does with a request.
+    pub fn ask(&mut self, index: usize, request: Request) -> Result<Response, Reject> {
+        let client = self.members[index].identity.id();
+        let message = match request {
+            Request::CheckIn { .. } => return Ok(Response::Finished),
+            Request::FetchLog { from: 0 } => return Ok(Response::Log(vec![self.entry.clone()])),
+            Request::FetchLog { .. } => return Ok(Response::Log(Vec::new())),
+            Request::FetchModel { offset, .. } => {
+                let model = self.models.get(&index).map_or(MODEL, Vec::as_slice);
+                let from = offset as usize;
+                let to = (from + 10).min(model.len());
+                let total = model.len() as u64;
+                return Ok(Response::Model {
+                    offset,
+                    total,
+                    bytes: model[from..to].to_vec(),
+                });
+            }
+            Request::Await { awaited, .. } => return self.round.answer(&client, awaited),
+            Request::AdvertiseKeys {
+                keys, signature, ..
+            } => {
+                let key = self.members[index].identity.public();
+                Message::Advertise {
+                    key,
+                    certificate: key.to_vec(),
+                    keys,
+                    signature,
+                }
+            }
+            Request::ShareKeys { sealed, .. } => Message::Share(sealed),
+            Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable),
+            Request::Upload { update, .. } => Message::Upload(update),
+            Request::Unmask { revealed, .. } => Message::Unmask(revealed),
+        };
+        let input = Input::From { client, message };
+        self.round.handle(self.now, input, &mut self.events)?;
+        if self.recovered().is_some() {
+            self.round.published(2);
+        }
+        Ok(Response::Accepted)
+    }
+
+    /// The sum of the encodings of those whose update arrived, without any mask.
+    pub fn plain_sum(&self, uploaded: impl Fn(&Member) -> bool) -> Vec<u32> {
+        let mut sum = vec![0u32; self.plan.encoding.length()];
+        for member in self.members.iter().filter(|member| uploaded(member)) {
+            for (total, word) in sum.iter_mut().zip(&member.words) {
+                *total = total.wrapping_add(*word);
+            }
+        }
+        sum
+    }
+}
+
+fn leaves(request: &Request, vanish: Vanish) -> bool {
+    let before = match request {
+        Request::AdvertiseKeys { .. } => Vanish::BeforeAdvertising,
+        Request::ShareKeys { .. } => Vanish::BeforeSharing,
+        Request::ConfirmShares { .. } => Vanish::BeforeConfirming,
+        Request::Upload { .. } => Vanish::BeforeUploading,
+        Request::Unmask { .. } => Vanish::BeforeUnmasking,
+        _ => return false,
+    };
+    before >= vanish
+}
