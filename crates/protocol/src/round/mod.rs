@@ -358,6 +358,8 @@ impl Round {
             (State::Unmasking(phase), Message::Unmask(revealed)) => {
                 phase.take(client, revealed)?;
             }
+            // The sum was unmasked with the help of others: late help is no fault.
+            (State::Ended(_), Message::Unmask(_)) => return Ok(()),
             _ => {
                 return Err(Reject::WrongPhase {
                     message: name,

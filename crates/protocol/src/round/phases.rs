@@ -26,6 +26,11 @@ impl Advertising {
             signature,
             ..
         } = &advertisement;
+        // Keys with which nobody can agree would cost the neighbours, not their sender.
+        keys.check().map_err(|_| Reject::Content {
+            field: "keys",
+            expected: "public keys of full order",
+        })?;
         verify_advertisement(key, &frame.digest, keys, signature).map_err(|_| Reject::Signature)?;
         self.advertised.insert(client, advertisement);
         Ok(())
