@@ -8,7 +8,7 @@ use crate::{Dataset, Held, split};
 /// A population to make up: seeded, skewed, with planted taste.
 ///
 /// What is planted, and so can be learned: every item belongs to one of `tastes` groups of about equal size and
-/// popularity, every user has one group as their own, and four of five of a user's items come from it. The rest come
+/// popularity, every user has one group as their own, and three of four of a user's items come from it. The rest come
 /// from the whole catalogue. Within either, items are drawn by popularity, which falls with rank like Zipf's law.
 /// History lengths vary threefold around their mean. The held-out item is a random one of the user's items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ impl Default for Synthesis {
 }
 
 /// Share of a user's items that come from the user's own taste group.
-const LOYALTY: f64 = 0.8;
+const LOYALTY: f64 = 0.75;
 /// Popularity of the item of rank r, from 0: (r + `ZIPF_SHIFT`)^-`ZIPF_POWER`.
-const ZIPF_POWER: f64 = 0.8;
-const ZIPF_SHIFT: f64 = 8.0;
+const ZIPF_POWER: f64 = 1.0;
+const ZIPF_SHIFT: f64 = 4.0;
 
 /// Makes up a population. Values out of range are moved to the nearest one in range.
 pub fn synthesise(synthesis: &Synthesis) -> Dataset {

@@ -80,6 +80,8 @@ fn residual(parameters: &Parameters, history: &TrainingSet, person: &PersonVecto
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_person_vector_solves_the_ridge(seed in any::<u64>(), items in prop::collection::vec(0u32..7, 1..7)) {
         let (parameters, history) = (model(seed), history(&items));

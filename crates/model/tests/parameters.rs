@@ -21,6 +21,8 @@ fn sample(rows: usize, columns: usize, values: &[f32]) -> Parameters {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn bytes_round_trip(rows in 1usize..9, columns in 1usize..9,
                         values in prop::collection::vec(-1e30f32..1e30, 1..80)) {

@@ -255,6 +255,8 @@ fn sums_that_do_not_fit_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever clients send, the server step ends in a finite model or in an error.
     #[test]
     fn rubbish_gives_a_finite_model_or_an_error(

@@ -1,0 +1,249 @@
+//! Every layout is read, the published split wins, and a bad line is named with file, number and expectation.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use chorus_data::{DataError, Dataset, Held, read};
+use chorus_model::ItemId;
+use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// A file's name and bytes.
+type File<'a> = (&'a str, &'a [u8]);
+
+fn folder(files: &[File<'_>]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn good(files: &[File<'_>]) -> Dataset {
+    read(folder(files).path())
+        .map_err(|e| e.to_string())
+        .unwrap()
+}
+
+/// The message, without the folder of the test.
+fn complaint(files: &[File<'_>]) -> String {
+    let folder = folder(files);
+    let message = read(folder.path()).err().unwrap().to_string();
+    message.replace(&folder.path().display().to_string(), "DIR")
+}
+
+fn ids(items: &[u32]) -> Vec<ItemId> {
+    items.iter().copied().map(ItemId).collect()
+}
+
+fn held(positive: u32, negatives: &[u32]) -> Option<Held> {
+    Some(Held {
+        positive: ItemId(positive),
+        negatives: ids(negatives),
+    })
+}
+
+const TRAIN: (&str, &[u8]) = ("tiny.train.rating", b"0\t1\t1\n0\t2\t1\n1\t0\t1\n");
+const TEST: (&str, &[u8]) = ("tiny.test.rating", b"0\t3\t5\t100\n1\t2\t4\t200\n");
+const NEGATIVE: (&str, &[u8]) = ("tiny.test.negative", b"(0,3)\t0\t4\n(1,2)\t1\t2\n");
+
+#[test]
+fn a_published_split_is_read() {
+    let dataset = good(&[TRAIN, TEST, NEGATIVE]);
+    assert_eq!(
+        (dataset.name.as_str(), dataset.items, dataset.users()),
+        ("tiny", 5, 2)
+    );
+    assert_eq!(dataset.histories, [ids(&[1, 2]), ids(&[0])]);
+    assert!(dataset.cases == [held(3, &[0, 4]), held(2, &[1, 2])]);
+    assert!(dataset.titles.is_none());
+}
+
+#[test]
+fn compressed_files_are_read_and_titles_found() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(TRAIN.1).unwrap();
+    let train = encoder.finish().unwrap();
+    let titles =
+        "item\tmovie_id\ttitle\tgenres\n1\t7\tGlockenspiel – Das Stück\tDrama\n".as_bytes();
+    let dataset = good(&[
+        ("tiny.train.rating.gz", &train),
+        TEST,
+        NEGATIVE,
+        ("items.tsv", titles),
+    ]);
+    let titles = dataset.titles.unwrap();
+    assert_eq!(titles[1], "Glockenspiel – Das Stück");
+    assert_eq!(titles[4], "item 4");
+}
+
+#[test]
+fn the_published_split_wins_over_raw_files() {
+    let raw: (&str, &[u8]) = ("u.data", b"1\t1\t5\t10\n1\t2\t5\t20\n");
+    assert_eq!(good(&[raw, TRAIN, TEST, NEGATIVE]).name, "tiny");
+}
+
+#[test]
+fn raw_ratings_are_split_by_time() {
+    // User 10: items 5 and 9 at the same, latest time; the one further down is held out.
+    let tabs: &[u8] = b"10\t5\t3\t20\n10\t7\t3\t10\n20\t5\t1\t5\n10\t9\t4\t20\n";
+    let colons: &[u8] = b"10::5::3::20\n10::7::3::10\n20::5::1::5\n10::9::4::20\n";
+    let commas: &[u8] =
+        b"userId,movieId,rating,timestamp\r\n10,5,3.5,20\r\n10,7,3,10\r\n20,5,1,5\r\n10,9,4,20\r\n";
+    for (name, bytes) in [
+        ("u.data", tabs),
+        ("ratings.dat", colons),
+        ("ratings.csv", commas),
+    ] {
+        let dataset = good(&[(name, bytes)]);
+        assert_eq!(dataset.items, 3);
+        assert_eq!(dataset.histories, [ids(&[0, 1]), ids(&[0])]);
+        assert!(
+            dataset.cases == [held(2, &[]), None],
+            "a user with one item is not measured"
+        );
+    }
+}
+
+#[test]
+fn drawn_negatives_are_unseen_and_the_same_every_time() {
+    let lines: String = (0..400)
+        .map(|line| format!("{}\t{}\t3\t{}\n", line % 4 + 1, line * 7 % 300 + 1, line))
+        .collect();
+    let files: [(&str, &[u8]); 1] = [("u.data", lines.as_bytes())];
+    let dataset = good(&files);
+    for (history, held) in dataset.histories.iter().zip(&dataset.cases) {
+        let held = held.as_ref().unwrap();
+        assert_eq!(held.negatives.len(), 99);
+        assert!(!history.contains(&held.positive));
+        assert!(
+            held.negatives
+                .iter()
+                .all(|item| !history.contains(item) && *item != held.positive)
+        );
+    }
+    assert!(good(&files).cases == dataset.cases);
+}
+
+#[test]
+fn titles_of_raw_folders() {
+    let raw: (&str, &[u8]) = ("u.data", b"1\t10\t5\t10\n1\t20\t5\t20\n");
+    let latin1 = good(&[raw, ("u.item", b"10|Caf\xe9|x\n30|Elsewhere|x\n")]);
+    assert_eq!(latin1.titles.unwrap(), ["Café", "item 1"]);
+    let csv: (&str, &[u8]) = ("ratings.csv", b"1,10,5,10\n1,20,5,20\n");
+    let quoted = good(&[
+        csv,
+        (
+            "movies.csv",
+            b"movieId,title,genres\n10,\"One, \"\"Two\"\"\",x\n20,Three,y\n",
+        ),
+    ]);
+    assert_eq!(quoted.titles.unwrap(), ["One, \"Two\"", "Three"]);
+}
+
+#[test]
+fn bad_lines_are_named() {
+    let numbers = "each number from 0 and below";
+    let cases: [(&[File<'_>], String); 9] = [
+        (
+            &[("a.train.rating", b"0\t1\n\n0\tx\n"), ("a.test.rating", b""), ("a.test.negative", b"")],
+            format!(
+                "DIR/a.train.rating, line 3: expected a user number, a tab, an item number, {numbers} 16777216"
+            ),
+        ),
+        (
+            &[TRAIN, ("tiny.test.rating", b"4194304\t1\n"), NEGATIVE],
+            format!(
+                "DIR/tiny.test.rating, line 1: expected a user number, a tab, the number of the held-out item, \
+                 {numbers} 4194304"
+            ),
+        ),
+        (
+            &[TRAIN, ("tiny.test.rating", b"0\t3\n0\t4\n"), NEGATIVE],
+            "DIR/tiny.test.rating, line 2: expected one held-out item a user, but this user has another above".into(),
+        ),
+        (
+            &[TRAIN, ("tiny.test.rating", b"0\t2\n"), NEGATIVE],
+            "DIR/tiny.test.rating, line 1: expected an item that is not in the user's training history".into(),
+        ),
+        (
+            &[TRAIN, TEST, ("tiny.test.negative", b"(0,4)\t1\n")],
+            "DIR/tiny.test.negative, line 1: expected the pair of a user and its held-out item in \
+             DIR/tiny.test.rating"
+                .into(),
+        ),
+        (
+            &[TRAIN, TEST, ("tiny.test.negative", b"(0,3)\t0\n")],
+            "DIR/tiny.test.negative, line 1: expected a line with the negatives of user 1 somewhere".into(),
+        ),
+        (&[TRAIN, TEST], "DIR/tiny.test.negative is missing (or the same name with .gz)".into()),
+        (
+            &[("u.data", b"1\t2\t3\t4\n1\t2\t3\n")],
+            "DIR/u.data, line 2: expected user, item, rating and unix time, separated by tabs".into(),
+        ),
+        (&[("ratings.dat", b"\n")], "DIR/ratings.dat holds no events".into()),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(complaint(files), expected);
+    }
+}
+
+#[test]
+fn folders_without_a_data_set_are_named() {
+    assert!(
+        complaint(&[("readme.txt", b"")])
+            .starts_with("no data set in DIR: expected NAME.train.rating")
+    );
+    let other: (&str, &[u8]) = ("other.train.rating", b"0\t1\n");
+    assert_eq!(
+        complaint(&[TRAIN, other]),
+        "DIR holds several splits: other, tiny; keep one a folder"
+    );
+    assert!(matches!(
+        read(Path::new("no/such/folder")),
+        Err(DataError::Unreadable { .. })
+    ));
+}
+
+#[test]
+fn a_damaged_gzip_file_is_named() {
+    let message = complaint(&[("u.data.gz", b"\x1f\x8b\x08 and then nonsense")]);
+    assert!(
+        message.starts_with("cannot read DIR/u.data.gz: "),
+        "{message}"
+    );
+}
+
+/// Bytes that look like data often enough to get past the first field.
+fn rubbish() -> impl Strategy<Value = Vec<u8>> {
+    let texty = prop::collection::vec(
+        prop::sample::select(&b"0123456789\t\n:,()|\" u\xff"[..]),
+        0..200,
+    );
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..200), texty]
+}
+
+proptest! {
+    // Each case writes eight folders.
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(
+        first in rubbish(), second in rubbish(), third in rubbish(), titles in rubbish(), gz in any::<bool>()
+    ) {
+        let ending = if gz { ".gz" } else { "" };
+        let name = |stem: &str| format!("{stem}{ending}");
+        let (train, test, negative) = (name("a.train.rating"), name("a.test.rating"), name("a.test.negative"));
+        let items = name("items.tsv");
+        let _ = read(folder(&[(&train, &first), (&test, &second), (&negative, &third), (&items, &titles)]).path());
+        let _ = read(folder(&[(&train, TRAIN.1), (TEST.0, TEST.1), (NEGATIVE.0, &third)]).path());
+        for (raw, names) in [("u.data", "u.item"), ("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv")] {
+            let (raw, names) = (name(raw), name(names));
+            let _ = read(folder(&[(&raw, &first), (&names, &titles)]).path());
+            let _ = read(folder(&[(raw.trim_end_matches(".gz"), b"1\t2\t3\t4\n"), (&names, &titles)]).path());
+        }
+    }
+}

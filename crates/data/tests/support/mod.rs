@@ -1,0 +1,92 @@
+//! Both algorithms in one place, without clip, masks or protocol: what the federation must come close to.
+
+use chorus_data::Dataset;
+use chorus_model::{
+    Direct, Engine, Learning, MeanDelta, Quality, Recipe, TrainingSet, popularity, scores,
+};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+/// How a run is made.
+pub struct Run {
+    /// Share of the users invited to each sum, drawn anew each time.
+    pub cohort: f64,
+    /// Share of the invited that drop out.
+    pub dropout: f64,
+    /// Standard deviation of the Gaussian noise on each coordinate of each sum.
+    pub noise: f64,
+    pub seed: u64,
+}
+
+/// Learns from the training histories alone.
+pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
+    recipe.validate().unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(run.seed);
+    let histories: Vec<TrainingSet> = (0..dataset.users())
+        .map(|user| dataset.training_set(user))
+        .collect();
+    let mut order: Vec<usize> = (0..dataset.users()).collect();
+    let clients = (dataset.users() as f64 * run.cohort * (1.0 - run.dropout)).round() as usize;
+    let mut learning = recipe.start(run.seed);
+    for (index, sum) in recipe.sums().iter().enumerate() {
+        let trainer = Direct.open(&learning.parameters).unwrap();
+        order.shuffle(&mut rng);
+        let mut total = vec![0.0; sum.length];
+        for user in &order[..clients] {
+            let part = trainer
+                .contribution(sum.step, &histories[*user])
+                .unwrap()
+                .into_values();
+            total
+                .iter_mut()
+                .zip(part)
+                .for_each(|(total, part)| *total += f64::from(part));
+        }
+        if run.noise > 0.0 {
+            total
+                .iter_mut()
+                .for_each(|total| *total += run.noise * normal(&mut rng));
+        }
+        let delta = MeanDelta {
+            sum: total,
+            clients,
+            noise: run.noise,
+        };
+        learning = recipe
+            .apply(learning, index, &delta, dataset.users())
+            .unwrap();
+    }
+    learning
+}
+
+/// What the learned model is worth on the held-out items.
+pub fn quality(dataset: &Dataset, learning: &Learning) -> Quality {
+    let trainer = Direct.open(&learning.parameters).unwrap();
+    let mut quality = Quality::default();
+    for case in (0..dataset.users()).filter_map(|user| dataset.case(user)) {
+        let person = trainer.person(&case.history).unwrap();
+        quality
+            .add(&scores(&learning.parameters, &person).unwrap(), &case)
+            .unwrap();
+    }
+    quality
+}
+
+/// The baseline.
+pub fn popularity_quality(dataset: &Dataset) -> Quality {
+    let histories: Vec<TrainingSet> = (0..dataset.users())
+        .map(|user| dataset.training_set(user))
+        .collect();
+    let counts = popularity(&histories, dataset.items);
+    let mut quality = Quality::default();
+    for case in (0..dataset.users()).filter_map(|user| dataset.case(user)) {
+        quality.add(&counts, &case).unwrap();
+    }
+    quality
+}
+
+fn normal(rng: &mut impl Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+}
