@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod accountant;
+mod clip;
+mod encoding;
+mod error;
+mod guarantee;
+mod noise;
+mod quantise;
+mod survivors;
+mod words;
+
+pub use accountant::gaussian;
+pub use accountant::renyi;
+pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, calibrate, spent};
+pub use clip::{ClippedUpdate, clip};
+pub use encoding::{Encoding, decode};
+pub use error::PrivacyError;
+pub use guarantee::Guarantee;
+pub use noise::{
+    LocalNoise, MAX_VARIANCE, MIN_VARIANCE, NoisedUpdate, add_noise, fill_discrete_gaussian,
+    sample_discrete_gaussian,
+};
+pub use quantise::{QuantisedUpdate, quantise};
+pub use survivors::{Survivors, survivors};

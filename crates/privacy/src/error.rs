@@ -1,0 +1,119 @@
+use thiserror::Error;
+
+/// Why something that would weaken or falsify the guarantee was refused.
+///
+/// Every message names the field and says what to do. None carries a value of a person's update.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum PrivacyError {
+    /// The privacy budget is not a positive finite number.
+    #[error(
+        "epsilon is {0}, but must be a positive finite number: give the epsilon of the whole task, for example 8"
+    )]
+    Epsilon(f64),
+    /// The failure probability is not a probability.
+    #[error(
+        "delta is {0}, but must lie strictly between 0 and 1: give at most 1 / (10 x population), for example 1e-6"
+    )]
+    Delta(f64),
+    /// There is nothing to calibrate.
+    #[error("weights is empty: give clip^2 of each release of the task, one number per release")]
+    NoWeights,
+    /// There is nothing to guarantee.
+    #[error("releases is empty: give every sum of the task that one client takes part in")]
+    NoReleases,
+    /// A weight is not a squared clip.
+    #[error(
+        "weights contains {0}, but each weight is the squared clip of a release: give positive finite numbers"
+    )]
+    Weight(f64),
+    /// No noise level this program can represent reaches the epsilon.
+    #[error(
+        "epsilon {0} is too small for these releases: ask for a larger epsilon or for fewer releases"
+    )]
+    Unreachable(f64),
+    /// A noise multiplier is zero, negative or not a number.
+    #[error(
+        "noise_multiplier is {0}, but must be a positive finite number: calibrate it from epsilon, or turn noise off by name"
+    )]
+    NoiseMultiplier(f64),
+    /// The distance of the discrete mechanism from the continuous one is not a number the accountant can add.
+    #[error(
+        "tau_times_length is {0}, but must be zero or a positive finite number: take the release from LocalNoise::release"
+    )]
+    TauTimesLength(f64),
+    /// A clip norm that bounds nothing.
+    #[error("clip is {0}, but must be a positive finite L2 norm in parameter units")]
+    Clip(f64),
+    /// A grid that cannot hold the clipped update.
+    #[error(
+        "scale is {scale} at clip {clip}, but scale x clip must be positive and at most 2^30: choose a smaller scale"
+    )]
+    Scale {
+        /// Grid steps per parameter unit.
+        scale: f64,
+        /// L2 norm in parameter units.
+        clip: f64,
+    },
+    /// An update without coordinates, or with more than one message can carry.
+    #[error("length is {0}, but an update has between 1 and 2^28 coordinates")]
+    Length(usize),
+    /// The sum of all clients could leave the ring.
+    #[error(
+        "clients is {clients}: the sum of so many updates wraps around 2^32 on every usable grid; use smaller cohorts"
+    )]
+    Wraps {
+        /// Clients in one sum.
+        clients: usize,
+    },
+    /// An update that is not of the planned length.
+    #[error(
+        "the update has {found} coordinates, the encoding expects {expected}: train on the model of this round"
+    )]
+    UpdateLength {
+        /// Coordinates of the encoding.
+        expected: usize,
+        /// Coordinates of the update.
+        found: usize,
+    },
+    /// One client's share is so narrow that the sum of shares no longer behaves like one discrete Gaussian.
+    #[error(
+        "variance is {0} grid units^2 for one client, but must be at least 16 (deviation 4): use a finer scale or fewer clients"
+    )]
+    NoiseTooNarrow(u64),
+    /// One client's share is wider than the exact sampler can draw.
+    #[error(
+        "variance is {0:e} grid units^2 for one client, but must be at most 2^46: use a coarser scale or less noise"
+    )]
+    NoiseTooWide(f64),
+    /// There is no noise to account for.
+    #[error(
+        "noise is off, so there is no epsilon: choose noise, or report the task as not private against its result"
+    )]
+    NoiseOff,
+    /// A share of clients that is not a share.
+    #[error(
+        "dropout is {0}, but must be at least 0 and below 1: give the largest share of clients that may vanish"
+    )]
+    Dropout(f64),
+    /// A share of clients that is not a share.
+    #[error(
+        "corrupt is {0}, but must be at least 0 and below 1: give the largest share of clients that may collude"
+    )]
+    Corrupt(f64),
+    /// Nobody is left whose noise protects anyone.
+    #[error(
+        "honest is {honest} of {invited} invited clients, but must be at least 1: invite more clients, or plan for fewer dropouts"
+    )]
+    TooFewHonest {
+        /// Clients invited to the sum.
+        invited: usize,
+        /// Surviving clients that add their noise and do not collude.
+        honest: usize,
+    },
+    /// The random number generator repeats itself. Nothing may be uploaded.
+    #[error(
+        "the random number generator repeats itself: nothing was encoded; give a working cryptographic generator"
+    )]
+    BrokenRandomness,
+}

@@ -1,0 +1,178 @@
+use rand_core::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::words::{BATCH, Words};
+use crate::{ClippedUpdate, Encoding, PrivacyError};
+
+/// Roundings tried before the update is made smaller (`privacy.md` 1.2 step 4).
+const ROUNDINGS: usize = 64;
+/// What the update is multiplied by when no rounding fits.
+const SHRINK: f64 = 0.875;
+/// Times the update is made smaller before it is given up for zeros; 0.875^64 leaves two ten-thousandths of it.
+const SHRINKS: usize = 64;
+
+/// An update on the integer grid, whose integer L2 norm is proven to be at most [`Encoding::sensitivity`].
+///
+/// Neither `Clone` nor serialisable: its one way on is [`add_noise`](crate::add_noise).
+///
+/// ```compile_fail
+/// fn twice(update: chorus_privacy::QuantisedUpdate) { let _copy = update.clone(); }
+/// ```
+///
+/// # Privacy
+/// Still says everything about a person. It stays on the client; its memory is wiped when it is dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct QuantisedUpdate {
+    values: Vec<i32>,
+}
+
+impl QuantisedUpdate {
+    /// `[length]`, grid units.
+    pub(crate) fn values(&self) -> &[i32] {
+        &self.values
+    }
+}
+
+/// Puts a clipped update on the grid by stochastic rounding (`privacy.md` 1.2 steps 3 and 4).
+///
+/// Rounding is unbiased to within 2^-32 of a grid step. The sum of squares of the integers is compared in u128 with
+/// floor(D2^2): it is this integer comparison that bounds the sensitivity, not the f64 norm. Rounding is repeated up to 64
+/// times (Kairouz, Liu, Steinke 2021, "conditional rounding"), then the update is made smaller. An update that was clipped
+/// to more than the encoding's clip is clipped to the encoding's.
+///
+/// # Errors
+/// An update of another length than the encoding's; a generator that repeats itself.
+pub fn quantise<R: CryptoRng + ?Sized>(
+    update: ClippedUpdate,
+    encoding: &Encoding,
+    rng: &mut R,
+) -> Result<QuantisedUpdate, PrivacyError> {
+    if update.length() != encoding.length() {
+        return Err(PrivacyError::UpdateLength {
+            expected: encoding.length(),
+            found: update.length(),
+        });
+    }
+    let limit = encoding.norm_limit();
+    let mut words = Words::<_, BATCH>::new(rng);
+    let mut factor = update.factor_for(encoding.clip()) * encoding.scale();
+    let mut rounded = QuantisedUpdate {
+        values: vec![0; update.length()],
+    };
+    for _ in 0..SHRINKS {
+        for _ in 0..ROUNDINGS {
+            let mut squares = 0u128;
+            for (value, integer) in update.values().iter().zip(rounded.values.iter_mut()) {
+                *integer = round(f64::from(*value) * factor, words.word()?);
+                squares += u128::from(integer.unsigned_abs()).pow(2);
+            }
+            if squares <= limit {
+                return Ok(rounded);
+            }
+        }
+        factor *= SHRINK;
+    }
+    rounded.values.fill(0);
+    Ok(rounded)
+}
+
+/// Up with a probability equal to the fraction, down otherwise. One word per coordinate, whole or not, so that the number of
+/// words used says nothing about the values.
+fn round(value: f64, word: u32) -> i32 {
+    let below = value.floor();
+    let up = f64::from(word) < (value - below) * 4_294_967_296.0;
+    // |value| <= scale x clip <= 2^30, so the sum fits; the cast would saturate, not wrap, if it did not.
+    (below + f64::from(u8::from(up))) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clip;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    fn squares(update: &QuantisedUpdate) -> u128 {
+        update
+            .values()
+            .iter()
+            .map(|value| u128::from(value.unsigned_abs()).pow(2))
+            .sum()
+    }
+
+    #[test]
+    fn rounding_is_unbiased_and_whole_numbers_stay() {
+        assert_eq!(round(3.0, 0), 3);
+        assert_eq!(round(-3.0, 0), -3);
+        assert_eq!(round(-0.25, 0), 0);
+        assert_eq!(round(-0.25, u32::MAX), -1);
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let encoding = Encoding::new(1.0, 8.0, 1).unwrap();
+        let draws = 200_000;
+        let sum: i64 = (0..draws)
+            .map(|_| {
+                i64::from(
+                    quantise(clip(vec![-0.0375], 1.0), &encoding, &mut rng)
+                        .unwrap()
+                        .values()[0],
+                )
+            })
+            .sum();
+        let deviation = (0.3f64 * 0.7 / f64::from(draws)).sqrt();
+        assert!((sum as f64 / f64::from(draws) + 0.3).abs() < 5.0 * deviation);
+    }
+
+    #[test]
+    fn a_coarse_grid_never_exceeds_the_bound_and_zeros_stay_zeros() {
+        // Many coordinates far below one step: rounding alone would often exceed the bound without the repeats.
+        let length = 4096;
+        let encoding = Encoding::new(1.0, 3.0, length).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        for _ in 0..200 {
+            let update = clip(vec![1.0 / 64.0; length], 1.0);
+            assert!(
+                squares(&quantise(update, &encoding, &mut rng).unwrap()) <= encoding.norm_limit()
+            );
+        }
+        let zeros = quantise(clip(vec![f32::NAN; length], 1.0), &encoding, &mut rng).unwrap();
+        assert_eq!(squares(&zeros), 0);
+    }
+
+    #[test]
+    fn a_wrong_length_is_refused() {
+        let encoding = Encoding::new(1.0, 8.0, 2).unwrap();
+        let refused = quantise(
+            clip(vec![0.0], 1.0),
+            &encoding,
+            &mut ChaCha20Rng::seed_from_u64(0),
+        )
+        .err();
+        assert_eq!(
+            refused,
+            Some(PrivacyError::UpdateLength {
+                expected: 2,
+                found: 1
+            })
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn the_integer_norm_is_bounded_for_arbitrary_input(
+            values in proptest::collection::vec(any::<f32>(), 1..200),
+            clipped_to in prop_oneof![any::<f64>(), 1e-3f64..1e3],
+            bound in 1e-3f64..1e3,
+            steps in 0.5f64..1e9,
+            seed in any::<u64>(),
+        ) {
+            let encoding = Encoding::new(bound, steps / bound, values.len()).unwrap();
+            let mut rng = ChaCha20Rng::seed_from_u64(seed);
+            let rounded = quantise(clip(values, clipped_to), &encoding, &mut rng).unwrap();
+            prop_assert!(squares(&rounded) <= encoding.norm_limit());
+            prop_assert!((encoding.norm_limit() as f64).sqrt() <= encoding.sensitivity());
+        }
+    }
+}
