@@ -1,0 +1,114 @@
+use chorus_model::Quality;
+use chorus_protocol::Funnel;
+use serde::{Deserialize, Serialize};
+
+/// Whether clients added noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noise {
+    /// No: sums are exact and no differential privacy is claimed.
+    Off,
+    /// Each client added its share of discrete Gaussian noise.
+    Distributed,
+}
+
+/// What a federation measured: the content of `--json` of `chorus simulate` and `chorus demo`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Share of people whose held-out item is among the first ten of it and its listed negatives.
+    pub hr_at_10: f64,
+    /// Normalised discounted cumulative gain at ten, the same ranking.
+    pub ndcg_at_10: f64,
+    /// Share of people whose held-out item is among the first ten of every item they have not touched.
+    pub full_hr_at_10: f64,
+    /// Normalised discounted cumulative gain at ten, over every item they have not touched.
+    pub full_ndcg_at_10: f64,
+    /// Share of people whose held-out item is among the first twenty of every item they have not touched.
+    pub full_recall_at_20: f64,
+    /// `hr_at_10` of ranking by popularity in the training data.
+    pub popularity_hr_at_10: f64,
+    /// `ndcg_at_10` of ranking by popularity.
+    pub popularity_ndcg_at_10: f64,
+    /// `full_hr_at_10` of ranking by popularity.
+    pub popularity_full_hr_at_10: f64,
+    /// `full_ndcg_at_10` of ranking by popularity.
+    pub popularity_full_ndcg_at_10: f64,
+    /// `full_recall_at_20` of ranking by popularity.
+    pub popularity_full_recall_at_20: f64,
+    /// Rounds that the task has; a sum that is split over C cohorts takes C of them.
+    pub rounds: usize,
+    /// Rounds that ended with a sum.
+    pub rounds_completed: usize,
+    /// Clients in the population.
+    pub clients: usize,
+    /// Invited clients that are not in the sum of their round, over all rounds.
+    pub dropouts: usize,
+    /// Privacy loss of one client over the whole task; nothing when noise is off.
+    pub epsilon: Option<f64>,
+    /// The probability at which `epsilon` may fail; nothing when noise is off.
+    pub delta: Option<f64>,
+    /// Bytes of the longest upload that one client sends in one round.
+    pub upload_bytes_per_client: u64,
+    /// Seconds from the first invitation to the last model.
+    pub wall_seconds: f64,
+    /// True when every recovered sum equals the sum of the encoded updates, bit for bit and without wrapping.
+    pub sum_exact: bool,
+    /// Share of contributions whose norm was cut down to the bound.
+    pub clipped_share: f64,
+    /// The choice of noise.
+    pub noise: Noise,
+    /// Cohorts over which one noised sum was split; its noise variance was multiplied by as much.
+    pub split: usize,
+    /// The seed.
+    pub seed: u64,
+    /// Name of the data.
+    pub data: String,
+    /// The command that measured this, as it can be repeated.
+    pub command: String,
+}
+
+impl Figures {
+    /// Writes the figures of the model and of popularity.
+    pub fn set_quality(&mut self, model: &Quality, popularity: &Quality) {
+        self.hr_at_10 = model.hr_at_10;
+        self.ndcg_at_10 = model.ndcg_at_10;
+        self.full_hr_at_10 = model.full_hr_at_10;
+        self.full_ndcg_at_10 = model.full_ndcg_at_10;
+        self.full_recall_at_20 = model.full_recall_at_20;
+        self.popularity_hr_at_10 = popularity.hr_at_10;
+        self.popularity_ndcg_at_10 = popularity.ndcg_at_10;
+        self.popularity_full_hr_at_10 = popularity.full_hr_at_10;
+        self.popularity_full_ndcg_at_10 = popularity.full_ndcg_at_10;
+        self.popularity_full_recall_at_20 = popularity.full_recall_at_20;
+    }
+}
+
+/// One round, as the report shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundRow {
+    /// The named sum; with a number behind it where the sum is split over cohorts.
+    pub name: String,
+    /// How many clients passed each phase.
+    pub funnel: Funnel,
+    /// True when the round ended with a sum.
+    pub completed: bool,
+    /// The model after this round, where it was measured.
+    pub quality: Option<Quality>,
+    /// Seconds from the invitation to the sum.
+    pub seconds: f64,
+    /// Bytes of one upload.
+    pub upload_bytes: u64,
+    /// What one client has spent by the end of this round; nothing when noise is off.
+    pub epsilon: Option<f64>,
+    /// Contributions whose norm was cut down to the bound.
+    pub clipped: usize,
+    /// True when the recovered sum equals the sum of the encoded updates.
+    pub sum_exact: bool,
+}
+
+impl RoundRow {
+    /// Invited clients that are not in the sum.
+    pub fn dropouts(&self) -> usize {
+        self.funnel.invited.saturating_sub(self.funnel.uploaded)
+    }
+}

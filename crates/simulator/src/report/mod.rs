@@ -1,0 +1,75 @@
+//! The report of a federation: one self-contained HTML page, for `chorus simulate` and `chorus demo` alike.
+
+mod charts;
+mod columns;
+mod lines;
+mod picture;
+mod summary;
+mod tables;
+mod text;
+
+use chorus_model::Quality;
+
+use crate::{Figures, RoundRow};
+pub use picture::Picture;
+use text::escape;
+
+/// Everything the page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What was done, in a few words: `ml-100k, simulated`.
+    pub title: String,
+    /// How it was done, in a sentence or two: `Everything ran in one process.`
+    pub setting: String,
+    /// What was measured; its `command` stands at the foot of the page.
+    pub figures: Figures,
+    /// The quality of ranking by popularity, with the number of people it was measured on.
+    pub popularity: Quality,
+    /// One row a round, in order.
+    pub rounds: Vec<RoundRow>,
+    /// What protects the clients, in the words of the task.
+    pub guarantee: String,
+    /// Against whom, in the words of the task.
+    pub trust: String,
+    /// One upload beside one sum; left out where nothing was uploaded.
+    pub picture: Option<Picture>,
+}
+
+/// Says to the browser what the page keeps to anyway: no script, nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+impl Report {
+    /// The page. It makes no request and needs no script; every text in it is escaped.
+    pub fn to_html(&self) -> String {
+        let title = escape(&self.title);
+        let parts = [
+            summary::answers(self),
+            charts::quality(self),
+            charts::cohorts(self),
+            charts::cost(self),
+            charts::pictures(self),
+            summary::protection(self),
+            summary::reading(self),
+        ];
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
+             <title>{title} · Chorus</title><style>{}</style></head>\n<body>{}\n\
+             <header><p class=\"kicker\">Chorus · {title}</p><h1>{}</h1>{}</header>\n\
+             <main>{}</main>\n<footer><p>Made by <code>{}</code>, seed {}.</p>\
+             <p>This page makes no request and runs no script. It holds counts, sums and figures; of single clients it \
+             shows nothing but one masked upload, where there was one.</p></footer></body></html>\n",
+            include_str!("style.css").trim(),
+            charts::PATTERNS,
+            summary::headline(self),
+            summary::lead(self),
+            parts.join("\n"),
+            escape(&self.figures.command),
+            self.figures.seed,
+        )
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
