@@ -29,7 +29,11 @@ fn generate(directory: &Path) -> String {
         .compile_fds(descriptors())
         .expect("code can be generated");
     let code = fs::read_to_string(directory.join(GENERATED)).expect("one file for the package");
-    assert_eq!(fs::read_dir(directory).expect("readable").count(), 1, "one package, one file");
+    assert_eq!(
+        fs::read_dir(directory).expect("readable").count(),
+        1,
+        "one package, one file"
+    );
     code
 }
 
@@ -52,53 +56,190 @@ fn generated_code_is_current() {
 /// Every field that a client may send in the Training service: its full name, its type, and why it is harmless.
 /// A field that is not here must not reach `proto/`: whoever adds one argues for it in this list.
 const ALLOWED: &[(&str, &str, &str)] = &[
-    ("CheckInRequest.protocol_version", "uint32", "a constant of the build"),
-    ("CheckInRequest.task", "string", "the coordinator's own name for the task, checked against 64 legal characters"),
-    ("FetchLogRequest.protocol_version", "uint32", "a constant of the build"),
+    (
+        "CheckInRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "CheckInRequest.task",
+        "string",
+        "the coordinator's own name for the task, checked against 64 legal characters",
+    ),
+    (
+        "FetchLogRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
     ("FetchLogRequest.from", "uint64", "length of a public log"),
-    ("FetchModelRequest.protocol_version", "uint32", "a constant of the build"),
-    ("FetchModelRequest.digest", "bytes", "digest of a published file, 32 bytes"),
-    ("FetchModelRequest.offset", "uint64", "bytes of a published file"),
-    ("AdvertiseKeysRequest.protocol_version", "uint32", "a constant of the build"),
-    ("AdvertiseKeysRequest.round", "uint64", "the coordinator's own number"),
-    ("AdvertiseKeysRequest.cipher_key", "bytes", "a fresh random public key, 32 bytes"),
-    ("AdvertiseKeysRequest.mask_key", "bytes", "a fresh random public key, 32 bytes"),
-    ("AdvertiseKeysRequest.signature", "bytes", "over public values, 64 bytes"),
-    ("ShareKeysRequest.protocol_version", "uint32", "a constant of the build"),
-    ("ShareKeysRequest.round", "uint64", "the coordinator's own number"),
-    ("ShareKeysRequest.sealed", "repeated AddressedShares", "ciphertexts for neighbours"),
-    ("AddressedShares.peer", "uint32", "a number that the coordinator gave"),
-    ("AddressedShares.sealed", "bytes", "ciphertext of two random shares, 80 bytes"),
-    ("ConfirmSharesRequest.protocol_version", "uint32", "a constant of the build"),
-    ("ConfirmSharesRequest.round", "uint64", "the coordinator's own number"),
-    ("ConfirmSharesRequest.unopenable", "repeated uint32", "numbers of neighbours that the coordinator gave, at most 254"),
+    (
+        "FetchModelRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "FetchModelRequest.digest",
+        "bytes",
+        "digest of a published file, 32 bytes",
+    ),
+    (
+        "FetchModelRequest.offset",
+        "uint64",
+        "bytes of a published file",
+    ),
+    (
+        "AdvertiseKeysRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "AdvertiseKeysRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "AdvertiseKeysRequest.cipher_key",
+        "bytes",
+        "a fresh random public key, 32 bytes",
+    ),
+    (
+        "AdvertiseKeysRequest.mask_key",
+        "bytes",
+        "a fresh random public key, 32 bytes",
+    ),
+    (
+        "AdvertiseKeysRequest.signature",
+        "bytes",
+        "over public values, 64 bytes",
+    ),
+    (
+        "ShareKeysRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "ShareKeysRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "ShareKeysRequest.sealed",
+        "repeated AddressedShares",
+        "ciphertexts for neighbours",
+    ),
+    (
+        "AddressedShares.peer",
+        "uint32",
+        "a number that the coordinator gave",
+    ),
+    (
+        "AddressedShares.sealed",
+        "bytes",
+        "ciphertext of two random shares, 80 bytes",
+    ),
+    (
+        "ConfirmSharesRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "ConfirmSharesRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "ConfirmSharesRequest.unopenable",
+        "repeated uint32",
+        "numbers of neighbours that the coordinator gave, at most 254",
+    ),
     ("UploadChunk.start", "UploadStart", "lengths and a digest"),
-    ("UploadChunk.data", "bytes", "the masked update: the only type that converts to it is MaskedUpdate"),
-    ("UploadStart.protocol_version", "uint32", "a constant of the build"),
-    ("UploadStart.round", "uint64", "the coordinator's own number"),
-    ("UploadStart.total_bytes", "uint64", "must equal the length that the plan gives"),
-    ("UploadStart.sha256", "bytes", "digest of uniformly random bytes, 32 bytes"),
-    ("UploadStart.offset", "uint64", "bytes that the coordinator holds"),
-    ("UploadStatusRequest.protocol_version", "uint32", "a constant of the build"),
-    ("UploadStatusRequest.round", "uint64", "the coordinator's own number"),
-    ("UnmaskRequest.protocol_version", "uint32", "a constant of the build"),
-    ("UnmaskRequest.round", "uint64", "the coordinator's own number"),
-    ("UnmaskRequest.revealed", "repeated RevealedShare", "random shares of other clients' round secrets"),
-    ("RevealedShare.owner", "uint32", "a number that the coordinator gave"),
+    (
+        "UploadChunk.data",
+        "bytes",
+        "the masked update: the only type that converts to it is MaskedUpdate",
+    ),
+    (
+        "UploadStart.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "UploadStart.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "UploadStart.total_bytes",
+        "uint64",
+        "must equal the length that the plan gives",
+    ),
+    (
+        "UploadStart.sha256",
+        "bytes",
+        "digest of uniformly random bytes, 32 bytes",
+    ),
+    (
+        "UploadStart.offset",
+        "uint64",
+        "bytes that the coordinator holds",
+    ),
+    (
+        "UploadStatusRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "UploadStatusRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "UnmaskRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "UnmaskRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "UnmaskRequest.revealed",
+        "repeated RevealedShare",
+        "random shares of other clients' round secrets",
+    ),
+    (
+        "RevealedShare.owner",
+        "uint32",
+        "a number that the coordinator gave",
+    ),
     ("RevealedShare.kind", "enum Secret", "one of two"),
     ("RevealedShare.share", "bytes", "a random share, 32 bytes"),
-    ("AwaitRequest.protocol_version", "uint32", "a constant of the build"),
-    ("AwaitRequest.round", "uint64", "the coordinator's own number"),
+    (
+        "AwaitRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "AwaitRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
     ("AwaitRequest.awaited", "enum Awaited", "one of five phases"),
 ];
 
 /// Full names of messages without the package.
 fn local(name: &str) -> &str {
-    name.trim_start_matches('.').trim_start_matches("chorus.v1.")
+    name.trim_start_matches('.')
+        .trim_start_matches("chorus.v1.")
 }
 
 fn type_of(field: &FieldDescriptorProto) -> String {
-    let repeated = if field.label() == Label::Repeated { "repeated " } else { "" };
+    let repeated = if field.label() == Label::Repeated {
+        "repeated "
+    } else {
+        ""
+    };
     let name = match field.r#type() {
         Type::Message => local(field.type_name()).to_owned(),
         Type::Enum => format!("enum {}", local(field.type_name())),
@@ -122,7 +263,11 @@ fn reachable(files: &[FileDescriptorProto], service: &str) -> BTreeSet<(String, 
         .flat_map(|file| &file.service)
         .find(|found| found.name() == service)
         .expect("the service exists");
-    let mut waiting: Vec<String> = service.method.iter().map(|method| method.input_type().to_owned()).collect();
+    let mut waiting: Vec<String> = service
+        .method
+        .iter()
+        .map(|method| method.input_type().to_owned())
+        .collect();
     let mut seen = BTreeSet::new();
     let mut fields = BTreeSet::new();
     while let Some(name) = waiting.pop() {
@@ -130,10 +275,19 @@ fn reachable(files: &[FileDescriptorProto], service: &str) -> BTreeSet<(String, 
             continue;
         }
         let message = message(files, &name);
-        assert!(message.nested_type.is_empty(), "`{name}` has a nested message or a map: neither is used");
-        assert!(message.extension_range.is_empty(), "`{name}` has extensions: they are not used");
+        assert!(
+            message.nested_type.is_empty(),
+            "`{name}` has a nested message or a map: neither is used"
+        );
+        assert!(
+            message.extension_range.is_empty(),
+            "`{name}` has extensions: they are not used"
+        );
         for field in &message.field {
-            fields.insert((format!("{}.{}", message.name(), field.name()), type_of(field)));
+            fields.insert((
+                format!("{}.{}", message.name(), field.name()),
+                type_of(field),
+            ));
             if field.r#type() == Type::Message {
                 waiting.push(field.type_name().to_owned());
             }
@@ -146,7 +300,11 @@ fn reachable(files: &[FileDescriptorProto], service: &str) -> BTreeSet<(String, 
 fn forbidden(fields: &BTreeSet<(String, String)>) -> Vec<String> {
     fields
         .iter()
-        .filter(|(name, kind)| !ALLOWED.iter().any(|(allowed, of, _)| allowed == name && of == kind))
+        .filter(|(name, kind)| {
+            !ALLOWED
+                .iter()
+                .any(|(allowed, of, _)| allowed == name && of == kind)
+        })
         .map(|(name, kind)| format!("{name}: {kind}"))
         .collect()
 }
@@ -156,7 +314,10 @@ fn no_request_can_carry_an_event_an_item_or_a_user_vector() {
     let files = descriptors().file;
     let fields = reachable(&files, "Training");
     let found = forbidden(&fields);
-    assert!(found.is_empty(), "a client could send what is not on the list: {found:#?}");
+    assert!(
+        found.is_empty(),
+        "a client could send what is not on the list: {found:#?}"
+    );
     for (name, kind, _) in ALLOWED {
         assert!(
             fields.contains(&((*name).to_owned(), (*kind).to_owned())),
@@ -168,11 +329,21 @@ fn no_request_can_carry_an_event_an_item_or_a_user_vector() {
 #[test]
 fn the_list_has_no_numbers_that_could_be_a_vector() {
     for (name, kind, reason) in ALLOWED {
-        assert!(!kind.contains("float") && !kind.contains("double"), "{name}");
-        assert!(!reason.is_empty(), "{name} needs a reason");
-        let bare_numbers = ["repeated uint", "repeated int", "repeated sint", "repeated fixed", "repeated sfixed"];
         assert!(
-            *name == "ConfirmSharesRequest.unopenable" || !bare_numbers.iter().any(|bare| kind.starts_with(bare)),
+            !kind.contains("float") && !kind.contains("double"),
+            "{name}"
+        );
+        assert!(!reason.is_empty(), "{name} needs a reason");
+        let bare_numbers = [
+            "repeated uint",
+            "repeated int",
+            "repeated sint",
+            "repeated fixed",
+            "repeated sfixed",
+        ];
+        assert!(
+            *name == "ConfirmSharesRequest.unopenable"
+                || !bare_numbers.iter().any(|bare| kind.starts_with(bare)),
             "{name}: a list of numbers"
         );
     }
@@ -184,21 +355,44 @@ fn a_list_of_items_is_caught() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let text = fs::read_to_string(root().join("proto").join(FILES[1])).expect("readable");
     for (place, line, caught) in [
-        ("message CheckInRequest {", "repeated uint32 item_ids = 90;", "CheckInRequest.item_ids: repeated uint32"),
-        ("message RevealedShare {", "repeated float vector = 91;", "RevealedShare.vector: repeated float"),
-        ("message UploadStart {", "bytes note = 92;", "UploadStart.note: bytes"),
-        ("message AwaitRequest {", "double rating = 93;", "AwaitRequest.rating: double"),
+        (
+            "message CheckInRequest {",
+            "repeated uint32 item_ids = 90;",
+            "CheckInRequest.item_ids: repeated uint32",
+        ),
+        (
+            "message RevealedShare {",
+            "repeated float vector = 91;",
+            "RevealedShare.vector: repeated float",
+        ),
+        (
+            "message UploadStart {",
+            "bytes note = 92;",
+            "UploadStart.note: bytes",
+        ),
+        (
+            "message AwaitRequest {",
+            "double rating = 93;",
+            "AwaitRequest.rating: double",
+        ),
     ] {
         assert!(text.contains(place));
         let path = directory.path().join("made_up.proto");
         fs::write(&path, text.replace(place, &format!("{place}\n{line}"))).expect("writable");
-        let files = protox::compile(["made_up.proto"], [directory.path()]).expect("compiles").file;
+        let files = protox::compile(["made_up.proto"], [directory.path()])
+            .expect("compiles")
+            .file;
         assert_eq!(forbidden(&reachable(&files, "Training")), [caught]);
     }
     let changed = text.replace("uint64 from = 2;", "repeated uint64 from = 2;");
     fs::write(directory.path().join("made_up.proto"), changed).expect("writable");
-    let files = protox::compile(["made_up.proto"], [directory.path()]).expect("compiles").file;
-    assert_eq!(forbidden(&reachable(&files, "Training")), ["FetchLogRequest.from: repeated uint64"]);
+    let files = protox::compile(["made_up.proto"], [directory.path()])
+        .expect("compiles")
+        .file;
+    assert_eq!(
+        forbidden(&reachable(&files, "Training")),
+        ["FetchLogRequest.from: repeated uint64"]
+    );
 }
 
 #[test]
@@ -211,7 +405,12 @@ fn every_request_says_its_version_first() {
                 input = message(&files, "UploadStart");
             }
             let first = input.field.first().expect("a request has fields");
-            assert_eq!((first.name(), first.number()), ("protocol_version", 1), "{}", input.name());
+            assert_eq!(
+                (first.name(), first.number()),
+                ("protocol_version", 1),
+                "{}",
+                input.name()
+            );
         }
     }
 }
@@ -220,6 +419,10 @@ fn every_request_says_its_version_first() {
 fn every_enum_begins_with_unspecified() {
     for kind in descriptors().file.iter().flat_map(|file| &file.enum_type) {
         let zero = kind.value.first().expect("a value");
-        assert!(zero.name().ends_with("_UNSPECIFIED") && zero.number() == 0, "{}", kind.name());
+        assert!(
+            zero.name().ends_with("_UNSPECIFIED") && zero.number() == 0,
+            "{}",
+            kind.name()
+        );
     }
 }

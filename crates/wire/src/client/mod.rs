@@ -1,0 +1,170 @@
+//! The calling side: a client's connection to its coordinator, and anyone's to the enrolment authority.
+
+mod dial;
+mod enrolment;
+mod error;
+mod model;
+mod upload;
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chorus_protocol::{Request, Response};
+use tokio::time::timeout;
+use tonic::{Status, transport::Channel};
+
+use crate::{
+    Call, Clock,
+    certificate::{Authority, Role},
+    limits::{CALL_DEADLINE, MAX_MESSAGE_BYTES},
+    proto::training_client::TrainingClient,
+    tls::{self, Credentials, TlsError},
+};
+use dial::Dialler;
+pub use dial::{Target, TargetError, Traffic};
+pub use enrolment::{Issued, enrol, revocations};
+pub use error::SendError;
+
+/// A client's connection to its coordinator: mutual TLS 1.3, made with the first call and again whenever it broke.
+///
+/// # Privacy
+/// The coordinator learns the client's certificate and its network address.
+pub struct Connection {
+    dialler: Dialler,
+    channel: Mutex<Option<Channel>>,
+    deadline: Duration,
+}
+
+impl Connection {
+    /// A connection that does not stand yet. `authority` is the only root of trust.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used.
+    pub fn new(
+        target: Target,
+        authority: &Authority,
+        credentials: &Credentials,
+        clock: &Clock,
+    ) -> Result<Self, TlsError> {
+        let config = tls::client(authority, Some(credentials), clock)?;
+        let authority = Arc::new(authority.clone());
+        let dialler = Dialler::new(target, config, authority, Role::Coordinator, clock.clone());
+        Ok(Self {
+            dialler,
+            channel: Mutex::new(None),
+            deadline: CALL_DEADLINE,
+        })
+    }
+
+    /// The same with another deadline for each call. It must be longer than a long poll.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Sends a request and waits for the answer. Needs a tokio runtime.
+    ///
+    /// A model comes as one [`Response::Model`] of all bytes that came before the stream ended or broke. An upload
+    /// that breaks is continued where it stopped, some times.
+    ///
+    /// # Errors
+    /// By what to do about it: see [`SendError`].
+    pub async fn send(&self, request: &Request) -> Result<Response, SendError> {
+        let deadline = self.deadline;
+        let reply = match Call::from(request) {
+            Call::FetchModel(message) => return self.fetch_model(message).await,
+            Call::Upload(start, bytes) => return self.upload(start, bytes.into()).await,
+            Call::CheckIn(message) => {
+                self.call(deadline, async |mut client| client.check_in(message).await)
+                    .await
+            }
+            Call::FetchLog(message) => {
+                self.call(deadline, async |mut client| client.fetch_log(message).await)
+                    .await
+            }
+            Call::AdvertiseKeys(message) => {
+                self.call(deadline, async |mut client| {
+                    client.advertise_keys(message).await
+                })
+                .await
+            }
+            Call::ShareKeys(message) => {
+                self.call(deadline, async |mut client| {
+                    client.share_keys(message).await
+                })
+                .await
+            }
+            Call::ConfirmShares(message) => {
+                self.call(deadline, async |mut client| {
+                    client.confirm_shares(message).await
+                })
+                .await
+            }
+            Call::Unmask(message) => {
+                self.call(deadline, async |mut client| client.unmask(message).await)
+                    .await
+            }
+            Call::Await(message) => {
+                self.call(deadline, async |mut client| client.r#await(message).await)
+                    .await
+            }
+        };
+        Ok(reply?.try_into()?)
+    }
+
+    /// Bytes that this connection, and the ones before it, cost.
+    pub fn traffic(&self) -> Traffic {
+        self.dialler.traffic()
+    }
+
+    /// Lets go of the connection. The next call makes a new one.
+    pub fn disconnect(&self) {
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn client(&self) -> TrainingClient<Channel> {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = channel
+            .get_or_insert_with(|| self.dialler.channel())
+            .clone();
+        TrainingClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    async fn call<T, F>(
+        &self,
+        deadline: Duration,
+        call: impl FnOnce(TrainingClient<Channel>) -> F,
+    ) -> Result<T, SendError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        match timeout(deadline, call(self.client())).await {
+            Ok(Ok(reply)) => Ok(reply.into_inner()),
+            Ok(Err(status)) => Err(self.fault(status.into())),
+            Err(_) => Err(self.fault(SendError::deadline())),
+        }
+    }
+
+    /// After a failure of the way, the next call takes a new one: the old one may be dead without saying so.
+    fn fault(&self, error: SendError) -> SendError {
+        match error {
+            SendError::Unreachable(_) => {
+                self.disconnect();
+                self.dialler.take_fault().unwrap_or(error)
+            }
+            SendError::Refused { .. } | SendError::Protocol(_) => error,
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection(..)")
+    }
+}

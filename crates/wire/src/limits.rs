@@ -1,0 +1,57 @@
+//! How large and how slow things may be. Both sides enforce them.
+
+use std::time::Duration;
+
+/// No message is longer, in either direction.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Most bytes of a file or an upload in one message.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// Most neighbours of a client: its secrets are shared over GF(2^8), 255 shares at most.
+pub const MAX_NEIGHBOURS: usize = 254;
+
+/// Most clients in a cohort.
+pub const MAX_COHORT: u32 = 1 << 20;
+
+/// Longest certificate or certificate request, DER.
+pub const MAX_CERTIFICATE_BYTES: usize = 4096;
+
+/// Longest round plan, JSON.
+pub const MAX_PLAN_BYTES: usize = 64 << 10;
+
+/// Longest entry of the model log, JSON.
+pub const MAX_LOG_ENTRY_BYTES: usize = 16 << 10;
+
+/// Most entries of the model log in one answer. A longer log comes in several: ask again from where it ended.
+pub const LOG_ENTRIES_PER_ANSWER: usize = 1024;
+
+/// Most bytes of log entries in one answer; it is cut before the entry that would not fit.
+pub const LOG_BYTES_PER_ANSWER: usize = 3 << 20;
+
+/// Longest revocation list, JSON.
+pub const MAX_REVOCATIONS_BYTES: usize = 3 << 20;
+
+/// Longest sentence that travels with a refusal or an aborted round.
+pub const MAX_SENTENCE_BYTES: usize = 1024;
+
+/// Longest model file.
+pub const MAX_MODEL_BYTES: u64 = 1 << 30;
+
+/// Most bytes of a model file that one call of the client collects.
+pub const MODEL_BYTES_PER_ANSWER: usize = 64 << 20;
+
+/// Longest upload.
+pub const MAX_UPLOAD_BYTES: u64 = 1 << 30;
+
+/// A long poll is answered within this time.
+pub const LONG_POLL: Duration = Duration::from_secs(25);
+
+/// A call that got no answer after this time has failed.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(40);
+
+/// A connection (TCP and TLS) that does not stand after this time has failed.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A stream on which nothing came for this time is broken.
+pub const CHUNK_DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,265 @@
+//! What the coordinator answers, as it travels.
+
+use chorus_protocol::{
+    Digest, Invitation, Neighbour, Neighbourhood, PublicKeys, Response, Roster, SignedEntry,
+};
+
+use crate::{
+    WireError,
+    error::{at_most, fixed},
+    limits::{
+        LOG_BYTES_PER_ANSWER, LOG_ENTRIES_PER_ANSWER, MAX_CERTIFICATE_BYTES, MAX_COHORT,
+        MAX_LOG_ENTRY_BYTES, MAX_NEIGHBOURS, MAX_PLAN_BYTES, MAX_SENTENCE_BYTES,
+    },
+    proto::{self, reply::Reply as Part},
+    rejection::sentence,
+    request::addressed,
+};
+
+impl TryFrom<Response> for proto::Reply {
+    type Error = WireError;
+
+    /// Fails for what a client would refuse to read, and for [`Response::Model`], which travels as a stream.
+    /// Log entries beyond what one answer may hold are left out: the client asks for them from there.
+    fn try_from(response: Response) -> Result<Self, WireError> {
+        let part = match response {
+            Response::Wait { milliseconds } => Part::Wait(proto::Wait { milliseconds }),
+            Response::Invited(invitation) => {
+                at_most(
+                    "Invited.plan",
+                    "bytes",
+                    invitation.plan.len(),
+                    MAX_PLAN_BYTES,
+                )?;
+                let signature = invitation.signature.to_vec();
+                Part::Invited(proto::Invited {
+                    plan: invitation.plan,
+                    signature,
+                })
+            }
+            Response::Finished => Part::Finished(proto::Finished {}),
+            Response::Log(entries) => Part::Log(log(entries)?),
+            Response::Model { .. } => {
+                let reason = "a model travels as a stream of chunks".to_owned();
+                return Err(WireError::Value {
+                    field: "Reply.reply",
+                    reason,
+                });
+            }
+            Response::Accepted => Part::Accepted(proto::Accepted {}),
+            Response::Pending => Part::Pending(proto::Pending {}),
+            Response::Neighbours(neighbourhood) => Part::Neighbours(neighbours(neighbourhood)?),
+            Response::Shares(shares) => {
+                at_most("Shares.shares", "shares", shares.len(), MAX_NEIGHBOURS)?;
+                Part::Shares(proto::Shares {
+                    shares: shares.iter().map(Into::into).collect(),
+                })
+            }
+            Response::Sharers(roster) => Part::Sharers(roster_message(&roster)?),
+            Response::Survivors(roster) => Part::Survivors(roster_message(&roster)?),
+            Response::Completed { version } => Part::Completed(proto::Completed { version }),
+            Response::Aborted { reason } => Part::Aborted(proto::Aborted {
+                reason: sentence(reason),
+            }),
+        };
+        Ok(Self { reply: Some(part) })
+    }
+}
+
+impl TryFrom<proto::Reply> for Response {
+    type Error = WireError;
+
+    fn try_from(reply: proto::Reply) -> Result<Self, WireError> {
+        let part = reply.reply.ok_or(WireError::Missing {
+            field: "Reply.reply",
+        })?;
+        Ok(match part {
+            Part::Wait(wait) => Response::Wait {
+                milliseconds: wait.milliseconds,
+            },
+            Part::Invited(invited) => {
+                at_most("Invited.plan", "bytes", invited.plan.len(), MAX_PLAN_BYTES)?;
+                let signature = fixed("Invited.signature", &invited.signature)?;
+                Response::Invited(Invitation {
+                    plan: invited.plan,
+                    signature,
+                })
+            }
+            Part::Finished(proto::Finished {}) => Response::Finished,
+            Part::Log(log) => {
+                at_most(
+                    "Log.entries",
+                    "entries",
+                    log.entries.len(),
+                    LOG_ENTRIES_PER_ANSWER,
+                )?;
+                Response::Log(
+                    log.entries
+                        .into_iter()
+                        .map(entry)
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            Part::Accepted(proto::Accepted {}) => Response::Accepted,
+            Part::Pending(proto::Pending {}) => Response::Pending,
+            Part::Neighbours(message) => Response::Neighbours(neighbourhood(message)?),
+            Part::Shares(shares) => Response::Shares(addressed("Shares.shares", shares.shares)?),
+            Part::Sharers(message) => Response::Sharers(roster(&message)?),
+            Part::Survivors(message) => Response::Survivors(roster(&message)?),
+            Part::Completed(completed) => Response::Completed {
+                version: completed.version,
+            },
+            Part::Aborted(aborted) => {
+                at_most(
+                    "Aborted.reason",
+                    "bytes",
+                    aborted.reason.len(),
+                    MAX_SENTENCE_BYTES,
+                )?;
+                Response::Aborted {
+                    reason: aborted.reason,
+                }
+            }
+        })
+    }
+}
+
+fn log(entries: Vec<SignedEntry>) -> Result<proto::Log, WireError> {
+    let mut bytes = 0;
+    let mut kept = Vec::with_capacity(entries.len().min(LOG_ENTRIES_PER_ANSWER));
+    for entry in entries.into_iter().take(LOG_ENTRIES_PER_ANSWER) {
+        at_most(
+            "SignedEntry.entry",
+            "bytes",
+            entry.bytes.len(),
+            MAX_LOG_ENTRY_BYTES,
+        )?;
+        bytes += entry.bytes.len() + entry.signature.len();
+        if bytes > LOG_BYTES_PER_ANSWER {
+            break;
+        }
+        kept.push(proto::SignedEntry {
+            entry: entry.bytes,
+            signature: entry.signature.to_vec(),
+        });
+    }
+    Ok(proto::Log { entries: kept })
+}
+
+fn entry(message: proto::SignedEntry) -> Result<SignedEntry, WireError> {
+    at_most(
+        "SignedEntry.entry",
+        "bytes",
+        message.entry.len(),
+        MAX_LOG_ENTRY_BYTES,
+    )?;
+    let signature = fixed("SignedEntry.signature", &message.signature)?;
+    Ok(SignedEntry {
+        bytes: message.entry,
+        signature,
+    })
+}
+
+fn cohort(field: &'static str, size: u32) -> Result<u32, WireError> {
+    at_most(field, "clients", size as usize, MAX_COHORT as usize).map(|()| size)
+}
+
+fn neighbours(neighbourhood: Neighbourhood) -> Result<proto::Neighbours, WireError> {
+    let cohort = cohort("Neighbours.cohort", neighbourhood.cohort)?;
+    at_most(
+        "Neighbours.neighbours",
+        "neighbours",
+        neighbourhood.neighbours.len(),
+        MAX_NEIGHBOURS,
+    )?;
+    let write = |neighbour: Neighbour| {
+        at_most(
+            "Neighbour.certificate",
+            "bytes",
+            neighbour.certificate.len(),
+            MAX_CERTIFICATE_BYTES,
+        )?;
+        Ok(proto::Neighbour {
+            index: neighbour.index,
+            certificate: neighbour.certificate,
+            cipher_key: neighbour.keys.cipher.to_vec(),
+            mask_key: neighbour.keys.mask.to_vec(),
+            signature: neighbour.signature.to_vec(),
+        })
+    };
+    Ok(proto::Neighbours {
+        index: neighbourhood.index,
+        cohort,
+        key_root: neighbourhood.key_root.0.to_vec(),
+        neighbours: neighbourhood
+            .neighbours
+            .into_iter()
+            .map(write)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn neighbourhood(message: proto::Neighbours) -> Result<Neighbourhood, WireError> {
+    let cohort = cohort("Neighbours.cohort", message.cohort)?;
+    at_most(
+        "Neighbours.neighbours",
+        "neighbours",
+        message.neighbours.len(),
+        MAX_NEIGHBOURS,
+    )?;
+    let read = |neighbour: proto::Neighbour| {
+        at_most(
+            "Neighbour.certificate",
+            "bytes",
+            neighbour.certificate.len(),
+            MAX_CERTIFICATE_BYTES,
+        )?;
+        Ok(Neighbour {
+            index: neighbour.index,
+            keys: PublicKeys {
+                cipher: fixed("Neighbour.cipher_key", &neighbour.cipher_key)?,
+                mask: fixed("Neighbour.mask_key", &neighbour.mask_key)?,
+            },
+            signature: fixed("Neighbour.signature", &neighbour.signature)?,
+            certificate: neighbour.certificate,
+        })
+    };
+    Ok(Neighbourhood {
+        index: message.index,
+        cohort,
+        key_root: Digest(fixed("Neighbours.key_root", &message.key_root)?),
+        neighbours: message
+            .neighbours
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn roster_message(roster: &Roster) -> Result<proto::Roster, WireError> {
+    let size = cohort("Roster.size", roster.size())?;
+    Ok(proto::Roster {
+        size,
+        bits: roster.bits().to_vec(),
+    })
+}
+
+fn roster(message: &proto::Roster) -> Result<Roster, WireError> {
+    let size = cohort("Roster.size", message.size)?;
+    let expected = u64::from(size).div_ceil(8);
+    if message.bits.len() as u64 != expected {
+        let found = message.bits.len() as u64;
+        return Err(WireError::Length {
+            field: "Roster.bits",
+            expected,
+            found,
+        });
+    }
+    Roster::from_bits(size, &message.bits).ok_or_else(|| {
+        let reason = format!("a bit beyond the cohort of {size} is set");
+        WireError::Value {
+            field: "Roster.bits",
+            reason,
+        }
+    })
+}

@@ -1,0 +1,409 @@
+//! What a client says, as it travels.
+
+use chorus_protocol::{
+    Addressed, Awaited, Digest, PROTOCOL_VERSION, PublicKeys, Request, Revealed, RoundId, Secret,
+    TaskName,
+};
+use chorus_secagg::MaskedUpdate;
+
+use crate::{
+    WireError,
+    error::{at_most, fixed, version},
+    limits::{MAX_NEIGHBOURS, MAX_UPLOAD_BYTES},
+    proto,
+};
+
+/// A [`Request`] as the message of its call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// `CheckIn`.
+    CheckIn(proto::CheckInRequest),
+    /// `FetchLog`.
+    FetchLog(proto::FetchLogRequest),
+    /// `FetchModel`.
+    FetchModel(proto::FetchModelRequest),
+    /// `AdvertiseKeys`.
+    AdvertiseKeys(proto::AdvertiseKeysRequest),
+    /// `ShareKeys`.
+    ShareKeys(proto::ShareKeysRequest),
+    /// `ConfirmShares`.
+    ConfirmShares(proto::ConfirmSharesRequest),
+    /// `Upload`: a start and the bytes of the whole.
+    Upload(proto::UploadStart, Vec<u8>),
+    /// `Unmask`.
+    Unmask(proto::UnmaskRequest),
+    /// `Await`.
+    Await(proto::AwaitRequest),
+}
+
+impl From<&Request> for Call {
+    fn from(request: &Request) -> Self {
+        let protocol_version = PROTOCOL_VERSION;
+        match request {
+            Request::CheckIn { task } => Call::CheckIn(proto::CheckInRequest {
+                protocol_version,
+                task: task.as_str().to_owned(),
+            }),
+            Request::FetchLog { from } => Call::FetchLog(proto::FetchLogRequest {
+                protocol_version,
+                from: *from,
+            }),
+            Request::FetchModel { digest, offset } => Call::FetchModel(proto::FetchModelRequest {
+                protocol_version,
+                digest: digest.0.to_vec(),
+                offset: *offset,
+            }),
+            Request::AdvertiseKeys {
+                round,
+                keys,
+                signature,
+            } => Call::AdvertiseKeys(proto::AdvertiseKeysRequest {
+                protocol_version,
+                round: round.0,
+                cipher_key: keys.cipher.to_vec(),
+                mask_key: keys.mask.to_vec(),
+                signature: signature.to_vec(),
+            }),
+            Request::ShareKeys { round, sealed } => Call::ShareKeys(proto::ShareKeysRequest {
+                protocol_version,
+                round: round.0,
+                sealed: sealed.iter().map(Into::into).collect(),
+            }),
+            Request::ConfirmShares { round, unopenable } => {
+                Call::ConfirmShares(proto::ConfirmSharesRequest {
+                    protocol_version,
+                    round: round.0,
+                    unopenable: unopenable.clone(),
+                })
+            }
+            Request::Upload { round, update } => {
+                let bytes = update.to_le_bytes();
+                let start = proto::UploadStart {
+                    protocol_version,
+                    round: round.0,
+                    total_bytes: bytes.len() as u64,
+                    sha256: Digest::of(&bytes).0.to_vec(),
+                    offset: 0,
+                };
+                Call::Upload(start, bytes)
+            }
+            Request::Unmask { round, revealed } => Call::Unmask(proto::UnmaskRequest {
+                protocol_version,
+                round: round.0,
+                revealed: revealed.iter().map(Into::into).collect(),
+            }),
+            Request::Await { round, awaited } => {
+                let awaited: proto::Awaited = (*awaited).into();
+                Call::Await(proto::AwaitRequest {
+                    protocol_version,
+                    round: round.0,
+                    awaited: awaited.into(),
+                })
+            }
+        }
+    }
+}
+
+impl TryFrom<Call> for Request {
+    type Error = WireError;
+
+    fn try_from(call: Call) -> Result<Self, WireError> {
+        match call {
+            Call::CheckIn(message) => message.try_into(),
+            Call::FetchLog(message) => message.try_into(),
+            Call::FetchModel(message) => message.try_into(),
+            Call::AdvertiseKeys(message) => message.try_into(),
+            Call::ShareKeys(message) => message.try_into(),
+            Call::ConfirmShares(message) => message.try_into(),
+            Call::Upload(start, bytes) => upload(&Start::try_from(start)?, &bytes),
+            Call::Unmask(message) => message.try_into(),
+            Call::Await(message) => message.try_into(),
+        }
+    }
+}
+
+impl TryFrom<proto::CheckInRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::CheckInRequest) -> Result<Self, WireError> {
+        version("CheckInRequest.protocol_version", message.protocol_version)?;
+        let task = TaskName::try_from(message.task).map_err(|reason| WireError::Value {
+            field: "CheckInRequest.task",
+            reason,
+        })?;
+        Ok(Request::CheckIn { task })
+    }
+}
+
+impl TryFrom<proto::FetchLogRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::FetchLogRequest) -> Result<Self, WireError> {
+        version("FetchLogRequest.protocol_version", message.protocol_version)?;
+        Ok(Request::FetchLog { from: message.from })
+    }
+}
+
+impl TryFrom<proto::FetchModelRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::FetchModelRequest) -> Result<Self, WireError> {
+        version(
+            "FetchModelRequest.protocol_version",
+            message.protocol_version,
+        )?;
+        let digest = Digest(fixed("FetchModelRequest.digest", &message.digest)?);
+        Ok(Request::FetchModel {
+            digest,
+            offset: message.offset,
+        })
+    }
+}
+
+impl TryFrom<proto::AdvertiseKeysRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::AdvertiseKeysRequest) -> Result<Self, WireError> {
+        version(
+            "AdvertiseKeysRequest.protocol_version",
+            message.protocol_version,
+        )?;
+        Ok(Request::AdvertiseKeys {
+            round: RoundId(message.round),
+            keys: PublicKeys {
+                cipher: fixed("AdvertiseKeysRequest.cipher_key", &message.cipher_key)?,
+                mask: fixed("AdvertiseKeysRequest.mask_key", &message.mask_key)?,
+            },
+            signature: fixed("AdvertiseKeysRequest.signature", &message.signature)?,
+        })
+    }
+}
+
+impl TryFrom<proto::ShareKeysRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::ShareKeysRequest) -> Result<Self, WireError> {
+        version(
+            "ShareKeysRequest.protocol_version",
+            message.protocol_version,
+        )?;
+        let sealed = addressed("ShareKeysRequest.sealed", message.sealed)?;
+        Ok(Request::ShareKeys {
+            round: RoundId(message.round),
+            sealed,
+        })
+    }
+}
+
+impl TryFrom<proto::ConfirmSharesRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::ConfirmSharesRequest) -> Result<Self, WireError> {
+        version(
+            "ConfirmSharesRequest.protocol_version",
+            message.protocol_version,
+        )?;
+        let unopenable = message.unopenable;
+        at_most(
+            "ConfirmSharesRequest.unopenable",
+            "numbers",
+            unopenable.len(),
+            MAX_NEIGHBOURS,
+        )?;
+        Ok(Request::ConfirmShares {
+            round: RoundId(message.round),
+            unopenable,
+        })
+    }
+}
+
+impl TryFrom<proto::UnmaskRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::UnmaskRequest) -> Result<Self, WireError> {
+        version("UnmaskRequest.protocol_version", message.protocol_version)?;
+        at_most(
+            "UnmaskRequest.revealed",
+            "shares",
+            message.revealed.len(),
+            MAX_NEIGHBOURS,
+        )?;
+        let revealed = message
+            .revealed
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()?;
+        Ok(Request::Unmask {
+            round: RoundId(message.round),
+            revealed,
+        })
+    }
+}
+
+impl TryFrom<proto::AwaitRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::AwaitRequest) -> Result<Self, WireError> {
+        version("AwaitRequest.protocol_version", message.protocol_version)?;
+        let awaited = match proto::Awaited::try_from(message.awaited) {
+            Ok(proto::Awaited::Neighbours) => Awaited::Neighbours,
+            Ok(proto::Awaited::Shares) => Awaited::Shares,
+            Ok(proto::Awaited::Sharers) => Awaited::Sharers,
+            Ok(proto::Awaited::Survivors) => Awaited::Survivors,
+            Ok(proto::Awaited::Outcome) => Awaited::Outcome,
+            Ok(proto::Awaited::Unspecified) | Err(_) => {
+                let field = "AwaitRequest.awaited";
+                return Err(WireError::Unspecified {
+                    field,
+                    found: message.awaited,
+                });
+            }
+        };
+        Ok(Request::Await {
+            round: RoundId(message.round),
+            awaited,
+        })
+    }
+}
+
+impl From<Awaited> for proto::Awaited {
+    fn from(awaited: Awaited) -> Self {
+        match awaited {
+            Awaited::Neighbours => proto::Awaited::Neighbours,
+            Awaited::Shares => proto::Awaited::Shares,
+            Awaited::Sharers => proto::Awaited::Sharers,
+            Awaited::Survivors => proto::Awaited::Survivors,
+            Awaited::Outcome => proto::Awaited::Outcome,
+        }
+    }
+}
+
+impl From<&Revealed> for proto::RevealedShare {
+    fn from(revealed: &Revealed) -> Self {
+        let kind = match revealed.kind {
+            Secret::SelfSeed => proto::Secret::SelfSeed,
+            Secret::MaskKey => proto::Secret::MaskKey,
+        };
+        Self {
+            owner: revealed.owner,
+            kind: kind.into(),
+            share: revealed.share.to_vec(),
+        }
+    }
+}
+
+impl TryFrom<proto::RevealedShare> for Revealed {
+    type Error = WireError;
+
+    fn try_from(message: proto::RevealedShare) -> Result<Self, WireError> {
+        let kind = match proto::Secret::try_from(message.kind) {
+            Ok(proto::Secret::SelfSeed) => Secret::SelfSeed,
+            Ok(proto::Secret::MaskKey) => Secret::MaskKey,
+            Ok(proto::Secret::Unspecified) | Err(_) => {
+                return Err(WireError::Unspecified {
+                    field: "RevealedShare.kind",
+                    found: message.kind,
+                });
+            }
+        };
+        Ok(Self {
+            owner: message.owner,
+            kind,
+            share: fixed("RevealedShare.share", &message.share)?,
+        })
+    }
+}
+
+impl From<&Addressed> for proto::AddressedShares {
+    fn from(addressed: &Addressed) -> Self {
+        Self {
+            peer: addressed.peer,
+            sealed: addressed.sealed.to_vec(),
+        }
+    }
+}
+
+/// Sealed shares, both ways.
+pub(crate) fn addressed(
+    field: &'static str,
+    messages: Vec<proto::AddressedShares>,
+) -> Result<Vec<Addressed>, WireError> {
+    at_most(field, "shares", messages.len(), MAX_NEIGHBOURS)?;
+    let read = |message: proto::AddressedShares| {
+        let sealed = fixed("AddressedShares.sealed", &message.sealed)?;
+        Ok(Addressed {
+            peer: message.peer,
+            sealed,
+        })
+    };
+    messages.into_iter().map(read).collect()
+}
+
+/// The start of an upload, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub round: RoundId,
+    pub total: u64,
+    pub sha256: Digest,
+    pub offset: u64,
+}
+
+impl TryFrom<proto::UploadStart> for Start {
+    type Error = WireError;
+
+    fn try_from(message: proto::UploadStart) -> Result<Self, WireError> {
+        version("UploadStart.protocol_version", message.protocol_version)?;
+        let total = message.total_bytes;
+        if total > MAX_UPLOAD_BYTES {
+            let (field, limit) = ("UploadStart.total_bytes", MAX_UPLOAD_BYTES);
+            return Err(WireError::TooLong {
+                field,
+                limit,
+                found: total,
+                unit: "bytes",
+            });
+        }
+        if message.offset > total {
+            let reason = format!("{} is beyond the end at {total}", message.offset);
+            return Err(WireError::Value {
+                field: "UploadStart.offset",
+                reason,
+            });
+        }
+        Ok(Self {
+            round: RoundId(message.round),
+            total,
+            sha256: Digest(fixed("UploadStart.sha256", &message.sha256)?),
+            offset: message.offset,
+        })
+    }
+}
+
+/// An upload of which every byte has arrived.
+pub(crate) fn upload(start: &Start, bytes: &[u8]) -> Result<Request, WireError> {
+    if bytes.len() as u64 != start.total {
+        let (expected, found) = (start.total, bytes.len() as u64);
+        return Err(WireError::Length {
+            field: "UploadChunk.data",
+            expected,
+            found,
+        });
+    }
+    if Digest::of(bytes) != start.sha256 {
+        let reason = "the digest of what arrived is another; send the upload again from the start"
+            .to_owned();
+        return Err(WireError::Value {
+            field: "UploadStart.sha256",
+            reason,
+        });
+    }
+    let update =
+        MaskedUpdate::from_le_bytes(bytes, bytes.len() / 4).map_err(|error| WireError::Value {
+            field: "UploadChunk.data",
+            reason: error.to_string(),
+        })?;
+    Ok(Request::Upload {
+        round: start.round,
+        update,
+    })
+}
