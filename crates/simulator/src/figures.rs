@@ -3,17 +3,18 @@ use chorus_protocol::Funnel;
 use serde::{Deserialize, Serialize};
 
 /// Whether clients added noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Noise {
     /// No: sums are exact and no differential privacy is claimed.
+    #[default]
     Off,
     /// Each client added its share of discrete Gaussian noise.
     Distributed,
 }
 
 /// What a federation measured: the content of `--json` of `chorus simulate` and `chorus demo`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Share of people whose held-out item is among the first ten of it and its listed negatives.
     pub hr_at_10: f64,
@@ -49,7 +50,7 @@ pub struct Figures {
     pub delta: Option<f64>,
     /// Bytes of the longest upload that one client sends in one round.
     pub upload_bytes_per_client: u64,
-    /// Seconds from the first invitation to the last model.
+    /// Seconds from the first invitation to the last figure.
     pub wall_seconds: f64,
     /// True when every recovered sum equals the sum of the encoded updates, bit for bit and without wrapping.
     pub sum_exact: bool,

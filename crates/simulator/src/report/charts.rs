@@ -20,7 +20,10 @@ pub(super) const PATTERNS: &str = "<svg class=\"patterns\" aria-hidden=\"true\">
     </defs></svg>";
 
 /// A drawing that stands beside another.
-const HALF: Size = Size { width: 400.0, height: 236.0 };
+const HALF: Size = Size {
+    width: 400.0,
+    height: 236.0,
+};
 
 /// Half the 95 % interval of a share over so many cases (normal approximation).
 fn half_interval(share: f64, cases: usize) -> f64 {
@@ -69,7 +72,13 @@ pub(super) fn quality(report: &Report) -> String {
     );
     let draw = |width, height| {
         let rounds = report.rounds.len();
-        lines::chart(&lines, rounds, Size { width, height }, "Quality per round", &description)
+        lines::chart(
+            &lines,
+            rounds,
+            Size { width, height },
+            "Quality per round",
+            &description,
+        )
     };
     format!(
         "<section><h2>Quality per round</h2><figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>\
@@ -84,14 +93,21 @@ pub(super) fn quality(report: &Report) -> String {
 /// What the quality chart shows, in a sentence.
 fn seen(report: &Report) -> String {
     let above = |row: &RoundRow| {
-        row.quality.is_some_and(|quality| quality.hr_at_10 > report.popularity.hr_at_10)
+        row.quality
+            .is_some_and(|quality| quality.hr_at_10 > report.popularity.hr_at_10)
     };
     let figures = &report.figures;
     // The first round from which on the model stayed above.
-    let behind = report.rounds.iter().rposition(|row| row.quality.is_some() && !above(row));
+    let behind = report
+        .rounds
+        .iter()
+        .rposition(|row| row.quality.is_some() && !above(row));
     match behind.map_or(0, |round| round + 1) {
         first if first < report.rounds.len() && figures.hr_at_10 > figures.popularity_hr_at_10 => {
-            format!("The model is ahead of popularity (dashed, HR@10 above NDCG@10) from round {} on.", first + 1)
+            format!(
+                "The model is ahead of popularity (dashed, HR@10 above NDCG@10) from round {} on.",
+                first + 1
+            )
         }
         _ => "The model ends behind popularity (dashed, HR@10 above NDCG@10).".to_owned(),
     }
@@ -134,7 +150,10 @@ pub(super) fn cohorts(report: &Report) -> String {
     let classes = PARTS.map(|(class, _)| class);
     let mut totals = [0; 5];
     for row in &report.rounds {
-        totals.iter_mut().zip(parts(row)).for_each(|(total, part)| *total += part);
+        totals
+            .iter_mut()
+            .zip(parts(row))
+            .for_each(|(total, part)| *total += part);
     }
     let key: String = PARTS
         .iter()
@@ -166,7 +185,10 @@ pub(super) fn cohorts(report: &Report) -> String {
             &classes,
             "clients",
             |value| count(value.round() as usize),
-            Size { width, height: 236.0 },
+            Size {
+                width,
+                height: 236.0,
+            },
             "Clients in each round, by how far they came",
             &caption,
         )
@@ -249,7 +271,11 @@ pub(super) fn pictures(report: &Report) -> String {
         ),
     ] {
         let histogram = Histogram::of(words);
-        let title = format!("{head}, the first {} words of {}", count(shown(words)), picture.round);
+        let title = format!(
+            "{head}, the first {} words of {}",
+            count(shown(words)),
+            picture.round
+        );
         let _ = write!(
             out,
             "<figure><h3>{head}</h3>{}{}<figcaption>The first {} of {} words of <code>{}</code> (blue above zero, orange below), \

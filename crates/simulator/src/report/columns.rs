@@ -37,7 +37,11 @@ pub(super) fn chart(
     let top = ticks.last().copied().unwrap_or(1.0);
     let pitch = (width - LEFT - RIGHT) / columns.len().max(1) as f64;
     // A gap between columns while they are wide enough to see one.
-    let thick = if pitch > 4.0 { (pitch * 0.72).min(WIDEST) } else { pitch };
+    let thick = if pitch > 4.0 {
+        (pitch * 0.72).min(WIDEST)
+    } else {
+        pitch
+    };
     let middle = |number: usize| LEFT + pitch * (number as f64 + 0.5);
     let y = |value: f64| TOP + (height - TOP - BOTTOM) * (1.0 - value.clamp(0.0, top) / top);
     let mut out = format!(

@@ -44,7 +44,10 @@ pub(super) fn chart(
 ) -> String {
     let Size { width, height } = size;
     let values = lines.iter().flat_map(|line| {
-        let points = line.points.iter().map(|(_, _, value, half)| value + half.unwrap_or(0.0));
+        let points = line
+            .points
+            .iter()
+            .map(|(_, _, value, half)| value + half.unwrap_or(0.0));
         points.chain([line.baseline.0])
     });
     let largest = values.fold(0.0, f64::max);
@@ -86,8 +89,16 @@ pub(super) fn chart(
     let mut labels = Vec::new();
     for line in lines {
         let at = y(line.baseline.0);
-        let _ = write!(out, "<path class=\"baseline\" d=\"M{LEFT} {}H{right}\"/>", place(at));
-        labels.push((at, "grey", format!("{} {}", line.baseline.1, score(line.baseline.0))));
+        let _ = write!(
+            out,
+            "<path class=\"baseline\" d=\"M{LEFT} {}H{right}\"/>",
+            place(at)
+        );
+        labels.push((
+            at,
+            "grey",
+            format!("{} {}", line.baseline.1, score(line.baseline.0)),
+        ));
     }
     for line in lines {
         out.push_str(&band(line, &x, &y));
@@ -96,7 +107,11 @@ pub(super) fn chart(
     for line in lines {
         out.push_str(&path(line, marked, &x, &y));
         if let Some((_, _, value, _)) = line.points.last() {
-            labels.push((y(*value), line.class, format!("{} {}", line.label, score(*value))));
+            labels.push((
+                y(*value),
+                line.class,
+                format!("{} {}", line.label, score(*value)),
+            ));
         }
     }
     out.push_str(&end_labels(labels, right, height - BOTTOM));
@@ -106,9 +121,11 @@ pub(super) fn chart(
 
 fn band(line: &Line, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> String {
     let edge = |side: f64| {
-        line.points.iter().filter_map(move |(round, _, value, half)| {
-            half.map(|half| (*round, value + side * half))
-        })
+        line.points
+            .iter()
+            .filter_map(move |(round, _, value, half)| {
+                half.map(|half| (*round, value + side * half))
+            })
     };
     let upper: Vec<_> = edge(1.0).collect();
     let lower: Vec<_> = edge(-1.0).collect();
@@ -120,7 +137,11 @@ fn band(line: &Line, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> Stri
         .chain(lower.into_iter().rev())
         .map(|(round, value)| format!("{} {}", place(x(round)), place(y(value))))
         .collect();
-    format!("<path class=\"band {}\" d=\"M{}Z\"/>", line.class, corners.join("L"))
+    format!(
+        "<path class=\"band {}\" d=\"M{}Z\"/>",
+        line.class,
+        corners.join("L")
+    )
 }
 
 fn path(line: &Line, marked: bool, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> String {
@@ -131,7 +152,12 @@ fn path(line: &Line, marked: bool, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -
         .collect();
     let mut out = String::new();
     if corners.len() > 1 {
-        let _ = write!(out, "<path class=\"line {}\" d=\"M{}\"/>", line.class, corners.join("L"));
+        let _ = write!(
+            out,
+            "<path class=\"line {}\" d=\"M{}\"/>",
+            line.class,
+            corners.join("L")
+        );
     }
     let last = line.points.len().saturating_sub(1);
     for (number, (round, name, value, _)) in line.points.iter().enumerate() {
@@ -199,13 +225,20 @@ pub(super) fn round_ticks(rounds: usize, most: usize) -> Vec<usize> {
     if rounds <= most {
         return (1..=rounds).collect();
     }
-    let step = [2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
-        .into_iter()
-        .find(|step| rounds / step < most)
-        .unwrap_or(rounds);
+    let step = [
+        2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000,
+    ]
+    .into_iter()
+    .find(|step| rounds / step < most)
+    .unwrap_or(rounds);
     // A tick right beside the last one would run into it.
-    let middle = (1..).map(|tick| tick * step).take_while(|tick| tick + step / 2 < rounds);
-    std::iter::once(1).chain(middle.filter(|tick| *tick > 1)).chain([rounds]).collect()
+    let middle = (1..)
+        .map(|tick| tick * step)
+        .take_while(|tick| tick + step / 2 < rounds);
+    std::iter::once(1)
+        .chain(middle.filter(|tick| *tick > 1))
+        .chain([rounds])
+        .collect()
 }
 
 fn number(value: f64) -> String {

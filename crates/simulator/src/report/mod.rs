@@ -36,7 +36,8 @@ pub struct Report {
 }
 
 /// Says to the browser what the page keeps to anyway: no script, nothing from elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 impl Report {
     /// The page. It makes no request and needs no script; every text in it is escaped.

@@ -48,7 +48,11 @@ pub(super) fn grid(words: &[u32], name: &str, description: &str) -> String {
     for (shade, path) in (-SHADES..).zip(&shades) {
         if shade != 0 && !path.is_empty() {
             let side = if shade > 0 { "above" } else { "below" };
-            let _ = write!(out, "<path class=\"{side} s{}\" d=\"{path}\"/>", shade.abs());
+            let _ = write!(
+                out,
+                "<path class=\"{side} s{}\" d=\"{path}\"/>",
+                shade.abs()
+            );
         }
     }
     out.push_str("</svg>");
@@ -79,20 +83,29 @@ impl Histogram {
                 *bin += 1;
             }
         }
-        Self { bins, bytes: 4 * words.len() }
+        Self {
+            bins,
+            bytes: 4 * words.len(),
+        }
     }
 
     /// The expected count of a bin, and 3.5 standard deviations of it: with 64 bins, uniform bytes
     /// stay inside in 97 of 100 pictures.
     fn band(&self) -> (f64, f64) {
         let expected = self.bytes as f64 / BINS as f64;
-        (expected, 3.5 * (expected * (1.0 - 1.0 / BINS as f64)).sqrt())
+        (
+            expected,
+            3.5 * (expected * (1.0 - 1.0 / BINS as f64)).sqrt(),
+        )
     }
 
     /// How many of the bins lie outside the band.
     pub fn outside(&self) -> usize {
         let (expected, half) = self.band();
-        self.bins.iter().filter(|bin| (**bin as f64 - expected).abs() > half).count()
+        self.bins
+            .iter()
+            .filter(|bin| (**bin as f64 - expected).abs() > half)
+            .count()
     }
 
     /// `61 of 64`
@@ -106,7 +119,8 @@ impl Histogram {
         let (expected, half) = self.band();
         let largest = self.bins.iter().copied().max().unwrap_or(0) as f64;
         let (floor, ceiling) = (height - bottom, largest.max(expected + half) * 1.04);
-        let y = |value: f64| top + (floor - top) * (1.0 - (value / ceiling.max(1.0)).clamp(0.0, 1.0));
+        let y =
+            |value: f64| top + (floor - top) * (1.0 - (value / ceiling.max(1.0)).clamp(0.0, 1.0));
         let step = (width - 2.0 * left) / BINS as f64;
         let mut bars = String::new();
         for (number, bin) in self.bins.iter().enumerate() {
@@ -166,7 +180,10 @@ mod tests {
     fn a_grid_draws_every_cell_that_is_not_near_zero() {
         let drawn = grid(&[0, 1, u32::MAX, 5], "n", "d");
         assert_eq!(drawn.matches("h1v1h-1z").count(), 3, "{drawn}");
-        assert!(drawn.contains("class=\"above s4\" d=\"M1 0h1v1h-1zM3 0"), "{drawn}");
+        assert!(
+            drawn.contains("class=\"above s4\" d=\"M1 0h1v1h-1zM3 0"),
+            "{drawn}"
+        );
         assert!(grid(&[], "n", "d").contains("viewBox=\"0 0 64 1\""));
         assert_eq!(scale(&[]), 1.0);
         assert_eq!(scale(&[i32::MIN, 0, 0, 0]), 2_147_483_648.0);

@@ -71,10 +71,17 @@ pub(super) fn answers(report: &Report) -> String {
             figures.split,
             figures.data
         ),
-        _ => format!("{} clients. Data: {}.", count(figures.clients), figures.data),
+        _ => format!(
+            "{} clients. Data: {}.",
+            count(figures.clients),
+            figures.data
+        ),
     };
     let rows = [
-        ("Did it work?", format!("{} {sums}", if worked(report) { "Yes." } else { "No." })),
+        (
+            "Did it work?",
+            format!("{} {sums}", if worked(report) { "Yes." } else { "No." }),
+        ),
         ("How good is it?", quality),
         ("How private is it?", privacy),
         ("What did it take?", cost),
@@ -83,13 +90,18 @@ pub(super) fn answers(report: &Report) -> String {
     let rows: String = rows
         .iter()
         .map(|(question, answer)| {
-            format!("<tr><th scope=\"row\">{question}</th><td>{}</td></tr>", escape(answer))
+            format!(
+                "<tr><th scope=\"row\">{question}</th><td>{}</td></tr>",
+                escape(answer)
+            )
         })
         .collect();
     let warning = match figures.noise {
-        Noise::Off => "<div class=\"note warn\"><p><strong>No differential privacy is claimed.</strong> Noise was off in this task. \
+        Noise::Off => {
+            "<div class=\"note warn\"><p><strong>No differential privacy is claimed.</strong> Noise was off in this task. \
              Secure aggregation hides each contribution inside its sum; what the sums and the model say about one \
-             person is not bounded.</p></div>",
+             person is not bounded.</p></div>"
+        }
         Noise::Distributed => "",
     };
     format!(
@@ -127,11 +139,31 @@ fn paragraphs(text: &str) -> String {
 pub(super) fn reading(report: &Report) -> String {
     let figures = &report.figures;
     let rows = [
-        ("HR@10, among 99 others", figures.hr_at_10, figures.popularity_hr_at_10),
-        ("NDCG@10, among 99 others", figures.ndcg_at_10, figures.popularity_ndcg_at_10),
-        ("HR@10, among all", figures.full_hr_at_10, figures.popularity_full_hr_at_10),
-        ("NDCG@10, among all", figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10),
-        ("Recall@20, among all", figures.full_recall_at_20, figures.popularity_full_recall_at_20),
+        (
+            "HR@10, among 99 others",
+            figures.hr_at_10,
+            figures.popularity_hr_at_10,
+        ),
+        (
+            "NDCG@10, among 99 others",
+            figures.ndcg_at_10,
+            figures.popularity_ndcg_at_10,
+        ),
+        (
+            "HR@10, among all",
+            figures.full_hr_at_10,
+            figures.popularity_full_hr_at_10,
+        ),
+        (
+            "NDCG@10, among all",
+            figures.full_ndcg_at_10,
+            figures.popularity_full_ndcg_at_10,
+        ),
+        (
+            "Recall@20, among all",
+            figures.full_recall_at_20,
+            figures.popularity_full_recall_at_20,
+        ),
     ];
     let cell = |value: f64, other: f64| {
         let class = if value > other { " class=\"best\"" } else { "" };

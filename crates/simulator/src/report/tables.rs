@@ -6,13 +6,27 @@ use crate::RoundRow;
 /// Longer tables are folded away.
 const OPEN: usize = 8;
 
-fn table(rounds: &[RoundRow], summary: &str, heads: &[&str], cells: impl Fn(&RoundRow) -> Vec<String>) -> String {
-    let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
+fn table(
+    rounds: &[RoundRow],
+    summary: &str,
+    heads: &[&str],
+    cells: impl Fn(&RoundRow) -> Vec<String>,
+) -> String {
+    let heads: String = heads
+        .iter()
+        .map(|head| format!("<th scope=\"col\">{head}</th>"))
+        .collect();
     let body: String = rounds
         .iter()
         .map(|row| {
-            let cells: String = cells(row).iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(&row.name))
+            let cells: String = cells(row)
+                .iter()
+                .map(|cell| format!("<td>{}</td>", escape(cell)))
+                .collect();
+            format!(
+                "<tr><th scope=\"row\">{}</th>{cells}</tr>",
+                escape(&row.name)
+            )
         })
         .collect();
     let open = if rounds.len() <= OPEN { " open" } else { "" };
@@ -29,7 +43,9 @@ fn or_dash<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
 pub(super) fn quality(rounds: &[RoundRow]) -> String {
     let heads = ["HR@10", "NDCG@10", "all: HR@10", "all: NDCG@10", "people"];
     table(rounds, "Quality after each round", &heads, |row| {
-        let figure = |pick: fn(&chorus_model::Quality) -> f64| or_dash(row.quality.as_ref(), |quality| score4(pick(quality)));
+        let figure = |pick: fn(&chorus_model::Quality) -> f64| {
+            or_dash(row.quality.as_ref(), |quality| score4(pick(quality)))
+        };
         vec![
             figure(|quality| quality.hr_at_10),
             figure(|quality| quality.ndcg_at_10),
@@ -41,29 +57,48 @@ pub(super) fn quality(rounds: &[RoundRow]) -> String {
 }
 
 pub(super) fn cohorts(rounds: &[RoundRow]) -> String {
-    let heads = ["invited", "sent keys", "sent shares", "checked", "in the sum", "helped unmask"];
+    let heads = [
+        "invited",
+        "sent keys",
+        "sent shares",
+        "checked",
+        "in the sum",
+        "helped unmask",
+    ];
     table(rounds, "Clients that passed each phase", &heads, |row| {
         let funnel = &row.funnel;
-        [funnel.invited, funnel.advertised, funnel.shared, funnel.confirmed, funnel.uploaded, funnel.unmasked]
-            .map(count)
-            .to_vec()
+        [
+            funnel.invited,
+            funnel.advertised,
+            funnel.shared,
+            funnel.confirmed,
+            funnel.uploaded,
+            funnel.unmasked,
+        ]
+        .map(count)
+        .to_vec()
     })
 }
 
 pub(super) fn cost(rounds: &[RoundRow]) -> String {
     let heads = ["ε so far", "upload", "time", "cut to the bound", "sum"];
-    table(rounds, "Privacy, bytes and time of each round", &heads, |row| {
-        vec![
-            or_dash(row.epsilon, epsilon),
-            bytes(row.upload_bytes),
-            seconds(row.seconds),
-            count(row.clipped),
-            match (row.completed, row.sum_exact) {
-                (true, true) => "exact",
-                (true, false) => "differs",
-                (false, _) => "none",
-            }
-            .to_owned(),
-        ]
-    })
+    table(
+        rounds,
+        "Privacy, bytes and time of each round",
+        &heads,
+        |row| {
+            vec![
+                or_dash(row.epsilon, epsilon),
+                bytes(row.upload_bytes),
+                seconds(row.seconds),
+                count(row.clipped),
+                match (row.completed, row.sum_exact) {
+                    (true, true) => "exact",
+                    (true, false) => "differs",
+                    (false, _) => "none",
+                }
+                .to_owned(),
+            ]
+        },
+    )
 }

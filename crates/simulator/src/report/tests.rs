@@ -18,8 +18,19 @@ fn quality(hr: f64) -> Quality {
 pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
     let rows: Vec<RoundRow> = (0..rounds)
         .map(|round| RoundRow {
-            name: if round == 0 { "history".into() } else { format!("gradient-{round}") },
-            funnel: Funnel { invited: 94, advertised: 92, shared: 90, confirmed: 87, uploaded: 85, unmasked: 85 },
+            name: if round == 0 {
+                "history".into()
+            } else {
+                format!("gradient-{round}")
+            },
+            funnel: Funnel {
+                invited: 94,
+                advertised: 92,
+                shared: 90,
+                confirmed: 87,
+                uploaded: 85,
+                unmasked: 85,
+            },
             completed: true,
             quality: Some(quality(0.58 - 0.48 * (-(round as f64) / 4.0).exp())),
             seconds: 0.4,
@@ -32,24 +43,18 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
         .collect();
     let mut word = 1u64;
     let mut random = move || {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word = word
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (word >> 32) as u32
     };
     let upload = (0..20_000).map(|_| random()).collect();
     let sum = (0..20_000u32)
-        .map(|place| (((f64::from(place) / 9.0).sin() * f64::from(place / 32 % 17)) * 3e4) as i32 as u32)
+        .map(|place| {
+            (((f64::from(place) / 9.0).sin() * f64::from(place / 32 % 17)) * 3e4) as i32 as u32
+        })
         .collect();
     let mut figures = Figures {
-        hr_at_10: 0.0,
-        ndcg_at_10: 0.0,
-        full_hr_at_10: 0.0,
-        full_ndcg_at_10: 0.0,
-        full_recall_at_20: 0.0,
-        popularity_hr_at_10: 0.0,
-        popularity_ndcg_at_10: 0.0,
-        popularity_full_hr_at_10: 0.0,
-        popularity_full_ndcg_at_10: 0.0,
-        popularity_full_recall_at_20: 0.0,
         rounds,
         rounds_completed: rounds,
         clients: 943,
@@ -65,6 +70,7 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
         seed: 1,
         data: "ml-100k".into(),
         command: "chorus simulate --data ml-100k".into(),
+        ..Figures::default()
     };
     let popularity = quality(0.316);
     if let Some(last) = rows.last().and_then(|row| row.quality) {
@@ -81,14 +87,20 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
             Noise::Distributed => "Privacy guarantee.\nNeighbouring: zero-out.".into(),
         },
         trust: "Protects against an honest-but-curious coordinator.".into(),
-        picture: Some(Picture { round: "gradient-7".into(), upload, sum }),
+        picture: Some(Picture {
+            round: "gradient-7".into(),
+            upload,
+            sum,
+        }),
     }
 }
 
 #[test]
 fn the_page_stands_alone_and_answers_first() {
     let page = invented(31, Noise::Off).to_html();
-    for forbidden in ["http:", "https:", "<script", "src=", "href=", "@import", "style=", "NaN", "inf "] {
+    for forbidden in [
+        "http:", "https:", "<script", "src=", "href=", "@import", "style=", "NaN", "inf ",
+    ] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     // The only url() is a pattern of the page itself.
@@ -130,13 +142,24 @@ fn every_text_is_escaped() {
 fn odd_reports_are_still_pages() {
     let mut empty = invented(3, Noise::Distributed);
     empty.rounds.clear();
-    empty.picture = Some(Picture { round: String::new(), upload: vec![], sum: vec![] });
+    empty.picture = Some(Picture {
+        round: String::new(),
+        upload: vec![],
+        sum: vec![],
+    });
     let mut unmeasured = invented(2, Noise::Off);
-    unmeasured.rounds.iter_mut().for_each(|row| row.quality = None);
+    unmeasured
+        .rounds
+        .iter_mut()
+        .for_each(|row| row.quality = None);
     let mut failed = invented(1, Noise::Distributed);
     failed.figures.rounds_completed = 0;
     failed.rounds[0].completed = false;
-    failed.rounds[0].funnel = Funnel { invited: 12, advertised: 7, ..Funnel::default() };
+    failed.rounds[0].funnel = Funnel {
+        invited: 12,
+        advertised: 7,
+        ..Funnel::default()
+    };
     failed.picture = None;
     for report in [empty, unmeasured, failed] {
         let page = report.to_html();
@@ -170,6 +193,10 @@ fn pages_to_look_at() {
     if let Ok(folder) = std::env::var("CHORUS_PAGES") {
         let folder = std::path::Path::new(&folder);
         std::fs::write(folder.join("off.html"), invented(31, Noise::Off).to_html()).unwrap();
-        std::fs::write(folder.join("on.html"), invented(5, Noise::Distributed).to_html()).unwrap();
+        std::fs::write(
+            folder.join("on.html"),
+            invented(5, Noise::Distributed).to_html(),
+        )
+        .unwrap();
     }
 }

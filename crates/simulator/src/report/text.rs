@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(bytes(1_790), "1.8\u{a0}kB");
         assert_eq!(seconds(3.24), "3.2\u{a0}s");
         assert_eq!(seconds(125.2), "2\u{a0}min 5\u{a0}s");
-        assert_eq!(budget(7.98, Some(1e-5)), "ε\u{a0}=\u{a0}7.98 (δ\u{a0}=\u{a0}1e-5)");
+        assert_eq!(
+            budget(7.98, Some(1e-5)),
+            "ε\u{a0}=\u{a0}7.98 (δ\u{a0}=\u{a0}1e-5)"
+        );
         assert_eq!(epsilon(7.991), "8.00");
         assert_eq!(epsilon(8.000000000000002), "8.00");
         assert_eq!(place(3.0), "3");

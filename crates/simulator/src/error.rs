@@ -1,0 +1,99 @@
+use chorus_model::{LearnError, MetricsError, ParametersError, TrainError};
+use chorus_privacy::PrivacyError;
+use chorus_protocol::{Refusal, TaskError};
+use thiserror::Error;
+
+/// Why a federation could not be simulated.
+#[derive(Debug, Error)]
+pub enum SimulateError {
+    /// The task cannot be run.
+    #[error("task: {0}")]
+    Task(#[from] TaskError),
+    /// The task is for another population than the data holds.
+    #[error(
+        "the task is for {task} clients, but the data holds {data} users: set `population` to {data}"
+    )]
+    Population {
+        /// Clients of the task.
+        task: usize,
+        /// Users of the data.
+        data: usize,
+    },
+    /// The recipe has another catalogue than the data.
+    #[error(
+        "the recipe is for {recipe} items, but the data has {data}: set `recipe.items` to {data}"
+    )]
+    Catalogue {
+        /// Items of the recipe.
+        recipe: usize,
+        /// Items of the data.
+        data: usize,
+    },
+    /// More clients would vanish than the task bears.
+    #[error(
+        "dropout: {wanted} of the clients are to vanish, but the task ends a round that loses more than {borne}: \
+         raise the task's dropout, which costs noise, or let fewer vanish"
+    )]
+    Dropout {
+        /// Share of clients that were to vanish.
+        wanted: f64,
+        /// Share that the task bears.
+        borne: f64,
+    },
+    /// A client could not learn.
+    #[error("a client: {0}")]
+    Train(#[from] TrainError),
+    /// A contribution could not be encoded, or its cost not be counted.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
+    /// The server step failed.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// The model cannot be written as a file.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// Scores that cannot be measured.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// A client refused a message of the protocol.
+    #[error("round {round}: a client left: {refusal}")]
+    Refused {
+        /// The round, from 1.
+        round: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A round with masks ended without a sum.
+    #[error("round {round} ended without a sum: {reason}")]
+    Aborted {
+        /// The round, from 1.
+        round: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A message of the protocol could not be written.
+    #[error("round {round}: {reason}")]
+    Message {
+        /// The round, from 1.
+        round: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a model could not be measured.
+#[derive(Debug, Error)]
+pub enum EvaluateError {
+    /// A person vector could not be solved.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The model does not fit.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// A score is not finite, or a case names an unknown item.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Scores could not be written.
+    #[error("scores could not be written: {0}")]
+    Write(#[from] std::io::Error),
+}

@@ -1,0 +1,114 @@
+use std::io::Write;
+
+use chorus_data::Dataset;
+use chorus_model::{Engine, Parameters, Quality, Trainer, TrainingSet, scores as score};
+use rayon::prelude::*;
+
+use crate::EvaluateError;
+
+/// Users whose scores are held in memory at a time.
+const BATCH: usize = 256;
+
+/// The quality of a model over everyone who has a held-out item: recommender.md section 6.
+///
+/// # Errors
+/// When a person vector cannot be solved, the model does not fit, or a score is not finite.
+pub fn evaluate(
+    parameters: &Parameters,
+    dataset: &Dataset,
+    trainer: &dyn Trainer,
+) -> Result<Quality, EvaluateError> {
+    evaluate_users(parameters, dataset, trainer, &measured(dataset))
+}
+
+/// The users who have a held-out item.
+pub(crate) fn measured(dataset: &Dataset) -> Vec<usize> {
+    let held = dataset.cases.iter().enumerate();
+    held.filter(|(_, case)| case.is_some())
+        .map(|(user, _)| user)
+        .collect()
+}
+
+/// The same over some users.
+pub(crate) fn evaluate_users(
+    parameters: &Parameters,
+    dataset: &Dataset,
+    trainer: &dyn Trainer,
+    users: &[usize],
+) -> Result<Quality, EvaluateError> {
+    over(users, |user| {
+        let person = trainer.person(&dataset.training_set(user))?;
+        let scores = score(parameters, &person)?;
+        add(&scores, dataset, user)
+    })
+}
+
+/// The quality of ranking by popularity in the training data: the baseline of every table.
+///
+/// # Errors
+/// When a case names an item outside the catalogue.
+pub fn popularity(dataset: &Dataset) -> Result<Quality, EvaluateError> {
+    let histories: Vec<TrainingSet> = (0..dataset.users())
+        .map(|user| dataset.training_set(user))
+        .collect();
+    let counts = chorus_model::popularity(&histories, dataset.items);
+    over(&measured(dataset), |user| add(&counts, dataset, user))
+}
+
+fn add(scores: &[f32], dataset: &Dataset, user: usize) -> Result<Quality, EvaluateError> {
+    let mut quality = Quality::default();
+    if let Some(case) = dataset.case(user) {
+        quality.add(scores, &case)?;
+    }
+    Ok(quality)
+}
+
+/// Measures users on all cores, and joins the figures in the order of the users: the result has the same bits
+/// whatever the number of threads.
+fn over(
+    users: &[usize],
+    measure: impl Fn(usize) -> Result<Quality, EvaluateError> + Sync,
+) -> Result<Quality, EvaluateError> {
+    let each: Vec<Quality> = users
+        .par_iter()
+        .map(|user| measure(*user))
+        .collect::<Result<_, EvaluateError>>()?;
+    let mut quality = Quality::default();
+    each.iter().for_each(|other| quality.merge(other));
+    Ok(quality)
+}
+
+/// Writes every user's score for every item: a raw matrix `[users, items]`, row-major, little-endian f32,
+/// so that anyone can check the figures.
+///
+/// # Errors
+/// When the model does not fit, a score is not finite, or the writer fails.
+///
+/// # Privacy
+/// For simulations: a row says much about one person.
+pub fn scores(
+    parameters: &Parameters,
+    dataset: &Dataset,
+    engine: &dyn Engine,
+    writer: &mut dyn Write,
+) -> Result<(), EvaluateError> {
+    let trainer = engine.open(parameters)?;
+    let users: Vec<usize> = (0..dataset.users()).collect();
+    for batch in users.chunks(BATCH) {
+        let rows: Vec<Vec<u8>> = batch
+            .par_iter()
+            .map(|user| {
+                let person = trainer.person(&dataset.training_set(*user))?;
+                let scores = score(parameters, &person)?;
+                Ok(scores
+                    .iter()
+                    .flat_map(|score| score.to_le_bytes())
+                    .collect())
+            })
+            .collect::<Result<_, EvaluateError>>()?;
+        for row in rows {
+            writer.write_all(&row)?;
+        }
+    }
+    Ok(())
+}

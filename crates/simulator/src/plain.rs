@@ -1,0 +1,196 @@
+//! A round without masks: the same encodings, added without hiding them. The sum has the same bits.
+
+use chorus_data::Dataset;
+use chorus_model::Trainer;
+use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode};
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+
+use crate::SimulateError;
+use crate::draw::{Stream, stream};
+
+/// What a round gives, however it was driven.
+pub(crate) struct Summed {
+    /// The modular sum of the encodings of all whose update arrived.
+    pub sum: Vec<u32>,
+    /// How many they are.
+    pub clients: usize,
+    /// How far everyone came.
+    pub funnel: Funnel,
+    /// How many of the contributions in the sum were cut down to the bound.
+    pub clipped: usize,
+    /// True when the sum is that of the encodings, bit for bit and without wrapping.
+    pub exact: bool,
+    /// One client's upload as the coordinator got it; nothing without masks.
+    pub upload: Option<Vec<u32>>,
+}
+
+/// A client of one round.
+pub(crate) struct Member {
+    /// Which user of the data.
+    pub user: usize,
+    /// Before which phase's message it vanishes.
+    pub vanishes: Option<Phase>,
+}
+
+/// A round and what its clients learn from.
+pub(crate) struct Scene<'a> {
+    pub plan: &'a RoundPlan,
+    pub members: &'a [Member],
+    pub dataset: &'a Dataset,
+    pub trainer: &'a dyn Trainer,
+    pub seed: u64,
+}
+
+impl Scene<'_> {
+    /// The randomness of one client in this round.
+    pub fn randomness(&self, user: usize) -> ChaCha20Rng {
+        stream(self.seed, self.plan.round.0, Stream::Client(user))
+    }
+
+    /// What one client does with its history: select, learn, clip, quantise, noise.
+    pub fn contribute(&self, user: usize, rng: &mut ChaCha20Rng) -> Result<Encoded, SimulateError> {
+        let history = self.dataset.training_set(user);
+        let delta = self.trainer.contribution(self.plan.step, &history)?;
+        Ok(encode(delta, self.plan, rng)?)
+    }
+
+    /// How far everyone came, when nothing but vanishing stops anyone.
+    fn funnel(&self) -> Funnel {
+        let still_there = |phase: Phase| {
+            let gone = |member: &&Member| member.vanishes.is_none_or(|before| before > phase);
+            self.members.iter().filter(gone).count()
+        };
+        let uploaded = still_there(Phase::Uploading);
+        Funnel {
+            invited: self.members.len(),
+            advertised: still_there(Phase::Advertising),
+            shared: still_there(Phase::Sharing),
+            confirmed: still_there(Phase::Confirming),
+            uploaded,
+            unmasked: uploaded,
+        }
+    }
+}
+
+/// The sum of encodings, twice: modulo 2^32 as the coordinator has it, and in integers that cannot wrap.
+pub(crate) struct Tally {
+    words: Vec<u32>,
+    wide: Vec<i64>,
+    clipped: usize,
+}
+
+impl Tally {
+    pub fn new(length: usize) -> Self {
+        Self {
+            words: vec![0; length],
+            wide: vec![0; length],
+            clipped: 0,
+        }
+    }
+
+    /// Adds one client's encoded update.
+    pub fn add(&mut self, words: &[u32], clipped: bool) {
+        for ((sum, wide), word) in self.words.iter_mut().zip(&mut self.wide).zip(words) {
+            *sum = sum.wrapping_add(*word);
+            *wide += i64::from(word.cast_signed());
+        }
+        self.clipped += usize::from(clipped);
+    }
+
+    fn merge(mut self, other: Tally) -> Tally {
+        let sums = self.words.iter_mut().zip(&mut self.wide);
+        for ((sum, wide), (word, other)) in sums.zip(other.words.iter().zip(&other.wide)) {
+            *sum = sum.wrapping_add(*word);
+            *wide += other;
+        }
+        self.clipped += other.clipped;
+        self
+    }
+
+    /// True when lifting the modular sum gives the sum in integers: nothing wrapped.
+    pub fn is_exact(&self) -> bool {
+        self.words
+            .iter()
+            .zip(&self.wide)
+            .all(|(word, wide)| i64::from(word.cast_signed()) == *wide)
+    }
+
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    pub fn clipped(&self) -> usize {
+        self.clipped
+    }
+}
+
+/// Clients between two reports of progress. Also bounds the sums held at a time, one a thread and batch.
+const BATCH: usize = 256;
+
+/// Runs the round. `learned` hears how many of how many clients are done.
+pub(crate) fn run(
+    scene: &Scene<'_>,
+    learned: &mut dyn FnMut(usize, usize),
+) -> Result<Summed, SimulateError> {
+    let survivors: Vec<usize> = scene
+        .members
+        .iter()
+        .filter(|member| member.vanishes.is_none())
+        .map(|member| member.user)
+        .collect();
+    let length = scene.plan.encoding.length();
+    let threads = rayon::current_num_threads().max(1);
+    let mut tally = Tally::new(length);
+    let mut done = 0;
+    for batch in survivors.chunks(BATCH) {
+        // Sums of integers: how the clients are dealt to threads changes no bit.
+        let share = batch.len().div_ceil(threads);
+        let parts: Vec<Tally> = batch
+            .par_chunks(share)
+            .map(|users| {
+                let mut part = Tally::new(length);
+                for user in users {
+                    let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
+                    part.add(encoded.update.words(), encoded.clipped);
+                }
+                Ok(part)
+            })
+            .collect::<Result<_, SimulateError>>()?;
+        tally = parts.into_iter().fold(tally, Tally::merge);
+        done += batch.len();
+        learned(done, survivors.len());
+    }
+    let exact = tally.is_exact();
+    Ok(Summed {
+        clients: survivors.len(),
+        funnel: scene.funnel(),
+        clipped: tally.clipped,
+        exact,
+        upload: None,
+        sum: tally.words,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_notices_a_sum_that_wraps() {
+        let mut tally = Tally::new(2);
+        tally.add(&[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()], false);
+        assert!(tally.is_exact());
+        tally.add(&[0, (-6i32).cast_unsigned()], true);
+        assert!(tally.is_exact());
+        assert_eq!((tally.words()[1].cast_signed(), tally.clipped()), (-11, 1));
+        let mut other = Tally::new(2);
+        other.add(&[1, 0], true);
+        let wrapped = tally.merge(other);
+        assert!(!wrapped.is_exact());
+        assert_eq!(
+            (wrapped.words()[0].cast_signed(), wrapped.clipped()),
+            (i32::MIN, 2)
+        );
+    }
+}

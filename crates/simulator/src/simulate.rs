@@ -1,0 +1,404 @@
+use std::time::Instant;
+
+use chorus_data::Dataset;
+use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Trainer};
+use chorus_privacy::{Release, spent};
+use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, cost, decode};
+use chorus_secagg::masked_words;
+
+use crate::masked::{self, Enrolled};
+use crate::plain::{self, Member, Scene, Summed};
+use crate::{Figures, Noise, Picture, Report, RoundRow, SimulateError};
+use crate::{draw, evaluate, popularity};
+
+/// People that quality is measured on between rounds, at most. The last figure is always over everyone.
+const SAMPLE: usize = 1_000;
+
+/// How to simulate; what is learned stands in the task.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// The same task, data and seed give the same model, bit for bit, whatever the number of threads.
+    pub seed: u64,
+    /// Share of the invited clients that vanish in each round; at most the task's own dropout.
+    pub dropout: f64,
+    /// Runs the whole protocol with keys, shares and masks. The sums have the same bits either way, so the default
+    /// leaves the masks out: that is many times as fast.
+    pub masks: bool,
+}
+
+/// How far a simulation is.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A round begins.
+    Began {
+        /// Its number, from 1.
+        round: usize,
+        /// How many there are.
+        rounds: usize,
+        /// Its named sum.
+        name: &'a str,
+        /// Clients invited.
+        invited: usize,
+    },
+    /// Clients of this round have learned.
+    Learned {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// A round ended.
+    Ended {
+        /// Its number, from 1.
+        round: usize,
+        /// How many there are.
+        rounds: usize,
+        /// What it did.
+        row: &'a RoundRow,
+    },
+}
+
+/// What a simulation gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The last model.
+    pub parameters: Parameters,
+    /// One row a round.
+    pub rounds: Vec<RoundRow>,
+    /// The last model's quality, over everyone.
+    pub quality: Quality,
+    /// The quality of ranking by popularity, over everyone.
+    pub popularity: Quality,
+    /// What was measured, in the form of `--json`. Its `command` is the caller's to fill in.
+    pub figures: Figures,
+    /// What protects the clients of such a task, in words.
+    pub guarantee: String,
+    /// One upload of the last round beside its sum; nothing without masks, where nothing was uploaded.
+    pub picture: Option<Picture>,
+}
+
+impl Run {
+    /// The report of this run.
+    pub fn report(&self) -> Report {
+        let figures = &self.figures;
+        let masks = match self.picture {
+            Some(_) => "with the keys, shares and masks of the real protocol",
+            None => "without masks, which changes no bit of any sum",
+        };
+        Report {
+            title: format!("{}, simulated", figures.data),
+            setting: format!(
+                "{} simulated clients in one process, {masks}. No network, no identities.",
+                figures.clients
+            ),
+            figures: figures.clone(),
+            popularity: self.popularity,
+            rounds: self.rounds.clone(),
+            guarantee: self.guarantee.clone(),
+            trust: "One process ran every role, so nothing was protected from whoever ran it; in the product the same \
+                functions run on the clients and on the coordinator. There: "
+                .to_owned()
+                + &Task::trust(true),
+            picture: self.picture.clone(),
+        }
+    }
+}
+
+/// Learns the task from the data: every named sum in order, over seeded cohorts, on all cores.
+///
+/// Each client runs the product's own functions: select, learn (`engine`), clip, quantise, noise, and with
+/// [`Options::masks`] mask; so does the coordinator's side: sum, decode, server step. With noise everyone takes part
+/// in every sum; a task with `split` C > 1 asks for C disjoint cohorts a sum, each with the full noise.
+///
+/// # Errors
+/// When task and data do not fit each other, the task cannot be planned, more are to vanish than it bears,
+/// or a step of the road fails.
+pub fn simulate(
+    task: &Task,
+    dataset: &Dataset,
+    engine: &dyn Engine,
+    options: Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Run, SimulateError> {
+    check(task, dataset, options)?;
+    let began = Instant::now();
+    let mut federation = Federation {
+        task,
+        dataset,
+        engine,
+        options,
+        enrolled: options.masks.then(|| Enrolled::new(task, options.seed)),
+        measured: draw::sample(evaluate::measured(dataset), SAMPLE, options.seed),
+        releases: Vec::new(),
+        rounds: Vec::new(),
+        contributions: 0,
+        picture: None,
+    };
+    let mut learning = task.recipe.start(options.seed);
+    for index in 0..task.sums().len() {
+        learning = federation.sum(index, learning, progress)?;
+    }
+    let trainer = engine.open(&learning.parameters)?;
+    let quality = evaluate::evaluate(&learning.parameters, dataset, trainer.as_ref())?;
+    if let Some(last) = federation.rounds.last_mut() {
+        last.quality = Some(quality);
+    }
+    let popularity = popularity(dataset)?;
+    let mut figures = federation.figures();
+    figures.set_quality(&quality, &popularity);
+    figures.wall_seconds = began.elapsed().as_secs_f64();
+    Ok(Run {
+        parameters: learning.parameters,
+        quality,
+        popularity,
+        figures,
+        guarantee: task.guarantee()?,
+        picture: federation.picture,
+        rounds: federation.rounds,
+    })
+}
+
+/// Refuses what cannot be simulated, before anything is computed.
+fn check(task: &Task, dataset: &Dataset, options: Options) -> Result<(), SimulateError> {
+    task.validate()?;
+    if task.population != dataset.users() {
+        return Err(SimulateError::Population {
+            task: task.population,
+            data: dataset.users(),
+        });
+    }
+    if task.recipe.items() != dataset.items {
+        return Err(SimulateError::Catalogue {
+            recipe: task.recipe.items(),
+            data: dataset.items,
+        });
+    }
+    if !(0.0..=task.dropout).contains(&options.dropout) {
+        return Err(SimulateError::Dropout {
+            wanted: options.dropout,
+            borne: task.dropout,
+        });
+    }
+    Ok(())
+}
+
+/// A simulation on its way.
+struct Federation<'a> {
+    task: &'a Task,
+    dataset: &'a Dataset,
+    engine: &'a dyn Engine,
+    options: Options,
+    enrolled: Option<Enrolled>,
+    measured: Vec<usize>,
+    /// What one client has spent: its cost in each sum so far.
+    releases: Vec<Release>,
+    rounds: Vec<RoundRow>,
+    contributions: usize,
+    picture: Option<Picture>,
+}
+
+impl Federation<'_> {
+    /// One named sum, and the server step after it.
+    fn sum(
+        &mut self,
+        index: usize,
+        learning: Learning,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Learning, SimulateError> {
+        let model = learning.parameters.to_bytes()?;
+        let trainer = self.engine.open(&learning.parameters)?;
+        let cohorts = draw::cohorts(self.task, self.options.seed, index);
+        let mut total: Option<MeanDelta> = None;
+        let mut costs = Vec::new();
+        for (part, cohort) in cohorts.iter().enumerate() {
+            let began = Instant::now();
+            let round = RoundId(self.rounds.len() as u64 + 1);
+            let digest = Digest::of(&model);
+            let plan = self
+                .task
+                .plan(index, cohort.len(), round, index as u64 + 1, digest)?;
+            let name = match cohorts.len() {
+                1 => plan.release.clone(),
+                of => format!("{} ({} of {of})", plan.release, part + 1),
+            };
+            let rounds = self.task.sums().len() * cohorts.len();
+            progress(Progress::Began {
+                round: round.0 as usize,
+                rounds,
+                name: &name,
+                invited: cohort.len(),
+            });
+            let summed = self.round(&plan, cohort, trainer.as_ref(), &model, &mut |done, of| {
+                progress(Progress::Learned { done, of });
+            })?;
+            costs.extend(cost(&plan)?);
+            let delta = decode(&summed.sum, &plan, summed.clients);
+            total = Some(match total {
+                None => delta,
+                Some(total) => added(total, &delta),
+            });
+            let row = self.row(name, &plan, summed, &costs, began)?;
+            self.rounds.push(row);
+            if part + 1 < cohorts.len() {
+                self.tell(rounds, progress);
+            }
+        }
+        self.releases.extend(dearest(&costs));
+        let Some(delta) = total else {
+            return Ok(learning);
+        };
+        let stepped = Instant::now();
+        let learning = self
+            .task
+            .recipe
+            .apply(learning, index, &delta, self.task.population)?;
+        let seconds = stepped.elapsed().as_secs_f64();
+        let quality = self.measure(&learning.parameters)?;
+        if let Some(row) = self.rounds.last_mut() {
+            row.seconds += seconds;
+            row.quality = Some(quality);
+        }
+        self.tell(self.task.sums().len() * cohorts.len(), progress);
+        Ok(learning)
+    }
+
+    fn tell(&self, rounds: usize, progress: &mut dyn FnMut(Progress<'_>)) {
+        if let Some(row) = self.rounds.last() {
+            progress(Progress::Ended {
+                round: self.rounds.len(),
+                rounds,
+                row,
+            });
+        }
+    }
+
+    /// One round over one cohort.
+    fn round(
+        &mut self,
+        plan: &RoundPlan,
+        cohort: &[usize],
+        trainer: &dyn Trainer,
+        model: &[u8],
+        learned: &mut dyn FnMut(usize, usize),
+    ) -> Result<Summed, SimulateError> {
+        let Options { seed, dropout, .. } = self.options;
+        let vanishing = draw::vanishing(cohort.len(), dropout, seed, plan.round.0);
+        let members: Vec<Member> = cohort
+            .iter()
+            .zip(vanishing)
+            .map(|(user, vanishes)| Member {
+                user: *user,
+                vanishes,
+            })
+            .collect();
+        let scene = Scene {
+            plan,
+            members: &members,
+            dataset: self.dataset,
+            trainer,
+            seed,
+        };
+        match &mut self.enrolled {
+            Some(enrolled) => masked::run(enrolled, &scene, model, learned),
+            None => plain::run(&scene, learned),
+        }
+    }
+
+    fn row(
+        &mut self,
+        name: String,
+        plan: &RoundPlan,
+        summed: Summed,
+        costs: &[Release],
+        began: Instant,
+    ) -> Result<RoundRow, SimulateError> {
+        self.contributions += summed.clients;
+        if let Some(upload) = summed.upload {
+            self.picture = Some(Picture {
+                round: name.clone(),
+                upload,
+                sum: summed.sum,
+            });
+        }
+        let so_far: Vec<Release> = self
+            .releases
+            .iter()
+            .copied()
+            .chain(dearest(costs))
+            .collect();
+        let epsilon = match so_far.as_slice() {
+            [] => None,
+            releases => Some(spent(releases, plan.delta)?.epsilon),
+        };
+        Ok(RoundRow {
+            name,
+            funnel: summed.funnel,
+            completed: true,
+            quality: None,
+            seconds: began.elapsed().as_secs_f64(),
+            upload_bytes: 4 * masked_words(plan.encoding.length()) as u64,
+            epsilon,
+            clipped: summed.clipped,
+            sum_exact: summed.exact,
+        })
+    }
+
+    fn measure(&self, parameters: &Parameters) -> Result<Quality, SimulateError> {
+        let trainer = self.engine.open(parameters)?;
+        let users = &self.measured;
+        Ok(evaluate::evaluate_users(
+            parameters,
+            self.dataset,
+            trainer.as_ref(),
+            users,
+        )?)
+    }
+
+    /// Everything that is counted; quality and time are still to be filled in.
+    fn figures(&self) -> Figures {
+        let (noise, delta) = match self.task.privacy {
+            Privacy::Off => (Noise::Off, None),
+            Privacy::Distributed { delta, .. } => (Noise::Distributed, Some(delta)),
+        };
+        let clipped: usize = self.rounds.iter().map(|row| row.clipped).sum();
+        Figures {
+            rounds: self.rounds.len(),
+            rounds_completed: self.rounds.iter().filter(|row| row.completed).count(),
+            clients: self.task.population,
+            dropouts: self.rounds.iter().map(RoundRow::dropouts).sum(),
+            epsilon: self.rounds.last().and_then(|row| row.epsilon),
+            delta,
+            upload_bytes_per_client: self
+                .rounds
+                .iter()
+                .map(|row| row.upload_bytes)
+                .max()
+                .unwrap_or(0),
+            sum_exact: self.rounds.iter().all(|row| row.sum_exact),
+            clipped_share: clipped as f64 / self.contributions.max(1) as f64,
+            noise,
+            split: self.task.split,
+            seed: self.options.seed,
+            data: self.dataset.name.clone(),
+            ..Figures::default()
+        }
+    }
+}
+
+/// The sum over two disjoint cohorts: both carry their own noise, so the variances add up.
+fn added(mut total: MeanDelta, other: &MeanDelta) -> MeanDelta {
+    for (sum, value) in total.sum.iter_mut().zip(&other.sum) {
+        *sum += value;
+    }
+    total.clients += other.clients;
+    total.noise = total.noise.hypot(other.noise);
+    total
+}
+
+/// A client is in one cohort of a sum: what it can have spent there at most.
+fn dearest(costs: &[Release]) -> Option<Release> {
+    costs
+        .iter()
+        .copied()
+        .min_by(|left, right| left.noise_multiplier.total_cmp(&right.noise_multiplier))
+}
