@@ -1,1 +1,31 @@
 #![doc = include_str!("../README.md")]
+
+mod client;
+mod enrolment;
+mod error;
+mod import;
+mod model;
+mod recommend;
+mod run;
+mod settings;
+mod status;
+mod step;
+mod store;
+mod transport;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use error::Error;
+pub use import::Imported;
+pub use model::{Accepted, LogHead};
+pub use recommend::Recommendation;
+pub use run::{End, Loop, News};
+pub use settings::{Pace, Settings};
+pub use status::{EnrolmentStatus, Status, TaskStatus};
+pub use step::{CheckIn, Ending, Step};
+pub use store::{Durability, StoreError};
+pub use transport::Transport;

@@ -1,0 +1,162 @@
+use std::path::Path;
+
+use chorus_model::TrainingSet;
+use chorus_protocol::{
+    Identity, Invitation, LogView, Next, Participation, Request, Response, RoundPlan, Standing,
+};
+use chorus_wire::certificate::Authority;
+
+use crate::store::{Progress, Store, StoredModel, Turn};
+use crate::{Error, Settings, Transport};
+
+/// One client: its store and what the app decided for it. The app calls it; it starts no thread of its own.
+///
+/// # Privacy
+/// The history, the key and the ledger of what was contributed stay in the store. What leaves is what a
+/// [`Request`](chorus_protocol::Request) can carry.
+pub struct Client {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) turn: Turn,
+}
+
+impl Client {
+    /// Opens the client that lives in the folder `home`, or makes a new one there.
+    ///
+    /// # Errors
+    /// When the store cannot be used; see [`StoreError`](crate::StoreError). A damaged one is left as it is.
+    pub fn open(home: &Path, settings: Settings) -> Result<Self, Error> {
+        let store = Store::open(home, settings.durability)?;
+        let (turn, _) = store.saved()?;
+        Ok(Self {
+            store,
+            settings,
+            turn,
+        })
+    }
+
+    /// What the app decided.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The distinct items of the history that a catalogue of `catalogue` items holds.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
+    /// # Privacy
+    /// Must not leave the device.
+    pub fn history(&self, catalogue: usize) -> Result<TrainingSet, Error> {
+        Ok(TrainingSet::select(self.store.events()?, catalogue))
+    }
+
+    /// Considers an invitation, and keeps what comes of it: from here on [`resume`](Self::resume) finds it,
+    /// and the same round is never joined again.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the plan is unsigned, repeated, weaker than the floor of the settings, or more
+    /// than the privacy budget has left. Nothing is said to the coordinator.
+    pub fn join(&mut self, invitation: Invitation) -> Result<Participation, Error> {
+        let coordinator = self.store.coordinator()?.ok_or(Error::Stranger)?;
+        let charges = self.store.charges()?;
+        // Unsigned as yet: it only chooses which model is worth reading from the disk.
+        let model = self.model_of(&invitation)?;
+        let standing = Standing {
+            floor: &self.settings.floor,
+            charges: &charges,
+            last_round: self.store.last_round()?,
+            log: self.store.log()?,
+            coordinator,
+            model,
+        };
+        let participation = Participation::join(invitation, standing)?;
+        let (turn, _) = self.store.saved()?;
+        self.turn = turn;
+        self.save(&participation, None, None)?;
+        Ok(participation)
+    }
+
+    /// The round that was under way when the app ended, if any. What cannot be continued is dropped.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn resume(&mut self) -> Result<Option<Participation>, Error> {
+        let (turn, saved) = self.store.saved()?;
+        self.turn = turn;
+        let Some(saved) = saved else { return Ok(None) };
+        match Participation::restore(&saved) {
+            Ok(participation) => Ok(Some(participation)),
+            Err(_) => {
+                tracing::warn!("a saved round cannot be continued and was dropped");
+                self.turn = self.store.drop_saved(turn)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes all that a step changed, in one transaction. `followed`: the model log before the step, if
+    /// the step followed it.
+    pub(crate) fn save(
+        &mut self,
+        participation: &Participation,
+        followed: Option<&LogView>,
+        model: Option<&StoredModel>,
+    ) -> Result<(), Error> {
+        let over = matches!(participation.poll(), Next::Over(_));
+        let saved = if over {
+            None
+        } else {
+            Some(participation.save()?)
+        };
+        let plan = participation.plan();
+        let progress = Progress {
+            round: plan.round,
+            saved: saved.as_ref().map(|saved| saved.as_slice()),
+            charge: participation.charge(),
+            log: followed.map(|before| (before, participation.log())),
+            model: model.map(|model| (&plan.task, model)),
+        };
+        self.turn = self.store.advance(self.turn, &progress)?;
+        Ok(())
+    }
+
+    /// The bytes of the model that the plan names, if they are here.
+    fn model_of(&self, invitation: &Invitation) -> Result<Option<Vec<u8>>, Error> {
+        let Ok(plan) = serde_json::from_slice::<RoundPlan>(&invitation.plan) else {
+            return Ok(None);
+        };
+        let model = self.store.model(&plan.task)?;
+        Ok(model
+            .filter(|model| model.digest == plan.model)
+            .map(|model| model.bytes))
+    }
+
+    /// The key, once there is one.
+    pub(crate) fn identity(&self) -> Result<Identity, Error> {
+        self.store.identity()?.ok_or(Error::NotEnrolled)
+    }
+
+    /// The authority that neighbours must be enrolled with.
+    pub(crate) fn authority(&self) -> Result<Authority, Error> {
+        let enrolled = self.store.enrolled()?.ok_or(Error::NotEnrolled)?;
+        Ok(Authority::from_der(enrolled.authority)?)
+    }
+
+    /// Sends a request, and takes the answer only from the coordinator that this client knows. The first one
+    /// that it meets is pinned.
+    pub(crate) async fn ask(
+        &mut self,
+        transport: &mut impl Transport,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        let response = transport.send(request).await?;
+        let key = transport.coordinator().ok_or(Error::Stranger)?;
+        match self.store.coordinator()? {
+            None => self.store.pin_coordinator(&key)?,
+            Some(pinned) if pinned == key => {}
+            Some(_) => return Err(Error::OtherCoordinator),
+        }
+        Ok(response)
+    }
+}

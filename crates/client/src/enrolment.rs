@@ -1,0 +1,77 @@
+use chorus_protocol::Identity;
+use chorus_wire::certificate::{Authority, Role};
+use chorus_wire::client::{Connection, SendError, Target};
+use chorus_wire::tls::Credentials;
+use chorus_wire::{Clock, InvitationCode};
+use rand_core::CryptoRng;
+
+use crate::store::Enrolled;
+use crate::{Client, EnrolmentStatus, Error};
+
+impl Client {
+    /// Exchanges an invitation for a certificate. The key is made here and never leaves; a client that enrols
+    /// again keeps its key, and with it what it is to the coordinator.
+    ///
+    /// `authority` is the certificate that came together with the invitation: it is what makes the authority's
+    /// server trustworthy. A lost answer loses nothing: the same invitation works again.
+    ///
+    /// # Errors
+    /// [`Error::Enrol`] when the invitation is of no use, [`Error::OtherAuthority`] when this client belongs to
+    /// another federation, [`Error::Untrusted`] or [`Error::Unreachable`] as they say.
+    ///
+    /// # Privacy
+    /// The authority learns the public key and the network address.
+    pub async fn enrol(
+        &mut self,
+        target: &Target,
+        authority: &Authority,
+        invitation: &InvitationCode,
+        rng: &mut impl CryptoRng,
+        clock: &Clock,
+    ) -> Result<EnrolmentStatus, Error> {
+        let known = self.store.enrolled()?;
+        if known.is_some_and(|known| known.authority != authority.der()) {
+            return Err(Error::OtherAuthority);
+        }
+        // In the store before anyone certifies it: a certificate for a lost key would waste the invitation.
+        let identity = match self.store.identity()? {
+            Some(identity) => identity,
+            None => {
+                let identity = Identity::generate(rng);
+                self.store.put_identity(&identity)?;
+                identity
+            }
+        };
+        let issued = chorus_wire::client::enrol(target, authority, invitation, &identity, clock)
+            .await
+            .map_err(|error| match error {
+                SendError::Refused { label, message } if label != Error::SERVER_CERTIFICATE => {
+                    Error::Enrol { reason: message }
+                }
+                error => error.into(),
+            })?;
+        authority.verify_role(&issued.certificate, Role::Client, clock.now())?;
+        self.store.put_enrolled(&Enrolled {
+            certificate: issued.certificate,
+            authority: authority.der().to_vec(),
+        })?;
+        Ok(EnrolmentStatus::Valid {
+            until: issued.enrolled.not_after,
+        })
+    }
+
+    /// A connection to the coordinator at `target`; it stands with the first call, and again after each break.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`]; [`Error::Enrol`] when the certificate is of no use any more.
+    pub fn connect(&self, target: Target, clock: &Clock) -> Result<Connection, Error> {
+        let identity = self.identity()?;
+        let enrolled = self.store.enrolled()?.ok_or(Error::NotEnrolled)?;
+        let authority = self.authority()?;
+        authority.verify_role(&enrolled.certificate, Role::Client, clock.now())?;
+        let credentials = Credentials::new(&identity, enrolled.certificate);
+        Connection::new(target, &authority, &credentials, clock).map_err(|error| Error::Enrol {
+            reason: error.to_string(),
+        })
+    }
+}

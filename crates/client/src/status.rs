@@ -1,0 +1,119 @@
+use std::collections::BTreeMap;
+
+use chorus_privacy::{Release, spent};
+use chorus_protocol::{RoundId, TaskName};
+use chorus_wire::certificate::Role;
+use serde::Serialize;
+
+use crate::{Client, Error, LogHead};
+
+/// What a client can say about itself. For the person and the app; never sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Whether it may take part.
+    pub enrolment: EnrolmentStatus,
+    /// Events in its history.
+    pub events: u64,
+    /// The round that is under way.
+    pub round: Option<RoundId>,
+    /// Every task that it contributed to or has a model of, by name.
+    pub tasks: Vec<TaskStatus>,
+    /// The model log as far as it was seen.
+    pub log: LogHead,
+}
+
+/// Whether a client may take part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum EnrolmentStatus {
+    /// It never enrolled.
+    None,
+    /// Its certificate is valid.
+    Valid {
+        /// Until and including, seconds since 1970 UTC.
+        until: i64,
+    },
+    /// Its certificate is of no use any more; it must enrol again.
+    Over {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a client gave to one task and has from it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskStatus {
+    /// The task.
+    pub task: TaskName,
+    /// Rounds that it contributed to, whatever became of them.
+    pub contributions: usize,
+    /// Of those, how many had no noise: no epsilon describes what they cost.
+    pub without_noise: usize,
+    /// Privacy spent by the others together, as far as the accountant bounds it.
+    pub epsilon: Option<f64>,
+    /// The delta that `epsilon` is counted at: the largest that the settings allow.
+    pub delta: f64,
+    /// Version of the newest model that is here.
+    pub version: Option<u64>,
+}
+
+impl Client {
+    /// What this client can say about itself at `now` (seconds since 1970 UTC).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
+    /// # Privacy
+    /// Counts only, yet they are the person's own: show them, do not send them.
+    pub fn status(&self, now: i64) -> Result<Status, Error> {
+        let saved = self.store.saved()?.1;
+        let round = saved.and_then(|saved| chorus_protocol::Participation::restore(&saved).ok());
+        Ok(Status {
+            enrolment: self.enrolment_status(now)?,
+            events: self.store.count_events()?,
+            round: round.map(|participation| participation.plan().round),
+            tasks: self.task_statuses()?,
+            log: self.head()?,
+        })
+    }
+
+    fn enrolment_status(&self, now: i64) -> Result<EnrolmentStatus, Error> {
+        let Some(enrolled) = self.store.enrolled()? else {
+            return Ok(EnrolmentStatus::None);
+        };
+        let verdict = self
+            .authority()?
+            .verify_role(&enrolled.certificate, Role::Client, now);
+        Ok(match verdict {
+            Ok(certificate) => EnrolmentStatus::Valid {
+                until: certificate.not_after,
+            },
+            Err(error) => EnrolmentStatus::Over {
+                reason: error.to_string(),
+            },
+        })
+    }
+
+    fn task_statuses(&self) -> Result<Vec<TaskStatus>, Error> {
+        let delta = self.settings.floor.delta;
+        let mut tasks: BTreeMap<TaskName, (Vec<Option<Release>>, Option<u64>)> = BTreeMap::new();
+        for charge in self.store.charges()? {
+            tasks.entry(charge.task).or_default().0.push(charge.cost);
+        }
+        for (task, version) in self.store.model_versions()? {
+            tasks.entry(task).or_default().1 = Some(version);
+        }
+        let status = |(task, (costs, version)): (TaskName, (Vec<Option<Release>>, _))| {
+            let releases: Vec<Release> = costs.iter().copied().flatten().collect();
+            TaskStatus {
+                task,
+                contributions: costs.len(),
+                without_noise: costs.len() - releases.len(),
+                epsilon: spent(&releases, delta).ok().map(|spent| spent.epsilon),
+                delta,
+                version,
+            }
+        };
+        Ok(tasks.into_iter().map(status).collect())
+    }
+}

@@ -1,0 +1,247 @@
+//! One step of a round: ask what is next, do it, keep what came of it.
+
+use std::time::Duration;
+
+use chorus_model::{Delta, Engine, Parameters, TrainError};
+use chorus_protocol::{
+    Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, TaskName, encode,
+};
+use chorus_wire::certificate::Authority;
+use rand_core::CryptoRng;
+
+use crate::model::catalogue;
+use crate::store::StoredModel;
+use crate::{Client, Error, Transport};
+
+/// What the coordinator says to a client that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckIn {
+    /// No round yet: check in again after this time.
+    Wait(Duration),
+    /// A round is to be joined.
+    Invited(Invitation),
+    /// The task is over.
+    Finished,
+}
+
+/// What one step did.
+#[derive(Debug)]
+pub enum Step {
+    /// The coordinator answered, and the round went on.
+    Sent,
+    /// The coordinator has no answer yet: the next step asks again.
+    Pending,
+    /// The client learned, and made its keys of the round.
+    Learned {
+        /// True when the contribution was larger than the clip norm and was cut down to it.
+        clipped: bool,
+    },
+    /// The round is over for this client; further steps say the same.
+    Over(Ending),
+}
+
+/// How a round ended for this client.
+#[derive(Debug)]
+pub enum Ending {
+    /// As the protocol has it: completed, aborted, or gone on without this client.
+    Outcome(Outcome),
+    /// This client does not go on, and says nothing about it on the wire.
+    Refused(Refusal),
+    /// The coordinator did not take what this client sent.
+    Rejected {
+        /// Stable, for machines.
+        label: String,
+        /// For people.
+        message: String,
+    },
+    /// The model that came and the plan do not fit together, or not to the engine.
+    NotLearned {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Client {
+    /// Says that this client is there for `task`.
+    ///
+    /// # Errors
+    /// When the coordinator cannot be reached, is another one than before, or does not admit this client.
+    pub async fn check_in(
+        &mut self,
+        transport: &mut impl Transport,
+        task: &TaskName,
+    ) -> Result<CheckIn, Error> {
+        match self
+            .ask(transport, &Request::CheckIn { task: task.clone() })
+            .await?
+        {
+            Response::Wait { milliseconds } => {
+                Ok(CheckIn::Wait(Duration::from_millis(milliseconds)))
+            }
+            Response::Invited(invitation) => Ok(CheckIn::Invited(invitation)),
+            Response::Finished => Ok(CheckIn::Finished),
+            _ => Err(Error::answer()),
+        }
+    }
+
+    /// Does exactly one step of a round: sends what is to be sent and takes the answer, or learns.
+    ///
+    /// What the step changed is in the store before this returns, and nothing more is sent before that. The
+    /// app may end between any two steps, also while one of them waits: [`resume`](Self::resume) finds the
+    /// round as the last finished step left it, and repeats at most what the coordinator has heard already.
+    ///
+    /// In the step that learns, `rng` gives the rounding and the noise of the contribution first and this
+    /// round's keys after that. Learning runs on the thread that polls this.
+    ///
+    /// # Errors
+    /// When the coordinator cannot be reached: the participation is unchanged, and the same step can be tried
+    /// again. When the store fails: the participation is over, and `resume` gives back the last state that
+    /// was written. A refusal of either side is no error, but the end of the round: [`Step::Over`].
+    ///
+    /// # Privacy
+    /// Sends what [`Participation::poll`] shows, nothing else.
+    pub async fn step(
+        &mut self,
+        transport: &mut impl Transport,
+        participation: &mut Participation,
+        engine: &dyn Engine,
+        rng: &mut (impl CryptoRng + Send),
+        now: i64,
+    ) -> Result<Step, Error> {
+        let request = match participation.poll() {
+            Next::Over(outcome) => return Ok(Step::Over(Ending::Outcome(outcome.clone()))),
+            Next::Learn { .. } => return self.learn(participation, engine, rng),
+            Next::Send(request) => request,
+        };
+        let authority = self.authority()?;
+        match self.ask(transport, &request).await {
+            Ok(response) => self.take(participation, response, &authority, rng, now),
+            Err(Error::Rejected { label, message }) => {
+                self.end(participation, Ending::Rejected { label, message })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(
+        &mut self,
+        participation: &mut Participation,
+        response: Response,
+        authority: &Authority,
+        rng: &mut impl CryptoRng,
+        now: i64,
+    ) -> Result<Step, Error> {
+        if response == Response::Pending {
+            return Ok(Step::Pending);
+        }
+        let (before, stored) = (participation.log().clone(), self.store.log()?);
+        if let Err(refusal) = participation.handle(response, &authority.at(now), rng) {
+            return self.end(participation, Ending::Refused(refusal));
+        }
+        let after = participation.log();
+        let followed = (*after != before).then_some(&before);
+        // The store followed the log elsewhere meanwhile: the two views cannot be compared any more, and a
+        // fork could hide between them.
+        if followed.is_some() && stored != before {
+            return self.end(participation, Ending::Outcome(Outcome::LeftOut));
+        }
+        match participation.poll() {
+            // Only an acknowledged message leads to waiting. A client that forgets that it was acknowledged
+            // sends the very same message again, so this is not worth a write.
+            Next::Send(Request::Await { .. }) => Ok(Step::Sent),
+            Next::Over(outcome) => {
+                let ending = Ending::Outcome(outcome.clone());
+                self.end(participation, ending)
+            }
+            Next::Send(_) | Next::Learn { .. } => {
+                self.save_or_stop(participation, followed, None)?;
+                Ok(Step::Sent)
+            }
+        }
+    }
+
+    fn learn(
+        &mut self,
+        participation: &mut Participation,
+        engine: &dyn Engine,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Step, Error> {
+        let Next::Learn { plan, model } = participation.poll() else {
+            return Ok(Step::Pending);
+        };
+        let identity = self.identity()?;
+        let delta = match self.contribution(engine, plan.step, model)? {
+            Ok(delta) => delta,
+            // It depends on the person's own data: a client that went silent now would tell. It adds nothing
+            // but its noise instead (as chorus-privacy does with what is not finite).
+            Err(TrainError::Numeric(_)) => {
+                tracing::warn!("learning failed; the contribution of this round is empty");
+                Delta::new(vec![0.0; plan.encoding.length()])
+            }
+            Err(error) => return self.end(participation, not_learned(&error)),
+        };
+        let encoded = match encode(delta, plan, rng) {
+            Ok(encoded) => encoded,
+            Err(error) => return self.end(participation, not_learned(&error)),
+        };
+        let model = StoredModel {
+            version: plan.version,
+            digest: plan.model,
+            bytes: model.to_vec(),
+        };
+        if let Err(refusal) = participation.learned(encoded.update, &identity, rng) {
+            return self.end(participation, Ending::Refused(refusal));
+        }
+        self.save_or_stop(participation, None, Some(&model))?;
+        Ok(Step::Learned {
+            clipped: encoded.clipped,
+        })
+    }
+
+    /// What this client's history adds to the sum of `step`.
+    fn contribution(
+        &self,
+        engine: &dyn Engine,
+        step: chorus_model::Step,
+        model: &[u8],
+    ) -> Result<Result<Delta, TrainError>, Error> {
+        let opened = || {
+            let parameters = Parameters::from_bytes(model)?;
+            Ok((catalogue(&parameters)?, engine.open(&parameters)?))
+        };
+        let (catalogue, trainer) = match opened() {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(trainer.contribution(step, &self.history(catalogue)?))
+    }
+
+    /// Ends the client's part, and erases what it held of the round.
+    fn end(&mut self, participation: &mut Participation, ending: Ending) -> Result<Step, Error> {
+        if !matches!(participation.poll(), Next::Over(_)) {
+            participation.left_out();
+        }
+        self.save(participation, None, None)?;
+        Ok(Step::Over(ending))
+    }
+
+    /// A state that could not be kept must not be acted on.
+    fn save_or_stop(
+        &mut self,
+        participation: &mut Participation,
+        followed: Option<&LogView>,
+        model: Option<&StoredModel>,
+    ) -> Result<(), Error> {
+        let saved = self.save(participation, followed, model);
+        if saved.is_err() {
+            participation.left_out();
+        }
+        saved
+    }
+}
+
+fn not_learned(error: &dyn std::fmt::Display) -> Ending {
+    Ending::NotLearned {
+        reason: error.to_string(),
+    }
+}
