@@ -1,1 +1,27 @@
 #![doc = include_str!("../README.md")]
+
+mod clock;
+mod config;
+mod desk;
+mod directory;
+mod error;
+mod gathering;
+mod operator;
+mod registry;
+mod revocation;
+mod serve;
+mod service;
+mod store;
+mod toml_words;
+
+pub use clock::Clock;
+pub use config::{Config, ConfigError, RawAuthority, RawConfig, RawLimits, RawTiming};
+pub use directory::{Directory, DirectoryError, Lock};
+pub use error::ServeError;
+pub use operator::{
+    Exported, ModelList, OperatorError, RolledBack, RunningRound, Status, TaskChange, TaskCreated,
+    TaskFileError, TaskStatus, create_task, export_model, list_models, read_task, rollback_model,
+    start_task, status, stop_task,
+};
+pub use serve::serve;
+pub use store::{RoundState, Store, StoreError, TaskState, VersionRow, Wanted};

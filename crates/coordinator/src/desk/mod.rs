@@ -1,0 +1,398 @@
+//! One running task. A desk has a thread of its own, and everything of its task passes through one short loop:
+//! wait, handle, persist, then answer. It shares no lock with anyone, so that unmasking a large sum or waiting for
+//! the disk holds up nobody else's calls and no handshake.
+
+mod ending;
+mod opening;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chorus_model::{Learning, Sum};
+use chorus_protocol::{
+    Awaited, ClientId, Digest, Event, Identity, Input, Invitation, Message, Millis, Phase, Privacy,
+    Reject, Response, Round, RoundId, Task,
+};
+use rand::rngs::StdRng;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::DeskError;
+use crate::gathering::{Gathering, Need};
+use crate::revocation::Revoked;
+use crate::store::{self, Store, TaskState, Wanted};
+use crate::{Clock, Config};
+
+/// What every desk works with.
+pub(crate) struct Common {
+    pub config: Config,
+    pub clock: Clock,
+    pub store: Arc<Store>,
+    pub identity: Identity,
+    pub revoked: Revoked,
+}
+
+/// Where the answer to a call goes.
+pub(crate) type Answer = oneshot::Sender<Result<Response, Reject>>;
+
+/// What is brought to a desk.
+pub(crate) enum Call {
+    /// A client wants to take part. Answered with an invitation, `Wait` where there is no room, else `Pending`.
+    CheckIn {
+        client: ClientId,
+        ticket: u64,
+        answer: Answer,
+    },
+    /// The client's check-in broke off.
+    Leave { client: ClientId, ticket: u64 },
+    /// A client's part of a round.
+    Message {
+        client: ClientId,
+        round: RoundId,
+        message: Message,
+        answer: Answer,
+    },
+    /// What has the round come to?
+    Await {
+        client: ClientId,
+        round: RoundId,
+        awaited: Awaited,
+        answer: Answer,
+    },
+    /// How long must the client's upload be?
+    UploadBytes {
+        client: ClientId,
+        round: RoundId,
+        answer: oneshot::Sender<Result<u64, Reject>>,
+    },
+    /// Time passes.
+    Tick,
+    /// The service ends: a round in the middle is aborted, the task goes on after the next start.
+    Close,
+}
+
+/// What anyone may know of a desk without asking it.
+#[derive(Clone, Default)]
+pub(crate) struct News {
+    /// Rounds opened so far: a waiting client asks again when it grows.
+    pub opened: u64,
+    /// Steps of rounds so far: a client in a round asks again when it grows.
+    pub steps: u64,
+    /// The last round, running or ended.
+    pub round: Option<RoundId>,
+    /// The newest model file.
+    pub model: Option<(Digest, Arc<[u8]>)>,
+}
+
+/// A round from its invitation until the next one opens, so that its last clients can still ask how it ended.
+struct Running {
+    round: Round,
+    invitation: Invitation,
+    /// Invited clients that have not sent keys yet.
+    expected: BTreeSet<ClientId>,
+    began: Millis,
+    /// Clients were told with whom to mask.
+    masked: bool,
+    /// The sum was recovered, but could not be used.
+    failed: Option<String>,
+}
+
+/// The operator's wishes are looked up, and notes written, this often.
+const LOOK: Millis = 500;
+
+pub(crate) struct Desk {
+    common: Arc<Common>,
+    task: Task,
+    need: Need,
+    sums: Vec<Sum>,
+    guarantee: String,
+    learning: Learning,
+    version: u64,
+    digest: Digest,
+    next_sum: usize,
+    gathering: Gathering,
+    /// Clients that checked in since they were last noted in the store.
+    seen: BTreeSet<ClientId>,
+    running: Option<Running>,
+    news: watch::Sender<News>,
+    rng: StdRng,
+    looked: Millis,
+    note: Option<String>,
+    over: bool,
+}
+
+impl Desk {
+    /// Works until the task ends, is stopped, or the service closes.
+    pub fn run(mut self, inbox: &mut mpsc::Receiver<Call>) -> Result<(), DeskError> {
+        while !self.over {
+            let Some(call) = inbox.blocking_recv() else {
+                return self.close();
+            };
+            self.take(call)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, call: Call) -> Result<(), DeskError> {
+        let now = self.common.clock.elapsed();
+        match call {
+            Call::CheckIn {
+                client,
+                ticket,
+                answer,
+            } => {
+                let response = self.check_in(client, ticket, now)?;
+                let _gone = answer.send(Ok(response));
+            }
+            Call::Leave { client, ticket } => self.gathering.leave(&client, ticket),
+            Call::Message {
+                client,
+                round,
+                message,
+                answer,
+            } => {
+                let response = self.message(client, round, message, now)?;
+                let _gone = answer.send(response);
+            }
+            Call::Await {
+                client,
+                round,
+                awaited,
+                answer,
+            } => {
+                let _gone = answer.send(self.answer(&client, round, awaited));
+            }
+            Call::UploadBytes {
+                client,
+                round,
+                answer,
+            } => {
+                let _gone = answer.send(self.upload_bytes(&client, round));
+            }
+            Call::Tick => self.tick(now)?,
+            Call::Close => self.close()?,
+        }
+        Ok(())
+    }
+
+    fn check_in(
+        &mut self,
+        client: ClientId,
+        ticket: u64,
+        now: Millis,
+    ) -> Result<Response, DeskError> {
+        if let Some(invited) = self.invitation_of(&client) {
+            return Ok(invited);
+        }
+        self.seen.insert(client);
+        if !self.gathering.check_in(client, ticket, now) {
+            return Ok(Response::Wait {
+                milliseconds: 30_000,
+            });
+        }
+        if self.is_idle() {
+            self.consider(now)?;
+        }
+        Ok(self.invitation_of(&client).unwrap_or(Response::Pending))
+    }
+
+    fn invitation_of(&self, client: &ClientId) -> Option<Response> {
+        let running = self.running.as_ref()?;
+        let open = running.round.phase() == Phase::Advertising && running.expected.contains(client);
+        open.then(|| Response::Invited(running.invitation.clone()))
+    }
+
+    /// True when no round is in its course.
+    fn is_idle(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_none_or(|running| running.round.phase() == Phase::Ended)
+    }
+
+    fn current(&mut self, round: RoundId) -> Result<&mut Running, Reject> {
+        self.running
+            .as_mut()
+            .filter(|running| running.round.plan().round == round)
+            .ok_or(Reject::UnknownRound(round.0))
+    }
+
+    fn message(
+        &mut self,
+        client: ClientId,
+        round: RoundId,
+        message: Message,
+        now: Millis,
+    ) -> Result<Result<Response, Reject>, DeskError> {
+        let running = match self.current(round) {
+            Ok(running) => running,
+            Err(reject) => return Ok(Err(reject)),
+        };
+        if let Ok(aborted @ Response::Aborted { .. }) = running.answer(&client, Awaited::Outcome) {
+            return Ok(Ok(aborted));
+        }
+        let advertises = matches!(message, Message::Advertise { .. });
+        let mut events = Vec::new();
+        if let Err(reject) = running
+            .round
+            .handle(now, Input::From { client, message }, &mut events)
+        {
+            return Ok(Err(reject));
+        }
+        if advertises {
+            running.expected.remove(&client);
+        }
+        self.react(events, now)?;
+        Ok(Ok(Response::Accepted))
+    }
+
+    fn answer(
+        &mut self,
+        client: &ClientId,
+        round: RoundId,
+        awaited: Awaited,
+    ) -> Result<Response, Reject> {
+        self.current(round)?.answer(client, awaited)
+    }
+
+    fn upload_bytes(&mut self, client: &ClientId, round: RoundId) -> Result<u64, Reject> {
+        let running = self.current(round)?;
+        match (
+            running.round.phase(),
+            running.answer(client, Awaited::Sharers)?,
+        ) {
+            (Phase::Uploading, Response::Sharers(_)) => Ok(4 * running.round.upload_words() as u64),
+            (phase, _) => Err(Reject::WrongPhase {
+                message: "upload",
+                phase: phase.name(),
+            }),
+        }
+    }
+
+    fn tick(&mut self, now: Millis) -> Result<(), DeskError> {
+        if now.saturating_sub(self.looked) >= LOOK {
+            self.looked = now;
+            self.look(now)?;
+        }
+        if self.over {
+            return Ok(());
+        }
+        match &mut self.running {
+            Some(running) if running.round.phase() != Phase::Ended => {
+                let mut events = Vec::new();
+                // A tick is nobody's message: there is no one to reject.
+                let _accepted = running.round.handle(now, Input::Tick, &mut events);
+                self.react(events, now)
+            }
+            _ => {
+                let revoked = self.common.revoked.current();
+                self.gathering.sweep(now, |client| {
+                    revoked
+                        .as_ref()
+                        .is_some_and(|revoked| revoked.clients.contains(client))
+                });
+                self.consider(now)
+            }
+        }
+    }
+
+    /// Persists what the events ask for, before anyone who waits can be answered.
+    fn react(&mut self, events: Vec<Event>, now: Millis) -> Result<(), DeskError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in events {
+            match event {
+                Event::Began(Phase::Uploading) => self.mark_masked()?,
+                Event::Began(Phase::Unmasking) => self.charge()?,
+                Event::Began(_) => {}
+                Event::Completed(recovered) => self.complete(recovered, now)?,
+                Event::Aborted { reason } => self.aborted(&reason, now)?,
+            }
+        }
+        self.news.send_modify(|news| news.steps += 1);
+        Ok(())
+    }
+
+    /// Looks at what the operator wants, and notes how things stand.
+    fn look(&mut self, now: Millis) -> Result<(), DeskError> {
+        let (task, unix) = (&self.task.name, self.common.clock.unix());
+        let (row, newest) = self.common.store.read(|connection| {
+            let row = store::tasks::one(connection, task)?;
+            Ok((row, store::models::newest(connection, task)?))
+        })?;
+        if row.is_none_or(|row| row.wanted == Wanted::Stopped) {
+            return self.stop("stopped by the operator", now);
+        }
+        if newest != Some(self.version) {
+            self.abort(
+                "the operator brought an earlier version of the model back",
+                now,
+            )?;
+            if self.over {
+                return Ok(());
+            }
+            self.reload(now)?;
+        }
+        let note = self.standing();
+        let changed = note != self.note;
+        if changed || !self.seen.is_empty() {
+            let seen = std::mem::take(&mut self.seen);
+            self.common.store.write(|tx| {
+                store::clients::seen(tx, &seen, unix)?;
+                store::tasks::set(tx, &self.task.name, TaskState::Running, note.as_deref())
+            })?;
+            self.note = note;
+        }
+        Ok(())
+    }
+
+    /// What the task waits for, in a sentence.
+    fn standing(&self) -> Option<String> {
+        if !self.is_idle() {
+            return None;
+        }
+        if self.common.revoked.current().is_none() {
+            return Some(
+                "no round starts: the list of revoked certificates was never fetched from the \
+                 authority; check that it runs and that its address is right"
+                    .to_owned(),
+            );
+        }
+        let Need {
+            at_once, at_last, ..
+        } = self.need;
+        Some(format!(
+            "waiting for clients: {} are here; a round starts with {at_once}, or with {} after {} s",
+            self.gathering.waiting(),
+            at_last.min(at_once),
+            self.common.config.gather().as_secs_f64(),
+        ))
+    }
+
+    fn has_noise(&self) -> bool {
+        self.task.privacy != Privacy::Off
+    }
+
+    /// How many clients, keys and numbers are held beside the running round and the model.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        let expected = self
+            .running
+            .as_ref()
+            .map_or(0, |running| running.expected.len());
+        self.gathering.waiting() + self.seen.len() + expected
+    }
+}
+
+impl Running {
+    fn answer(&self, client: &ClientId, awaited: Awaited) -> Result<Response, Reject> {
+        let response = self.round.answer(client, awaited)?;
+        Ok(match &self.failed {
+            Some(reason) => Response::Aborted {
+                reason: reason.clone(),
+            },
+            None => response,
+        })
+    }
+}

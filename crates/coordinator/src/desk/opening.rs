@@ -1,0 +1,262 @@
+//! From a task in the store to an open round.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chorus_model::{Learning, Parameters};
+use chorus_privacy::spent;
+use chorus_protocol::{
+    Digest, Funnel, Invitation, Millis, Privacy, Purpose, Round, RoundPlan, RoundReport, Task,
+    TaskName, cost,
+};
+use rand::rngs::StdRng;
+use tokio::sync::watch;
+
+use super::{Common, Desk, News, Running};
+use crate::error::DeskError;
+use crate::gathering::{Gathering, Need};
+use crate::store::{self, Closing, NewRound, TaskState, Unfinished};
+
+/// Beyond its long poll, so long a client may take to check in again and still count as waiting.
+const GRACE: Millis = 10_000;
+
+impl Desk {
+    /// Takes up a task where the store has it. A round that was running when the coordinator ended is closed.
+    pub fn open(
+        common: Arc<Common>,
+        name: &TaskName,
+        news: watch::Sender<News>,
+        rng: StdRng,
+    ) -> Result<Self, DeskError> {
+        let spec = common
+            .store
+            .read(|connection| store::tasks::spec(connection, name))?;
+        let task = spec.ok_or_else(|| DeskError::NoTask(name.clone()))?;
+        let now = common.clock.elapsed();
+        let long_poll = common.config.long_poll().as_millis() as Millis;
+        let empty = Learning {
+            parameters: Parameters::default(),
+            state: Parameters::default(),
+        };
+        let mut desk = Self {
+            need: Need::of(&task),
+            sums: task.sums(),
+            guarantee: task
+                .guarantee()
+                .map_err(|error| DeskError::Task(error.to_string()))?,
+            learning: empty,
+            version: 0,
+            digest: Digest::ZERO,
+            next_sum: 0,
+            gathering: Gathering::new(long_poll + GRACE, common.config.waiting(), now),
+            seen: BTreeSet::new(),
+            running: None,
+            news,
+            rng,
+            looked: 0,
+            note: None,
+            over: false,
+            common,
+            task,
+        };
+        desk.reload(now)?;
+        desk.close_unfinished(now)?;
+        Ok(desk)
+    }
+
+    /// Takes the newest version of the model from the store.
+    pub(super) fn reload(&mut self, now: Millis) -> Result<(), DeskError> {
+        let name = &self.task.name;
+        let model = self.common.store.read(|connection| {
+            let newest = store::models::newest(connection, name)?.unwrap_or(0);
+            store::models::load(connection, name, newest)
+        })?;
+        let model = model.ok_or_else(|| DeskError::NoModel(name.clone()))?;
+        self.learning = model.learning;
+        self.version = model.version;
+        self.digest = model.digest;
+        self.next_sum = model.next_sum;
+        self.gathering.restart(now);
+        let bytes: Arc<[u8]> = model.bytes.into();
+        self.news
+            .send_modify(|news| news.model = Some((model.digest, bytes)));
+        if self.next_sum >= self.sums.len() {
+            return self.end(TaskState::Finished, "all its sums are taken");
+        }
+        if self.has_noise() {
+            self.check_unspent()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn close_unfinished(&mut self, now: Millis) -> Result<(), DeskError> {
+        let name = &self.task.name;
+        let unfinished = self
+            .common
+            .store
+            .read(|connection| store::rounds::unfinished(connection, name))?;
+        for round in unfinished {
+            self.close_one(&round)?;
+        }
+        self.gathering.restart(now);
+        Ok(())
+    }
+
+    fn close_one(&mut self, unfinished: &Unfinished) -> Result<(), DeskError> {
+        let reason = "the coordinator was restarted";
+        let report = RoundReport {
+            task: self.task.name.clone(),
+            round: unfinished.round,
+            release: unfinished.release.clone(),
+            trained: unfinished.trained,
+            funnel: Funnel {
+                invited: unfinished.invited,
+                ..Funnel::default()
+            },
+            upload_bytes: 0,
+            milliseconds: 0,
+            sum: None,
+            aborted: Some(reason.to_owned()),
+            spent: self.spent()?,
+            guarantee: self.guarantee.clone(),
+            trust: Task::trust(self.common.config.one_party()),
+            note: None,
+        };
+        let closing = Closing {
+            report: &report,
+            published: None,
+            now: self.common.clock.unix(),
+        };
+        self.common
+            .store
+            .write(|tx| store::rounds::close(tx, unfinished.round, &closing))?;
+        tracing::info!(
+            round = unfinished.round.0,
+            "a round that a restart interrupted was closed"
+        );
+        Ok(())
+    }
+
+    /// Opens a round if there is one to open and enough clients wait.
+    pub(super) fn consider(&mut self, now: Millis) -> Result<(), DeskError> {
+        let gather = self.common.config.gather().as_millis() as Millis;
+        if self.over || !self.gathering.is_ready(&self.need, gather, now) {
+            return Ok(());
+        }
+        let Some(revoked) = self.common.revoked.current() else {
+            return Ok(());
+        };
+        self.gathering
+            .sweep(now, |client| revoked.clients.contains(client));
+        if !self.gathering.is_ready(&self.need, gather, now) {
+            return Ok(());
+        }
+        let invited = self.gathering.draw(&self.need, &mut self.rng);
+        let round = self.common.store.write(store::rounds::next_id)?;
+        let plan = self.task.plan(
+            self.next_sum,
+            invited.len(),
+            round,
+            self.version,
+            self.digest,
+        );
+        let plan = match plan.map_err(|error| error.to_string()) {
+            Ok(plan) => plan,
+            Err(reason) => {
+                return self.end(
+                    TaskState::Stopped,
+                    &format!("no round can be planned: {reason}"),
+                );
+            }
+        };
+        if !self.affords(&plan)? {
+            return Ok(());
+        }
+        let bytes =
+            serde_json::to_vec(&plan).map_err(|error| DeskError::Task(error.to_string()))?;
+        let signature = self.common.identity.sign(Purpose::Plan, &[&bytes]);
+        let (seen, unix) = (std::mem::take(&mut self.seen), self.common.clock.unix());
+        self.common.store.write(|tx| {
+            store::clients::seen(tx, &seen, unix)?;
+            store::clients::seen(tx, &invited, unix)?;
+            store::rounds::open(
+                tx,
+                &NewRound {
+                    plan: &plan,
+                    now: unix,
+                },
+            )?;
+            store::tasks::set(tx, &self.task.name, TaskState::Running, None)
+        })?;
+        self.note = None;
+        let timing = self.common.config.timing();
+        let expected = invited.clone();
+        let opened = Round::open(plan, &bytes, invited, timing, now);
+        self.running = Some(Running {
+            round: opened,
+            invitation: Invitation {
+                plan: bytes,
+                signature,
+            },
+            expected,
+            began: now,
+            masked: false,
+            failed: None,
+        });
+        self.news.send_modify(|news| {
+            news.opened += 1;
+            news.steps += 1;
+            news.round = Some(round);
+        });
+        Ok(())
+    }
+
+    /// With noise, a sum that clients already masked for is not taken again: they would refuse, and it is charged.
+    fn check_unspent(&mut self) -> Result<(), DeskError> {
+        let Some(sum) = self.sums.get(self.next_sum) else {
+            return Ok(());
+        };
+        let name = &self.task.name;
+        let before = self
+            .common
+            .store
+            .read(|connection| store::rounds::spent_in(connection, name, &sum.name))?;
+        let Some(round) = before else {
+            return Ok(());
+        };
+        let reason = format!(
+            "clients already contributed to `{}` in round {round}, and with noise each sum is taken once; version {} of \
+             the model stays as it is: create a new task to train further",
+            sum.name, self.version
+        );
+        self.end(TaskState::BudgetExhausted, &reason)
+    }
+
+    /// Asks the accountant before anyone is invited: the plan must fit into what is left of the budget.
+    fn affords(&mut self, plan: &RoundPlan) -> Result<bool, DeskError> {
+        let release = cost(plan).map_err(|error| DeskError::Task(error.to_string()))?;
+        let (Privacy::Distributed { epsilon, delta }, Some(release)) = (self.task.privacy, release)
+        else {
+            return Ok(true);
+        };
+        let name = &self.task.name;
+        let mut releases = self
+            .common
+            .store
+            .read(|connection| store::rounds::charges(connection, name))?;
+        releases.push(release);
+        let would = spent(&releases, delta)
+            .map_err(|error| DeskError::Task(error.to_string()))?
+            .epsilon;
+        if would <= epsilon * (1.0 + 1e-9) {
+            return Ok(true);
+        }
+        let reason = format!(
+            "`{}` would spend epsilon {would:.3} in all, and the task has {epsilon}; create a new task to train further",
+            plan.release
+        );
+        self.end(TaskState::BudgetExhausted, &reason)?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,247 @@
+//! The service as a whole: TLS and calls, one desk for each running task, the authority's list.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chorus_protocol::{Millis, TaskName};
+use chorus_wire::server::{ServerTls, serve_training};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::desk::{Call, Common, Desk, News};
+use crate::error::{DeskError, ServeError};
+use crate::revocation::{Revoked, poll};
+use crate::service::{Coordinator, Handle, Place, Places};
+use crate::store::{self, Store, TaskRow, TaskState, Wanted};
+use crate::{Clock, Config, Directory};
+
+/// How often time passes for a round.
+const TICK: Duration = Duration::from_millis(25);
+/// How often the operator's wishes are looked up.
+const LOOK: Millis = 400;
+/// Calls that may wait for one desk; more wait at their senders.
+const QUEUE: usize = 256;
+/// A desk that failed is set up again after so long.
+const PAUSE: Millis = 5_000;
+
+/// Runs the coordinator on `listener` until `shutdown`: serves clients over mutual TLS 1.3, and runs rounds for every
+/// task that an operator started. A round in the middle ends as aborted; the next start goes on from the last
+/// published model.
+///
+/// # Errors
+/// When the coordinator is not enrolled, another one runs on the directory, or the store or the transport fails.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    clock: Clock,
+    store: Arc<Store>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let directory = Directory::new(config.directory());
+    let _lock = directory.lock()?;
+    let credentials = directory.credentials(clock.wall().now())?;
+    let (identity, authority) = (directory.identity()?, directory.authority()?);
+    let transport = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
+    let tls =
+        ServerTls::mutual(&credentials, &authority, clock.wall()).map_err(|e| transport(&e))?;
+    let revoked = Revoked::load(&store, authority)?;
+    let common = Arc::new(Common {
+        config,
+        clock,
+        store,
+        identity,
+        revoked,
+    });
+    let (stop, stopping) = watch::channel(false);
+    let (supervisor, places) = Supervisor::new(common.clone());
+    let service = Arc::new(Coordinator::new(common.clone(), places));
+    let polling = tokio::spawn(poll(common, stopping.clone()));
+    let supervising = tokio::spawn(supervisor.run(stopping.clone()));
+    let stopped = stopped(stopping);
+    tracing::info!("the coordinator serves");
+    let serving = serve_training(listener, tls, service, stopped);
+    let mut serving = std::pin::pin!(serving);
+    let early = tokio::select! {
+        served = &mut serving => Some(served),
+        () = shutdown => None,
+    };
+    stop.send_replace(true);
+    // Desks end first, so that whoever waits for a round is told that it is over.
+    let (served, ended, _polled) = tokio::join!(
+        async {
+            match early {
+                Some(served) => served,
+                None => serving.await,
+            }
+        },
+        supervising,
+        polling
+    );
+    served.map_err(|error| transport(&error))?;
+    ended.map_err(|error| transport(&error))?;
+    tracing::info!("the coordinator ended");
+    Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the same.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// A desk and its thread.
+struct Seat {
+    handle: Handle,
+    thread: JoinHandle<Result<(), DeskError>>,
+}
+
+/// Gives every running task a desk, and time.
+pub(crate) struct Supervisor {
+    common: Arc<Common>,
+    places: watch::Sender<Arc<Places>>,
+    seats: BTreeMap<TaskName, Seat>,
+    /// Tasks whose desk failed, and when it may be set up again.
+    failed: BTreeMap<TaskName, Millis>,
+}
+
+impl Supervisor {
+    pub fn new(common: Arc<Common>) -> (Self, watch::Receiver<Arc<Places>>) {
+        let (places, watched) = watch::channel(Arc::default());
+        let (seats, failed) = (BTreeMap::new(), BTreeMap::new());
+        (
+            Self {
+                common,
+                places,
+                seats,
+                failed,
+            },
+            watched,
+        )
+    }
+
+    pub async fn run(mut self, stopping: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = None;
+        while !*stopping.borrow() {
+            ticks.tick().await;
+            for seat in self.seats.values() {
+                // A desk that is busy has no use for more ticks.
+                let _full = seat.handle.calls.try_send(Call::Tick);
+            }
+            let now = self.common.clock.elapsed();
+            let ended = self.seats.values().any(|seat| seat.thread.is_finished());
+            if ended || looked.is_none_or(|looked| now.saturating_sub(looked) >= LOOK) {
+                looked = Some(now);
+                self.look(now).await;
+            }
+        }
+        self.close().await;
+    }
+
+    /// Sets up and clears away desks as the operator's wishes have it.
+    async fn look(&mut self, now: Millis) {
+        self.reap(now).await;
+        let common = self.common.clone();
+        let rows = tokio::task::spawn_blocking(move || common.store.read(store::tasks::all)).await;
+        let rows = match rows {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the tasks could not be read");
+                return;
+            }
+            Err(_) => return,
+        };
+        let mut places = Places::new();
+        for TaskRow {
+            name,
+            wanted,
+            state,
+            ..
+        } in rows
+        {
+            // One that is marked as running and should not be has its ends to tie up.
+            let open = wanted == Wanted::Running || state == TaskState::Running;
+            if open && !state.is_final() && self.may_sit(&name, now) {
+                self.seat(&name);
+            }
+            let desk = self.seats.get(&name).map(|seat| seat.handle.clone());
+            places.insert(name, Place { state, desk });
+        }
+        let same = |old: &Places| {
+            let flat = |places: &Places| -> Vec<(TaskName, TaskState, bool)> {
+                let flat = |(name, place): (&TaskName, &Place)| {
+                    (
+                        name.clone(),
+                        place.state,
+                        place.desk.as_ref().is_some_and(Handle::is_open),
+                    )
+                };
+                places.iter().map(flat).collect()
+            };
+            flat(old) == flat(&places)
+        };
+        if !same(&self.places.borrow()) {
+            self.places.send_replace(Arc::new(places));
+        }
+    }
+
+    fn may_sit(&self, name: &TaskName, now: Millis) -> bool {
+        !self.seats.contains_key(name) && self.failed.get(name).is_none_or(|until| now >= *until)
+    }
+
+    fn seat(&mut self, name: &TaskName) {
+        let (calls, mut inbox) = mpsc::channel(QUEUE);
+        let (news, watched) = watch::channel(News::default());
+        let (common, task) = (self.common.clone(), name.clone());
+        let rng = StdRng::from_rng(&mut rand::rng());
+        let thread = tokio::task::spawn_blocking(move || {
+            Desk::open(common, &task, news, rng)?.run(&mut inbox)
+        });
+        let handle = Handle {
+            calls,
+            news: watched,
+        };
+        self.failed.remove(name);
+        self.seats.insert(name.clone(), Seat { handle, thread });
+    }
+
+    async fn reap(&mut self, now: Millis) {
+        let ended: Vec<TaskName> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.thread.is_finished())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ended {
+            let Some(seat) = self.seats.remove(&name) else {
+                continue;
+            };
+            let reason = match seat.thread.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "its thread broke off".to_owned(),
+            };
+            tracing::error!(reason, "a task was interrupted and will be set up again");
+            self.failed.insert(name, now + PAUSE);
+        }
+    }
+
+    async fn close(self) {
+        let mut threads = Vec::new();
+        for seat in self.seats.into_values() {
+            let _gone = seat.handle.calls.send(Call::Close).await;
+            threads.push(seat.thread);
+        }
+        for thread in threads {
+            if let Ok(Err(error)) = thread.await {
+                tracing::error!(%error, "a task could not be closed");
+            }
+        }
+    }
+}
