@@ -46,7 +46,7 @@ pub enum Input {
 pub enum Message {
     /// This round's keys.
     Advertise {
-        /// The client's enrolled key, from its certificate.
+        /// The client's enrolled key, from its certificate; its id must be that of the sender.
         key: [u8; 32],
         /// The certificate, DER, for its neighbours to check.
         certificate: Vec<u8>,

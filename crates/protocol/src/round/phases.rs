@@ -5,12 +5,14 @@ use chorus_secagg::{Aggregate, MaskedUpdate, Sealed, plan};
 use super::cohort::{Advertisement, Cohort};
 use super::unmasking::Unmasking;
 use super::{Frame, Millis, State, Turn};
-use crate::{Addressed, ClientId, Reject, Response, Roster, verify_advertisement};
+use crate::{Addressed, ClientId, PublicKeys, Reject, Response, Roster, verify_advertisement};
 
 /// Waits for the keys of the invited.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Advertising {
     advertised: BTreeMap<ClientId, Advertisement>,
+    /// Every public key that came, of either kind.
+    keys: BTreeSet<[u8; 32]>,
 }
 
 impl Advertising {
@@ -31,7 +33,19 @@ impl Advertising {
             field: "keys",
             expected: "public keys of full order",
         })?;
+        if ClientId::of_key(key) != client {
+            return Err(Reject::Signature);
+        }
         verify_advertisement(key, &frame.digest, keys, signature).map_err(|_| Reject::Signature)?;
+        // Clients refuse neighbours with the same keys: two that agreed on theirs would empty the cohort.
+        let PublicKeys { cipher, mask } = *keys;
+        if cipher == mask || self.keys.contains(&cipher) || self.keys.contains(&mask) {
+            return Err(Reject::Content {
+                field: "keys",
+                expected: "keys that no one else uses, drawn for this round",
+            });
+        }
+        self.keys.extend([cipher, mask]);
         self.advertised.insert(client, advertisement);
         Ok(())
     }
@@ -165,25 +179,24 @@ impl Confirming {
         }))
     }
 
-    /// The confirmed clients whose own shares could be opened. A client that more than the assumed
-    /// corrupt part of its neighbours complain of has sent rubbish and is left out before anyone
-    /// masks with it; fewer complaints could come from the corrupt alone, and are survived.
+    /// The confirmed clients whose own shares could be opened. A client that more neighbours complain of than
+    /// can be corrupt has sent rubbish and is left out before anyone masks with it; fewer complaints could
+    /// come from the corrupt alone, and are survived. Corrupt are at most the assumed part of the cohort, and
+    /// fewer than the threshold of any one neighbourhood: that is how the graph was planned.
     fn usable(&self, corrupt: f64) -> BTreeSet<u32> {
         let mut complaints: BTreeMap<u32, usize> = BTreeMap::new();
         for sender in self.confirmed.values().flatten() {
             *complaints.entry(*sender).or_default() += 1;
         }
-        self.confirmed
-            .keys()
-            .copied()
-            .filter(|number| {
-                let bearable =
-                    (corrupt * self.cohort.neighbours(*number).len() as f64).ceil() as usize;
-                complaints
-                    .get(number)
-                    .is_none_or(|count| *count <= bearable)
-            })
-            .collect()
+        // As the graph's plan counts them: 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
+        let corrupt = (corrupt * self.cohort.len() as f64 - 1e-9).ceil() as usize;
+        let bearable = corrupt.min(self.cohort.threshold.saturating_sub(1));
+        let is_bearable = |number: &u32| {
+            complaints
+                .get(number)
+                .is_none_or(|count| *count <= bearable)
+        };
+        self.confirmed.keys().copied().filter(is_bearable).collect()
     }
 }
 

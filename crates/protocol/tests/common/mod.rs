@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_model::Delta;
 use chorus_protocol::{
-    Certificates, ClientId, Digest, Event, Floor, Identity, Input, Invitation, LogEntry, LogView,
-    Message, Next, Origin, Outcome, Participation, Privacy, Purpose, Recovered, Refusal, Reject,
-    Request, Response, Round, RoundId, RoundPlan, SignedEntry, Standing, Task, Timing, encode,
+    Awaited, Certificates, ClientId, Digest, Event, Floor, Identity, Input, Invitation, LogEntry,
+    LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy, Purpose, Recovered,
+    Refusal, Reject, Request, Response, Round, RoundId, RoundPlan, SignedEntry, Standing, Task,
+    Timing, encode,
 };
 use rand_chacha::{
     ChaCha20Rng,
@@ -311,6 +312,62 @@ impl Federation {
             self.round.published(2);
         }
         Ok(Response::Accepted)
+    }
+
+    /// Goes on with everyone until member `index` waits for `awaited` and would be answered; gives that answer
+    /// back instead of handing it over.
+    pub fn halt_at(&mut self, index: usize, awaited: Awaited) -> Response {
+        for _ in 0..10_000 {
+            let mut moved = false;
+            for other in 0..self.members.len() {
+                let next = self.members[other].participation.as_ref().map(|p| p.poll());
+                let waits = matches!(
+                    next,
+                    Some(Next::Send(Request::Await { awaited: at, .. })) if at == awaited
+                );
+                if other == index && waits {
+                    let round = self.plan.round;
+                    match self.ask(index, Request::Await { round, awaited }).unwrap() {
+                        Response::Pending => {}
+                        response => return response,
+                    }
+                } else {
+                    moved |= self.step(other);
+                }
+            }
+            if !moved {
+                self.now += 50;
+                let tick = Input::Tick;
+                self.round.handle(self.now, tick, &mut self.events).unwrap();
+            }
+        }
+        panic!("member {index} never waits for {awaited:?}");
+    }
+
+    /// Goes on with everyone until the round is in `phase`.
+    pub fn run_to(&mut self, phase: Phase) {
+        for _ in 0..10_000 {
+            for index in 0..self.members.len() {
+                if self.round.phase() >= phase {
+                    return;
+                }
+                self.step(index);
+            }
+        }
+        panic!("the round never comes to {phase:?}");
+    }
+
+    /// Hands a member an answer.
+    pub fn tell(&mut self, index: usize, response: Response) -> Result<(), Refusal> {
+        let member = &mut self.members[index];
+        let participation = member.participation.as_mut().unwrap();
+        participation.handle(response, &Keys, &mut member.rng)
+    }
+
+    /// A message of any client.
+    pub fn say(&mut self, client: ClientId, message: Message) -> Result<(), Reject> {
+        let input = Input::From { client, message };
+        self.round.handle(self.now, input, &mut self.events)
     }
 
     /// The sum of the encodings of those whose update arrived, without any mask.
