@@ -1,8 +1,10 @@
 use chorus_model::Step;
 use chorus_privacy::{LocalNoise, PrivacyError, Release, spent, survivors};
+use chorus_secagg::MAXIMUM_CLIENTS;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ids::is_name;
 use crate::{LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName};
 
 /// The least that a client insists on, whatever a coordinator proposes.
@@ -55,6 +57,15 @@ pub enum Refusal {
     Version {
         /// The coordinator's.
         found: u32,
+    },
+    /// An invitation to another task than the one that was asked for. Budgets are counted by task, so a coordinator
+    /// must not choose the task.
+    #[error("the invitation is to task `{found}`; this client asked for `{asked}`")]
+    OtherTask {
+        /// The plan's task.
+        found: TaskName,
+        /// The task of the check-in.
+        asked: TaskName,
     },
     /// A field of the plan is weaker than this client's floor, or contradicts the others.
     #[error("plan field `{field}` is {found}; this client needs {needed}")]
@@ -173,10 +184,31 @@ impl Floor {
                 found: plan.protocol,
             });
         }
+        self.check_numbers(plan)?;
+        self.check_noise(plan, charges)
+    }
+
+    /// Every comparison is written so that NaN fails it, and every count is bounded before anything is
+    /// computed from it.
+    fn check_numbers(&self, plan: &RoundPlan) -> Result<(), Refusal> {
         let assumptions = &plan.assumptions;
+        // It is kept in the ledger and shown to people.
+        require(
+            "release",
+            plan.release.escape_debug(),
+            is_name(&plan.release),
+            || "1 to 64 characters of a-z, 0-9 and `-`".to_owned(),
+        )?;
         require("invited", plan.invited, plan.invited >= self.cohort, || {
             format!("at least {}", self.cohort)
         })?;
+        // The accountant's work grows with it.
+        require(
+            "invited",
+            plan.invited,
+            plan.invited <= MAXIMUM_CLIENTS,
+            || format!("at most {MAXIMUM_CLIENTS}"),
+        )?;
         require(
             "encoding.length",
             plan.encoding.length(),
@@ -196,12 +228,24 @@ impl Floor {
             corrupt >= self.corrupt,
             || format!("at least {}", self.corrupt),
         )?;
+        // A graph planned for fewer losses than the round bears could fall apart, and show two sums.
+        require(
+            "assumptions.dropout",
+            assumptions.dropout,
+            assumptions.dropout >= plan.dropout,
+            || format!("at least the dropout of {}", plan.dropout),
+        )?;
         require(
             "assumptions.secrecy_bits",
             assumptions.secrecy_bits,
             assumptions.secrecy_bits >= 40,
             || "at least 40".to_owned(),
         )?;
+        chorus_secagg::plan(plan.invited, assumptions).map_err(|error| Refusal::Weak {
+            field: "assumptions",
+            found: format!("{assumptions:?}"),
+            needed: error.to_string(),
+        })?;
         require(
             "delta",
             plan.delta,
@@ -216,12 +260,17 @@ impl Floor {
             || format!("at least {}", own.minimum),
         )?;
         require(
+            "survivors.minimum",
+            plan.survivors.minimum,
+            plan.survivors.minimum <= plan.invited,
+            || format!("at most the {} invited", plan.invited),
+        )?;
+        require(
             "survivors.honest",
             plan.survivors.honest,
             plan.survivors.honest <= own.honest,
             || format!("at most {}", own.honest),
-        )?;
-        self.check_noise(plan, charges)
+        )
     }
 
     fn check_noise(&self, plan: &RoundPlan, charges: &[Charge]) -> Result<(), Refusal> {
@@ -249,14 +298,14 @@ impl Floor {
             .chain([release])
             .collect();
         let would = spent(&releases, plan.delta)?.epsilon;
-        if would > self.epsilon {
-            return Err(Refusal::Budget {
-                task: plan.task.clone(),
-                would,
-                limit: self.epsilon,
-            });
+        if would <= self.epsilon {
+            return Ok(());
         }
-        Ok(())
+        Err(Refusal::Budget {
+            task: plan.task.clone(),
+            would,
+            limit: self.epsilon,
+        })
     }
 }
 

@@ -33,8 +33,7 @@ impl TryFrom<String> for TaskName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if (1..=64).contains(&name.len()) && name.bytes().all(legal) {
+        if is_name(&name) {
             Ok(Self(name))
         } else {
             Err(format!(
@@ -43,6 +42,12 @@ impl TryFrom<String> for TaskName {
             ))
         }
     }
+}
+
+/// What tasks and their sums may be called: safe to print, to store and to put into a path.
+pub(crate) fn is_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(legal)
 }
 
 impl From<TaskName> for String {
