@@ -1,5 +1,6 @@
 use chorus_secagg::{MaskedUpdate, PublicKeys, Sealed};
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{Digest, Invitation, RoundId, SignedEntry, TaskName};
 
@@ -166,12 +167,13 @@ pub struct Addressed {
     pub sealed: Sealed,
 }
 
-/// A share given back to unmask the sum.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A share given back to unmask the sum. Wiped when dropped, and never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Revealed {
     /// Whose secret it is a share of.
     pub owner: u32,
     /// Which of the owner's two secrets.
+    #[zeroize(skip)]
     pub kind: Secret,
     /// The share's value.
     pub share: [u8; 32],
@@ -212,8 +214,8 @@ impl Roster {
         if bits.len() != (size as usize).div_ceil(8) {
             return None;
         }
-        let spare = (bits.len() * 8) as u32 - size;
-        let clean = spare == 0 || bits.last().is_none_or(|last| last >> (8 - spare) == 0);
+        let used = size % 8;
+        let clean = used == 0 || bits.last().is_none_or(|last| last >> used == 0);
         clean.then(|| Self {
             size,
             bits: bits.to_vec(),

@@ -1,4 +1,5 @@
 //! What a malicious client can say, in every phase: it is refused and changes nothing, or it costs its sender.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

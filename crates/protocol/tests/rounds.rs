@@ -1,4 +1,5 @@
 //! Whole rounds, without sockets: sums, dropouts, interruptions, and what spoils a round.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! What a client does with its neighbours: check them, share with them, mask with them, unmask with them.
 
+use std::collections::BTreeSet;
+
 use chorus_secagg::{Graph, MaskKey, MaskedUpdate, SharePair, Sign, mask, open, plan, seal, split};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -29,8 +31,15 @@ pub(super) struct Circle {
 pub(super) struct Held {
     /// Senders whose shares could not be opened, ascending.
     pub unopenable: Vec<u32>,
-    /// Owner, share of its mask key, share of its self mask's seed.
-    shares: Vec<(u32, Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>)>,
+    shares: Vec<Entrusted>,
+}
+
+/// The shares of one neighbour's two secrets.
+#[derive(Serialize, Deserialize)]
+struct Entrusted {
+    owner: u32,
+    mask_key: Zeroizing<[u8; 32]>,
+    self_seed: Zeroizing<[u8; 32]>,
 }
 
 impl Circle {
@@ -60,7 +69,9 @@ impl Circle {
                 reason: "is not what the graph of this round gives",
             });
         }
-        let mut neighbours = Vec::with_capacity(place.neighbours.len());
+        let mut neighbours: Vec<(u32, PublicKeys)> = Vec::with_capacity(place.neighbours.len());
+        let mut enrolled = BTreeSet::new();
+        let mut used = BTreeSet::from([own.keys.public().cipher, own.keys.public().mask]);
         for neighbour in place.neighbours {
             let fault = |reason: String| Refusal::Neighbour {
                 number: neighbour.index,
@@ -71,6 +82,13 @@ impl Circle {
                 .map_err(fault)?;
             verify_advertisement(&key, &own.digest, &neighbour.keys, &neighbour.signature)
                 .map_err(|error| fault(format!("its keys: {error}")))?;
+            // One client in many places would be given as many shares, and open what only many may open.
+            if !enrolled.insert(key)
+                || !used.insert(neighbour.keys.cipher)
+                || !used.insert(neighbour.keys.mask)
+            {
+                return Err(fault("it is in the cohort a second time".to_owned()));
+            }
             neighbours.push((neighbour.index, neighbour.keys));
         }
         Ok(Self {
@@ -89,10 +107,10 @@ impl Circle {
 
     /// Draws the seed of the self mask, and splits it and the mask key among the neighbours.
     pub fn share(
-        mut self,
+        &mut self,
         own: &Own,
         rng: &mut impl CryptoRng,
-    ) -> Result<(Self, Vec<Addressed>), Refusal> {
+    ) -> Result<Vec<Addressed>, Refusal> {
         rng.fill_bytes(self.self_seed.as_mut());
         let count = self.neighbours.len();
         let fault = |error: &dyn std::fmt::Display| Refusal::Crypto(error.to_string());
@@ -112,7 +130,7 @@ impl Circle {
                 sealed: sealed_pair,
             });
         }
-        Ok((self, sealed))
+        Ok(sealed)
     }
 
     /// Opens what neighbours sealed. What cannot be opened is named, so that it costs its sender.
@@ -129,7 +147,8 @@ impl Circle {
         }
         let mut held = Held {
             unopenable: Vec::new(),
-            shares: Vec::new(),
+            // A vector that grows leaves secrets behind in the memory that it grew out of.
+            shares: Vec::with_capacity(sealed.len()),
         };
         for one in sealed {
             let keys = self
@@ -148,11 +167,11 @@ impl Circle {
                 .ok()
             });
             match opened {
-                Some(pair) => held.shares.push((
-                    one.peer,
-                    Zeroizing::new(pair.mask_key),
-                    Zeroizing::new(pair.self_seed),
-                )),
+                Some(pair) => held.shares.push(Entrusted {
+                    owner: one.peer,
+                    mask_key: Zeroizing::new(pair.mask_key),
+                    self_seed: Zeroizing::new(pair.self_seed),
+                }),
                 None => held.unopenable.push(one.peer),
             }
         }
@@ -162,11 +181,11 @@ impl Circle {
     /// Masks the update with the neighbours that are left. `None` when this client itself is not among them.
     pub fn mask(
         &mut self,
-        own: Own,
-        roster: Roster,
+        own: &Own,
+        roster: &Roster,
         round: &RoundPlan,
     ) -> Result<Option<MaskedUpdate>, Refusal> {
-        self.check(&roster, "sharers", round)?;
+        self.check(roster, "sharers", round)?;
         if !roster.contains(self.index) {
             return Ok(None);
         }
@@ -193,6 +212,13 @@ impl Circle {
         round: &RoundPlan,
     ) -> Result<Vec<Revealed>, Refusal> {
         self.check(survivors, "survivors", round)?;
+        // Its neighbours would be asked for the key of its pairwise masks, though its update is in the sum.
+        if !survivors.contains(self.index) {
+            return Err(Refusal::Roster {
+                list: "survivors",
+                reason: "leaves out this client, whose update was accepted",
+            });
+        }
         let sharers = self
             .sharers
             .as_deref()
@@ -204,24 +230,21 @@ impl Circle {
                 reason: "names a client that nobody masked with",
             });
         }
-        let masked = held
-            .shares
-            .into_iter()
-            .filter(|(owner, ..)| sharers.contains(*owner));
-        Ok(masked
-            .map(|(owner, mask_key, seed)| match survivors.contains(owner) {
-                true => Revealed {
-                    owner,
-                    kind: Secret::SelfSeed,
-                    share: *seed,
-                },
-                false => Revealed {
-                    owner,
-                    kind: Secret::MaskKey,
-                    share: *mask_key,
-                },
-            })
-            .collect())
+        let one_of_each = |share: Entrusted| match survivors.contains(share.owner) {
+            true => Revealed {
+                owner: share.owner,
+                kind: Secret::SelfSeed,
+                share: *share.self_seed,
+            },
+            false => Revealed {
+                owner: share.owner,
+                kind: Secret::MaskKey,
+                share: *share.mask_key,
+            },
+        };
+        let shares = held.shares.into_iter();
+        let masked = shares.filter(|share| sharers.contains(share.owner));
+        Ok(masked.map(one_of_each).collect())
     }
 
     /// The rules for every list of clients: of this cohort, no fewer than the plan allows, and enough neighbours.

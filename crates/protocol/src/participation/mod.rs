@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, Purpose, Refusal,
-    Request, Response, Revealed, RoundId, RoundPlan, floor, signing,
+    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, Neighbourhood,
+    PROTOCOL_VERSION, Purpose, Refusal, Request, Response, Revealed, RoundId, RoundPlan, TaskName,
+    floor, signing,
 };
 use masking::{Circle, Held};
 pub use saved::SaveError;
@@ -77,7 +78,7 @@ pub enum Outcome {
     LeftOut,
 }
 
-/// One client in one round.
+/// One client in one round. Its secrets of the round are wiped as soon as they are used up, and when it is dropped.
 pub struct Participation {
     frame: Frame,
     state: State,
@@ -88,10 +89,13 @@ struct Frame {
     plan_bytes: Vec<u8>,
     coordinator: [u8; 32],
     log: LogView,
+    /// The floor's smallest cohort: the clients that came may be fewer than the plan invited.
+    cohort: usize,
     charge: Option<Charge>,
 }
 
-/// Each state is named after what it waits for, and holds only what is still needed.
+/// Each state is named after what it waits for, and holds only what is still needed. Secrets stay at one
+/// address from their making to their wiping: moving them about would leave copies behind.
 #[derive(Serialize, Deserialize)]
 enum State {
     Log {
@@ -104,40 +108,40 @@ enum State {
         model: Vec<u8>,
     },
     Advertising {
-        own: Own,
+        own: Box<Own>,
         #[serde(with = "saved::array")]
         signature: [u8; 64],
     },
     Neighbours {
-        own: Own,
+        own: Box<Own>,
     },
     Sharing {
-        own: Own,
-        circle: Circle,
+        own: Box<Own>,
+        circle: Box<Circle>,
         sealed: Vec<Addressed>,
     },
     Shares {
-        own: Own,
-        circle: Circle,
+        own: Box<Own>,
+        circle: Box<Circle>,
     },
     Confirming {
-        own: Own,
-        circle: Circle,
+        own: Box<Own>,
+        circle: Box<Circle>,
         held: Held,
     },
     Sharers {
-        own: Own,
-        circle: Circle,
+        own: Box<Own>,
+        circle: Box<Circle>,
         held: Held,
     },
     Uploading {
         #[serde(with = "saved::masked")]
         masked: MaskedUpdate,
-        circle: Circle,
+        circle: Box<Circle>,
         held: Held,
     },
     Survivors {
-        circle: Circle,
+        circle: Box<Circle>,
         held: Held,
     },
     Unmasking {
@@ -154,11 +158,36 @@ struct Own {
     keys: RoundKeys,
     #[serde(with = "saved::digest")]
     digest: RoundDigest,
+    #[serde(with = "saved::words")]
     words: Zeroizing<Vec<u32>>,
 }
 
 impl Participation {
-    /// Considers an invitation.
+    /// Considers the answer to a check-in for `task`: [`join`](Self::join), and the plan must be of that task.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join), and for a plan of another task.
+    ///
+    /// # Privacy
+    /// Budgets are counted by task. A coordinator that could answer with a task of its own making would have a
+    /// fresh budget each time.
+    pub fn join_for(
+        task: &TaskName,
+        invitation: Invitation,
+        standing: Standing<'_>,
+    ) -> Result<Self, Refusal> {
+        let joined = Self::join(invitation, standing)?;
+        if joined.frame.plan.task == *task {
+            return Ok(joined);
+        }
+        Err(Refusal::OtherTask {
+            found: joined.frame.plan.task,
+            asked: task.clone(),
+        })
+    }
+
+    /// Considers an invitation, to whatever task it is. A client that checked in for one uses
+    /// [`join_for`](Self::join_for).
     ///
     /// # Errors
     /// When the plan is unsigned, unreadable, repeated, or weaker than the client's floor.
@@ -172,8 +201,13 @@ impl Participation {
             &invitation.signature,
         )
         .map_err(|_| Refusal::Signature)?;
-        let plan: RoundPlan = serde_json::from_slice(&plan_bytes)
-            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let unreadable = |error: serde_json::Error| Refusal::Unreadable(error.to_string());
+        // First the version alone: a newer plan may have fields that this build does not know.
+        let Spoken { protocol: found } = serde_json::from_slice(&plan_bytes).map_err(unreadable)?;
+        if found != PROTOCOL_VERSION {
+            return Err(Refusal::Version { found });
+        }
+        let plan: RoundPlan = serde_json::from_slice(&plan_bytes).map_err(unreadable)?;
         if let Some(last) = standing.last_round.filter(|last| plan.round <= *last) {
             return Err(Refusal::Repeated {
                 found: plan.round,
@@ -187,6 +221,7 @@ impl Participation {
             plan_bytes,
             coordinator,
             log: standing.log,
+            cohort: standing.floor.cohort,
             charge,
         };
         let model = standing.model;
@@ -289,11 +324,11 @@ impl Participation {
         let keys = RoundKeys::generate(rng);
         let signature = identity.advertise(&digest, &keys.public());
         self.state = State::Advertising {
-            own: Own {
+            own: Box::new(Own {
                 keys,
                 digest,
                 words,
-            },
+            }),
             signature,
         };
         Ok(())
@@ -310,10 +345,15 @@ impl Participation {
         certificates: &impl Certificates,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Refusal> {
+        if matches!(self.state, State::Over(_)) {
+            return Err(Refusal::Unexpected);
+        }
         let state = std::mem::replace(&mut self.state, State::Over(Outcome::LeftOut));
         self.state = match (state, response) {
             (state, Response::Pending) => state,
-            (_, Response::Aborted { reason }) => State::Over(Outcome::Aborted { reason }),
+            (_, Response::Aborted { reason }) => State::Over(Outcome::Aborted {
+                reason: printable(&reason),
+            }),
             (State::Log { model }, Response::Log(entries)) => self.frame.follow(model, &entries)?,
             (
                 State::Model { bytes },
@@ -325,8 +365,8 @@ impl Participation {
             ) => self.frame.append(bytes, offset, total, &more)?,
             (State::Advertising { own, .. }, Response::Accepted) => State::Neighbours { own },
             (State::Neighbours { own }, Response::Neighbours(neighbourhood)) => {
-                let circle = Circle::new(neighbourhood, &self.frame.plan, &own, certificates)?;
-                let (circle, sealed) = circle.share(&own, rng)?;
+                let mut circle = Box::new(self.frame.circle(neighbourhood, &own, certificates)?);
+                let sealed = circle.share(&own, rng)?;
                 State::Sharing {
                     own,
                     circle,
@@ -350,7 +390,7 @@ impl Participation {
                     held,
                 },
                 Response::Sharers(roster),
-            ) => match circle.mask(own, roster, &self.frame.plan)? {
+            ) => match circle.mask(&own, &roster, &self.frame.plan)? {
                 Some(masked) => {
                     self.frame.charge = Some(self.frame.charge()?);
                     State::Uploading {
@@ -368,17 +408,27 @@ impl Participation {
                 revealed: circle.reveal(held, &roster, &self.frame.plan)?,
             },
             (State::Unmasking { .. }, Response::Accepted) => State::Outcome,
-            (State::Outcome, Response::Completed { version }) => {
-                State::Over(Outcome::Completed { version })
-            }
+            // Others may have unmasked the sum before this client was asked to help.
+            (
+                State::Survivors { .. } | State::Unmasking { .. } | State::Outcome,
+                Response::Completed { version },
+            ) => State::Over(Outcome::Completed { version }),
+            // The round went on without it, and is over.
+            (
+                State::Neighbours { .. } | State::Shares { .. } | State::Sharers { .. },
+                Response::Completed { .. },
+            ) => State::Over(Outcome::LeftOut),
             _ => return Err(Refusal::Unexpected),
         };
         Ok(())
     }
 
     /// Ends the client's part: the coordinator said that the round goes on without it.
+    /// A round that is over stays as it ended.
     pub fn left_out(&mut self) {
-        self.state = State::Over(Outcome::LeftOut);
+        if !matches!(self.state, State::Over(_)) {
+            self.state = State::Over(Outcome::LeftOut);
+        }
     }
 }
 
@@ -420,18 +470,33 @@ impl Frame {
         total: u64,
         more: &[u8],
     ) -> Result<State, Refusal> {
-        if offset != bytes.len() as u64 || total > MODEL_BYTES {
+        let length = offset.saturating_add(more.len() as u64);
+        if offset != bytes.len() as u64 || length > total || total > MODEL_BYTES {
             return Err(Refusal::Model);
         }
         bytes.extend_from_slice(more);
-        match (bytes.len() as u64).cmp(&total) {
-            std::cmp::Ordering::Less => Ok(State::Model { bytes }),
-            std::cmp::Ordering::Greater => Err(Refusal::Model),
-            std::cmp::Ordering::Equal if Digest::of(&bytes) == self.plan.model => {
-                Ok(State::Learning { model: bytes })
-            }
-            std::cmp::Ordering::Equal => Err(Refusal::Model),
+        match length < total {
+            // Nothing more of an unfinished file: asking again would never end.
+            true if more.is_empty() => Err(Refusal::Model),
+            true => Ok(State::Model { bytes }),
+            false if Digest::of(&bytes) == self.plan.model => Ok(State::Learning { model: bytes }),
+            false => Err(Refusal::Model),
         }
+    }
+
+    fn circle(
+        &self,
+        place: Neighbourhood,
+        own: &Own,
+        certificates: &impl Certificates,
+    ) -> Result<Circle, Refusal> {
+        if (place.cohort as usize) < self.cohort {
+            return Err(Refusal::Roster {
+                list: "neighbours",
+                reason: "is of a cohort that is smaller than this client's floor",
+            });
+        }
+        Circle::new(place, &self.plan, own, certificates)
     }
 
     fn charge(&self) -> Result<Charge, Refusal> {
@@ -446,3 +511,18 @@ impl Frame {
 
 /// No model file is longer.
 const MODEL_BYTES: u64 = 1 << 30;
+
+/// Most characters of a coordinator's sentence that are kept.
+const SENTENCE: usize = 1024;
+
+/// The one field of a plan that every version has.
+#[derive(Deserialize)]
+struct Spoken {
+    protocol: u32,
+}
+
+/// A coordinator's sentence is shown to people: nothing in it may move a terminal's cursor.
+fn printable(sentence: &str) -> String {
+    let plain = sentence.chars().filter(|letter| !letter.is_control());
+    plain.take(SENTENCE).collect()
+}

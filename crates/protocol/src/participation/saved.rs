@@ -1,12 +1,13 @@
 //! A participation at rest. The operating system can end an app between any two steps; what was
 //! saved goes on where it stopped. The bytes hold secrets of the round: they belong in the client's store.
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{Frame, Participation, State};
-use crate::{Charge, LogView};
+use crate::{Charge, Digest, LogView};
 
 /// First byte of a saved participation. Another layout gets another number.
 const VERSION: u8 = 1;
@@ -21,6 +22,7 @@ struct Saved<S> {
     plan: Vec<u8>,
     coordinator: [u8; 32],
     log: LogView,
+    cohort: usize,
     charge: Option<Charge>,
     state: S,
 }
@@ -38,12 +40,20 @@ impl Participation {
             plan: self.frame.plan_bytes.clone(),
             coordinator: self.frame.coordinator,
             log: self.frame.log.clone(),
+            cohort: self.frame.cohort,
             charge: self.frame.charge.clone(),
             state: &self.state,
         };
-        postcard::to_extend(&saved, vec![VERSION])
-            .map(Zeroizing::new)
-            .map_err(|error| SaveError(error.to_string()))
+        // Measured first: a vector that grows leaves secrets behind in the memory that it grew out of.
+        let length = postcard::serialize_with_flavor(&saved, Size::default()).map_err(fault)?;
+        let mut bytes = Zeroizing::new(vec![0; 1 + length + DIGEST]);
+        let (body, digest) = bytes.split_at_mut(1 + length);
+        if let Some((version, content)) = body.split_first_mut() {
+            *version = VERSION;
+            postcard::to_slice(&saved, content).map_err(fault)?;
+        }
+        digest.copy_from_slice(&digest_of(body));
+        Ok(bytes)
     }
 
     /// Takes up what [`save`](Self::save) wrote.
@@ -51,18 +61,29 @@ impl Participation {
     /// # Errors
     /// When the bytes are damaged or of another version.
     pub fn restore(bytes: &[u8]) -> Result<Self, SaveError> {
-        let Some((&VERSION, rest)) = bytes.split_first() else {
+        let Some((&VERSION, _)) = bytes.split_first() else {
             return Err(SaveError("it is empty or of another version".to_owned()));
         };
-        let saved: Saved<State> =
-            postcard::from_bytes(rest).map_err(|error| SaveError(error.to_string()))?;
-        let plan =
-            serde_json::from_slice(&saved.plan).map_err(|error| SaveError(error.to_string()))?;
+        let damaged = || SaveError("its bytes are damaged".to_owned());
+        let (body, digest) = bytes.split_last_chunk::<DIGEST>().ok_or_else(damaged)?;
+        if digest_of(body) != *digest {
+            return Err(damaged());
+        }
+        Self::read(body.get(1..).unwrap_or_default())
+    }
+
+    fn read(content: &[u8]) -> Result<Self, SaveError> {
+        let (saved, rest): (Saved<State>, _) = postcard::take_from_bytes(content).map_err(fault)?;
+        if !rest.is_empty() {
+            return Err(SaveError("there is more than was saved".to_owned()));
+        }
+        let plan = serde_json::from_slice(&saved.plan).map_err(fault)?;
         let frame = Frame {
             plan,
             plan_bytes: saved.plan,
             coordinator: saved.coordinator,
             log: saved.log,
+            cohort: saved.cohort,
             charge: saved.charge,
         };
         Ok(Self {
@@ -70,6 +91,17 @@ impl Participation {
             state: saved.state,
         })
     }
+}
+
+/// Length of the digest at the end. It finds damage, not forgery: whoever can write into the client's store has won.
+const DIGEST: usize = 32;
+
+fn digest_of(body: &[u8]) -> [u8; DIGEST] {
+    Digest::of_parts("chorus/v1/saved", &[body]).0
+}
+
+fn fault(error: impl std::fmt::Display) -> SaveError {
+    SaveError(error.to_string())
 }
 
 /// Byte arrays longer than serde's own 32.
@@ -96,15 +128,19 @@ pub(crate) mod array {
 /// The round's keys, which are serialised here and nowhere else.
 pub(super) mod keys {
     use chorus_secagg::RoundKeys;
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use zeroize::Zeroizing;
 
     pub fn serialize<S: Serializer>(keys: &RoundKeys, serializer: S) -> Result<S::Ok, S::Error> {
-        super::array::serialize(&*keys.to_bytes(), serializer)
+        super::array::serialize(&keys.to_bytes(), serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RoundKeys, D::Error> {
-        let bytes = zeroize::Zeroizing::new(super::array::deserialize::<D, 64>(deserializer)?);
-        Ok(RoundKeys::from_bytes(&bytes))
+        let bytes = Zeroizing::<Vec<u8>>::deserialize(deserializer)?;
+        let bytes = bytes
+            .as_array()
+            .ok_or_else(|| D::Error::custom("expected 64 bytes"))?;
+        Ok(RoundKeys::from_bytes(bytes))
     }
 }
 
@@ -127,22 +163,87 @@ pub(super) mod digest {
     }
 }
 
+/// The update before its mask: little-endian bytes, read into a vector that never grows.
+pub(super) mod words {
+    use std::fmt;
+
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error, Visitor},
+    };
+    use zeroize::Zeroizing;
+
+    pub fn serialize<S: Serializer>(
+        words: &Zeroizing<Vec<u32>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut bytes = Zeroizing::new(vec![0; 4 * words.len()]);
+        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words.iter()) {
+            *place = word.to_le_bytes();
+        }
+        serializer.serialize_bytes(&bytes)
+    }
+
+    struct Words;
+
+    impl Visitor<'_> for Words {
+        type Value = Zeroizing<Vec<u32>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes, four for each word")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            let (words, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(E::invalid_length(bytes.len(), &self));
+            }
+            let words = words.iter().map(|word| u32::from_le_bytes(*word));
+            Ok(Zeroizing::new(words.collect()))
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<Vec<u32>>, D::Error> {
+        deserializer.deserialize_bytes(Words)
+    }
+}
+
 /// A masked update, as the bytes that it travels as.
 pub(super) mod masked {
+    use std::fmt;
+
     use chorus_secagg::MaskedUpdate;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error, Visitor},
+    };
 
     pub fn serialize<S: Serializer>(
         update: &MaskedUpdate,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        update.to_le_bytes().serialize(serializer)
+        serializer.serialize_bytes(&update.to_le_bytes())
+    }
+
+    struct Update;
+
+    impl Visitor<'_> for Update {
+        type Value = MaskedUpdate;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the bytes of a masked update")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            MaskedUpdate::from_le_bytes(bytes, bytes.len() / 4).map_err(E::custom)
+        }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<MaskedUpdate, D::Error> {
-        let bytes = Vec::<u8>::deserialize(deserializer)?;
-        MaskedUpdate::from_le_bytes(&bytes, bytes.len() / 4).map_err(D::Error::custom)
+        deserializer.deserialize_bytes(Update)
     }
 }

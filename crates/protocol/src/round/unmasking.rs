@@ -17,10 +17,13 @@ pub(super) struct Unmasking {
     cohort: Cohort,
     sharers: BTreeSet<u32>,
     survivors: BTreeSet<u32>,
-    /// Shares by their owner: the receiver's place among the owner's neighbours, and the value.
-    shares: BTreeMap<u32, Vec<(u8, Zeroizing<[u8; 32]>)>>,
+    /// Shares by their owner.
+    shares: BTreeMap<u32, Vec<Given>>,
     answered: BTreeSet<u32>,
 }
+
+/// The receiver's place among the owner's neighbours, and the share's value.
+type Given = (u8, Zeroizing<[u8; 32]>);
 
 impl Unmasking {
     pub fn new(

@@ -1,5 +1,5 @@
 //! A federation without sockets: every client is a `Participation`, the coordinator is a `Round`.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,721 @@
+//! What a client does not let a coordinator do to it: the rules of secagg.md 4.2 and 4.4, answer by answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use chorus_protocol::{
+    Awaited, Digest, Identity, Invitation, LogEntry, LogError, LogView, Next, Origin, Outcome,
+    Participation, Purpose, Refusal, Request, Response, Roster, RoundId, SignedEntry, Standing,
+    TaskName, encode,
+};
+use chorus_secagg::RoundKeys;
+use common::{Federation, Keys, MODEL, Vanish};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// A federation in which member 0 is about to hear the answer to `awaited`.
+fn halted(clients: usize, awaited: Awaited) -> (Federation, Response) {
+    let mut federation = Federation::new(clients, false, 11);
+    federation.join_all();
+    let response = federation.halt_at(0, awaited);
+    (federation, response)
+}
+
+/// Hands member 0 an answer that it must not follow. It is done with the round, silently, and keeps nothing of it.
+fn refused(federation: &mut Federation, response: Response) -> Refusal {
+    let before = federation.members[0].participation.as_ref().unwrap();
+    let saved = before.save().unwrap();
+    let refusal = federation.tell(0, response).unwrap_err();
+    let participation = federation.members[0].participation.as_mut().unwrap();
+    assert!(matches!(participation.poll(), Next::Over(Outcome::LeftOut)));
+    assert!(participation.save().unwrap().len() <= saved.len() + 1);
+    // The next case begins where this one did.
+    *participation = Participation::restore(&saved).unwrap();
+    refusal
+}
+
+fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Roster { list, reason } => format!("{list}: {reason}"),
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn a_place_that_contradicts_the_plan_or_the_graph_is_refused() {
+    let (mut federation, response) = halted(20, Awaited::Neighbours);
+    let Response::Neighbours(place) = response else {
+        panic!("{response:?}");
+    };
+    let minimum = federation.plan.survivors.minimum as u32;
+    for cohort in [0, 9, minimum - 1, 21, 1 << 20, u32::MAX] {
+        let mut other = place.clone();
+        other.cohort = cohort;
+        let refusal = refused(&mut federation, Response::Neighbours(other));
+        let reason = reason(&refusal);
+        assert!(
+            reason.contains("size") || reason.contains("floor"),
+            "{refusal}"
+        );
+    }
+    let mut other = place.clone();
+    other.index = 20;
+    let refusal = refused(&mut federation, Response::Neighbours(other));
+    assert!(reason(&refusal).contains("size"), "{refusal}");
+    let mut fewer = place.clone();
+    fewer.neighbours.pop();
+    let mut swapped = place.clone();
+    swapped.neighbours.swap(3, 4);
+    let mut twice = place.clone();
+    twice.neighbours[4] = twice.neighbours[3].clone();
+    let mut elsewhere = place.clone();
+    elsewhere.index = (elsewhere.index + 1) % 20;
+    let mut smaller = place.clone();
+    smaller.cohort = 19;
+    for other in [fewer, swapped, twice, elsewhere, smaller] {
+        let refusal = refused(&mut federation, Response::Neighbours(other));
+        assert!(reason(&refusal).contains("graph"), "{refusal}");
+    }
+    federation
+        .tell(0, Response::Neighbours(place))
+        .expect("the true one");
+}
+
+#[test]
+fn the_graph_of_a_large_cohort_is_the_clients_own() {
+    let (mut federation, response) = halted(110, Awaited::Neighbours);
+    let Response::Neighbours(mut place) = response else {
+        panic!("{response:?}");
+    };
+    place.key_root = Digest::of(b"a graph of the coordinator's choice");
+    let refusal = refused(&mut federation, Response::Neighbours(place));
+    assert!(reason(&refusal).contains("graph"), "{refusal}");
+}
+
+#[test]
+fn neighbours_prove_who_they_are_and_are_there_once() {
+    let (mut federation, response) = halted(12, Awaited::Neighbours);
+    let Response::Neighbours(place) = response else {
+        panic!("{response:?}");
+    };
+    let own = federation.members[0].identity.public().to_vec();
+    let own_request = {
+        let mut fresh = Federation::new(12, false, 11);
+        fresh.join_all();
+        // The same seeds give the same keys: what this client advertised.
+        loop {
+            let next = fresh.members[0].participation.as_ref().unwrap().poll();
+            if let Next::Send(Request::AdvertiseKeys {
+                keys, signature, ..
+            }) = next
+            {
+                break (keys, signature);
+            }
+            fresh.step(0);
+        }
+    };
+    let mut unknown = place.clone();
+    unknown.neighbours[2].certificate = b"not issued by the authority".to_vec();
+    let mut forged = place.clone();
+    forged.neighbours[2].signature[0] ^= 1;
+    let mut borrowed = place.clone();
+    borrowed.neighbours[2].keys = borrowed.neighbours[3].keys;
+    // One client that works for the coordinator, in two places: it would hold two shares.
+    let mut sybil = place.clone();
+    let index = sybil.neighbours[2].index;
+    sybil.neighbours[2] = sybil.neighbours[3].clone();
+    sybil.neighbours[2].index = index;
+    let mut mirrored = place.clone();
+    mirrored.neighbours[2].certificate = own;
+    (
+        mirrored.neighbours[2].keys,
+        mirrored.neighbours[2].signature,
+    ) = own_request;
+    for (other, expected) in [
+        (unknown, "not a key"),
+        (forged, "signature"),
+        (borrowed, "signature"),
+        (sybil, "second time"),
+        (mirrored, "second time"),
+    ] {
+        let refusal = refused(&mut federation, Response::Neighbours(other));
+        assert!(refusal.to_string().contains(expected), "{refusal}");
+    }
+    // The same client with other keys: signed for this round, so only its enrolled key gives it away.
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let digest = federation
+        .plan
+        .digest(&federation.plan_bytes, &federation.plan.model);
+    let traitor = federation
+        .members
+        .iter()
+        .find(|member| member.identity.public().to_vec() == place.neighbours[3].certificate)
+        .unwrap();
+    let keys = RoundKeys::generate(&mut rng).public();
+    let mut sybil = place;
+    sybil.neighbours[2].certificate = sybil.neighbours[3].certificate.clone();
+    sybil.neighbours[2].signature = traitor.identity.advertise(&digest, &keys);
+    sybil.neighbours[2].keys = keys;
+    let refusal = refused(&mut federation, Response::Neighbours(sybil));
+    assert!(refusal.to_string().contains("second time"), "{refusal}");
+}
+
+#[test]
+fn the_cohort_that_came_is_held_against_the_floor_too() {
+    let mut federation = Federation::new(20, false, 12);
+    federation.members[5].vanish = Vanish::BeforeAdvertising;
+    federation.join_all();
+    let mut floor = federation.floor();
+    floor.cohort = 20;
+    federation.members[0].participation = Some(federation.join(&floor).unwrap());
+    federation.interrupted = true;
+    let response = federation.halt_at(0, Awaited::Neighbours);
+    let refusal = refused(&mut federation, response);
+    assert!(reason(&refusal).contains("floor"), "{refusal}");
+}
+
+#[test]
+fn shares_come_from_neighbours_and_once_from_each() {
+    let (mut federation, response) = halted(12, Awaited::Shares);
+    let Response::Shares(shares) = response else {
+        panic!("{response:?}");
+    };
+    let mut stranger = shares.clone();
+    stranger[10].peer = 12;
+    let mut twice = shares.clone();
+    twice[4].peer = twice[3].peer;
+    let mut swapped = shares.clone();
+    swapped.swap(0, 1);
+    for other in [stranger, twice, swapped] {
+        let refusal = refused(&mut federation, Response::Shares(other));
+        assert!(reason(&refusal).starts_with("shares"), "{refusal}");
+    }
+    // What cannot be opened is named, and costs nobody but its sender.
+    let mut moved = shares.clone();
+    (moved[1].sealed, moved[2].sealed) = (moved[2].sealed, moved[1].sealed);
+    let unopened = vec![moved[1].peer, moved[2].peer];
+    federation.tell(0, Response::Shares(moved)).unwrap();
+    let next = federation.members[0].participation.as_ref().unwrap().poll();
+    assert!(
+        matches!(next, Next::Send(Request::ConfirmShares { unopenable, .. }) if unopenable == unopened)
+    );
+}
+
+#[test]
+fn rosters_that_are_small_or_of_another_cohort_are_refused() {
+    let (mut federation, response) = halted(20, Awaited::Sharers);
+    let Response::Sharers(all) = response else {
+        panic!("{response:?}");
+    };
+    assert_eq!((all.size(), all.count()), (20, 20));
+    let minimum = federation.plan.survivors.minimum as u32;
+    for (roster, expected) in [
+        (Roster::of(21, 0..20), "another cohort"),
+        (Roster::of(0, []), "another cohort"),
+        (Roster::of(20, 0..minimum - 1), "fewer clients"),
+        (Roster::of(20, []), "fewer clients"),
+    ] {
+        let refusal = refused(&mut federation, Response::Sharers(roster));
+        assert!(reason(&refusal).contains(expected), "{refusal}");
+    }
+    // Whatever ends before the mask costs nothing; what ends after it is charged, whatever becomes of the round.
+    let member = federation.members[0].participation.as_ref().unwrap();
+    assert!(member.charge().is_none());
+    federation.tell(0, Response::Sharers(all)).unwrap();
+    let member = federation.members[0].participation.as_mut().unwrap();
+    assert_eq!(member.charge().map(|charge| charge.round), Some(RoundId(7)));
+    member.left_out();
+    assert!(member.charge().is_some());
+}
+
+#[test]
+fn a_client_that_is_not_masked_with_is_left_out() {
+    let (mut federation, _) = halted(20, Awaited::Sharers);
+    let own = own_number(&federation);
+    let others = Roster::of(20, (0..20).filter(|number| *number != own));
+    federation.tell(0, Response::Sharers(others)).unwrap();
+    assert_eq!(federation.outcome(0), Some(Outcome::LeftOut));
+    let member = federation.members[0].participation.as_ref().unwrap();
+    assert!(member.charge().is_none());
+}
+
+/// Members are numbered in the order of their ids.
+fn own_number(federation: &Federation) -> u32 {
+    let own = federation.members[0].identity.id();
+    let smaller = |member: &&common::Member| member.identity.id() < own;
+    federation.members.iter().filter(smaller).count() as u32
+}
+
+#[test]
+fn survivors_that_contradict_what_was_said_before_are_refused() {
+    let mut federation = Federation::new(20, false, 13);
+    let lost = federation.members[9].identity.id();
+    federation.members[9].vanish = Vanish::BeforeSharing;
+    federation.join_all();
+    let response = federation.halt_at(0, Awaited::Survivors);
+    let Response::Survivors(all) = response else {
+        panic!("{response:?}");
+    };
+    let own = own_number(&federation);
+    let lost = (0..20)
+        .find(|number| !all.contains(*number))
+        .unwrap_or_else(|| panic!("{lost:?} is there"));
+    let minimum = federation.plan.survivors.minimum;
+    let without_own = Roster::of(20, all.iter().filter(|number| *number != own));
+    for (roster, expected) in [
+        (Roster::of(19, all.iter()), "another cohort"),
+        (
+            Roster::of(20, all.iter().take(minimum - 1)),
+            "fewer clients",
+        ),
+        (Roster::of(20, all.iter().chain([lost])), "nobody masked"),
+        (without_own, "leaves out this client"),
+    ] {
+        let refusal = refused(&mut federation, Response::Survivors(roster));
+        assert!(reason(&refusal).contains(expected), "{refusal}");
+    }
+    federation
+        .tell(0, Response::Survivors(all.clone()))
+        .unwrap();
+    // One share of each, never both; the same answer however often it is asked for; and no second answer.
+    let revealed = |federation: &Federation| match federation.members[0]
+        .participation
+        .as_ref()
+        .unwrap()
+        .poll()
+    {
+        Next::Send(Request::Unmask { revealed, .. }) => revealed,
+        _ => panic!("not unmasking"),
+    };
+    let answer = revealed(&federation);
+    assert!(answer.is_sorted_by(|a, b| a.owner < b.owner));
+    assert_eq!(answer.len(), 18);
+    assert!(revealed(&federation) == answer);
+    let smaller = Roster::of(20, all.iter().filter(|number| *number != (own + 1) % 20));
+    for roster in [all, smaller] {
+        let refusal = refused(&mut federation, Response::Survivors(roster));
+        assert_eq!(refusal, Refusal::Unexpected);
+    }
+    federation.tell(0, Response::Accepted).unwrap();
+    let again = Response::Survivors(Roster::of(20, 0..20));
+    assert_eq!(refused(&mut federation, again), Refusal::Unexpected);
+}
+
+/// Whoever is slow is told the outcome instead of being asked: that is no fault of anybody's.
+#[test]
+fn a_round_can_be_over_before_a_client_is_asked() {
+    for awaited in [
+        Awaited::Neighbours,
+        Awaited::Shares,
+        Awaited::Sharers,
+        Awaited::Survivors,
+        Awaited::Outcome,
+    ] {
+        let (mut federation, _) = halted(12, awaited);
+        federation
+            .tell(0, Response::Completed { version: 2 })
+            .unwrap();
+        let expected = match awaited {
+            Awaited::Survivors | Awaited::Outcome => Outcome::Completed { version: 2 },
+            _ => Outcome::LeftOut,
+        };
+        assert_eq!(federation.outcome(0), Some(expected.clone()));
+        // What is over stays as it ended.
+        let late = Response::Aborted {
+            reason: "no".to_owned(),
+        };
+        assert_eq!(federation.tell(0, late), Err(Refusal::Unexpected));
+        let member = federation.members[0].participation.as_mut().unwrap();
+        member.left_out();
+        assert_eq!(federation.outcome(0), Some(expected));
+    }
+}
+
+#[test]
+fn a_reason_cannot_move_the_cursor() {
+    let (mut federation, _) = halted(12, Awaited::Shares);
+    let reason = format!("\u{1b}[2Jgone\r\n{}", "x".repeat(5_000));
+    federation.tell(0, Response::Aborted { reason }).unwrap();
+    let Some(Outcome::Aborted { reason }) = federation.outcome(0) else {
+        panic!("not aborted");
+    };
+    assert!(reason.starts_with("[2Jgonexxx") && reason.len() == 1024);
+}
+
+/// Every answer in every state: it is followed or refused, and a refusal ends the round for this client.
+#[test]
+fn answers_that_do_not_belong_end_the_round_and_never_panic() {
+    let bytes = MODEL[..10].to_vec();
+    let answers = || {
+        let (mut federation, response) = halted(12, Awaited::Neighbours);
+        let neighbours = response;
+        let shares = federation.halt_at(1, Awaited::Shares);
+        [
+            neighbours,
+            shares,
+            Response::Wait { milliseconds: 1 },
+            Response::Invited(federation.invitation()),
+            Response::Finished,
+            Response::Log(Vec::new()),
+            Response::Model {
+                offset: 0,
+                total: MODEL.len() as u64,
+                bytes: bytes.clone(),
+            },
+            Response::Accepted,
+            Response::Sharers(Roster::of(12, 0..12)),
+            Response::Survivors(Roster::of(12, 0..12)),
+            Response::Completed { version: 9 },
+        ]
+    };
+    let mut federation = Federation::new(12, false, 11);
+    let mut states = Vec::new();
+    federation.join_all();
+    while federation.outcome(0).is_none() {
+        let member = federation.members[0].participation.as_ref().unwrap();
+        let saved = member.save().unwrap();
+        if states.last() != Some(&saved) {
+            states.push(saved);
+        }
+        for index in 0..12 {
+            federation.step(index);
+        }
+    }
+    assert!(states.len() >= 15, "{}", states.len());
+    let answers = answers();
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let mut refused = 0;
+    for saved in &states {
+        for answer in &answers {
+            let mut member = Participation::restore(saved).unwrap();
+            if member.handle(answer.clone(), &Keys, &mut rng).is_err() {
+                refused += 1;
+                assert!(matches!(member.poll(), Next::Over(Outcome::LeftOut)));
+            }
+        }
+        let mut member = Participation::restore(saved).unwrap();
+        member.handle(Response::Pending, &Keys, &mut rng).unwrap();
+        assert_eq!(&member.save().unwrap(), saved);
+    }
+    assert!(refused > 120, "{refused}");
+}
+
+fn chunk(offset: u64, total: u64, bytes: &[u8]) -> Response {
+    Response::Model {
+        offset,
+        total,
+        bytes: bytes.to_vec(),
+    }
+}
+
+#[test]
+fn a_model_file_is_the_one_that_was_named_and_comes_to_an_end() {
+    let mut federation = Federation::new(12, false, 14);
+    federation.join_all();
+    let entry = federation.entry.clone();
+    federation.tell(0, Response::Log(vec![entry])).unwrap();
+    let total = MODEL.len() as u64;
+    let half = &MODEL[..10];
+    for other in [
+        chunk(1, total, half),
+        chunk(u64::MAX, u64::MAX, half),
+        chunk(0, u64::MAX, half),
+        chunk(0, (1 << 30) + 1, half),
+        chunk(0, 9, half),
+        chunk(0, 10, half),
+        chunk(0, 0, &[]),
+        // Nothing, again and again, would keep a client asking for ever.
+        chunk(0, total, &[]),
+    ] {
+        assert_eq!(refused(&mut federation, other), Refusal::Model);
+    }
+    federation.tell(0, chunk(0, total, half)).unwrap();
+    assert_eq!(
+        refused(&mut federation, chunk(0, total, half)),
+        Refusal::Model
+    );
+    federation.tell(0, chunk(10, total, &MODEL[10..])).unwrap();
+    let next = federation.members[0].participation.as_ref().unwrap().poll();
+    assert!(matches!(next, Next::Learn { model, .. } if model == MODEL));
+}
+
+#[test]
+fn the_plans_model_is_the_newest_in_the_log() {
+    let federation = Federation::new(12, false, 15);
+    let floor = federation.floor();
+    let join = || federation.join(&floor).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let entry = |index: u64, previous: Digest, version: u64, model: &[u8], signer: &Identity| {
+        let entry = LogEntry {
+            index,
+            previous,
+            task: federation.plan.task.clone(),
+            version,
+            origin: Origin::Start,
+            model: Digest::of(model),
+            report: Digest::of(b""),
+        };
+        SignedEntry::sign(&entry, signer).unwrap()
+    };
+    let own = &federation.coordinator;
+    let first = &federation.entry;
+    let second = entry(1, first.digest(), 2, b"newer", own);
+    let other = entry(0, Digest::ZERO, 1, b"another", own);
+    let foreign = entry(0, Digest::ZERO, 1, MODEL, &Identity::from_seed(&[9; 32]));
+    // Nothing at all; only a newer one; only another one.
+    for log in [vec![], vec![first.clone(), second], vec![other]] {
+        let mut member = join();
+        let mut result = member.handle(Response::Log(log), &Keys, &mut rng);
+        if result.is_ok() {
+            result = member.handle(Response::Log(Vec::new()), &Keys, &mut rng);
+        }
+        assert_eq!(result, Err(Refusal::NotLogged { version: 1 }));
+    }
+    let mut member = join();
+    let result = member.handle(Response::Log(vec![foreign]), &Keys, &mut rng);
+    assert_eq!(result, Err(Refusal::Log(LogError::Signature(0))));
+    // A second history for a client that has seen the first.
+    let mut log = LogView::default();
+    log.follow(&[entry(0, Digest::ZERO, 1, b"old", own)], &own.public())
+        .unwrap();
+    let standing = Standing {
+        floor: &floor,
+        charges: &[],
+        last_round: None,
+        log,
+        coordinator: own.public(),
+        model: None,
+    };
+    let mut member = Participation::join(federation.invitation(), standing).unwrap();
+    let result = member.handle(Response::Log(vec![first.clone()]), &Keys, &mut rng);
+    assert_eq!(result, Err(Refusal::Log(LogError::Fork(1))));
+}
+
+fn standing<'a>(federation: &Federation, floor: &'a chorus_protocol::Floor) -> Standing<'a> {
+    Standing {
+        floor,
+        charges: &[],
+        last_round: None,
+        log: LogView::default(),
+        coordinator: federation.coordinator.public(),
+        model: None,
+    }
+}
+
+#[test]
+fn invitations_are_signed_new_and_to_the_task_that_was_asked_for() {
+    let federation = Federation::new(12, false, 16);
+    let floor = federation.floor();
+    let join = |invitation: Invitation, last_round: Option<u64>| {
+        let standing = Standing {
+            last_round: last_round.map(RoundId),
+            ..standing(&federation, &floor)
+        };
+        Participation::join(invitation, standing).err()
+    };
+    assert_eq!(join(federation.invitation(), Some(6)), None);
+    for last in [7, 8, u64::MAX] {
+        let repeated = Refusal::Repeated {
+            found: RoundId(7),
+            last: RoundId(last),
+        };
+        assert_eq!(join(federation.invitation(), Some(last)), Some(repeated));
+    }
+    let mut altered = federation.invitation();
+    altered.plan.push(b' ');
+    assert_eq!(join(altered, None), Some(Refusal::Signature));
+    // The same bytes, signed by the same key for something else.
+    let mut elsewhere = federation.invitation();
+    elsewhere.signature = federation
+        .coordinator
+        .sign(Purpose::LogEntry, &[&elsewhere.plan]);
+    assert_eq!(join(elsewhere, None), Some(Refusal::Signature));
+    // A budget is counted by task: a fresh task is a fresh budget, and not the coordinator's to choose.
+    let task = |name: &str| TaskName::try_from(name.to_owned()).unwrap();
+    let joined = |asked: &TaskName| {
+        let standing = standing(&federation, &floor);
+        Participation::join_for(asked, federation.invitation(), standing).err()
+    };
+    assert_eq!(joined(&task("films")), None);
+    let other = Refusal::OtherTask {
+        found: task("films"),
+        asked: task("books"),
+    };
+    assert_eq!(joined(&task("books")), Some(other));
+}
+
+/// Plans with numbers that would hang, overflow or panic a client that computed with them first.
+#[test]
+fn absurd_plans_are_refused_at_once() {
+    let federation = Federation::new(12, true, 17);
+    let text = String::from_utf8(federation.plan_bytes.clone()).unwrap();
+    let mut signed = 0;
+    let mut try_plan = |text: String| {
+        let plan = text.into_bytes();
+        let signature = federation.coordinator.sign(Purpose::Plan, &[&plan]);
+        signed += 1;
+        let floor = federation.floor();
+        let invitation = Invitation { plan, signature };
+        Participation::join(invitation, standing(&federation, &floor)).err()
+    };
+    assert_eq!(try_plan(text.clone()), None);
+    let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let huge = "1000000000000000000";
+    let numbers = [
+        "-1",
+        "0",
+        "1",
+        "1048577",
+        "4294967295",
+        huge,
+        "18446744073709551615",
+        "1e18",
+        "1e308",
+        "1e999",
+        "-0.0",
+        "1e-320",
+        "NaN",
+        "null",
+        "\"1\"",
+        "[]",
+        "0.30000001",
+    ];
+    // Some values of some fields do no harm: what only makes the plan stronger, or what nothing is computed from.
+    let harmless = |path: &str, number: &str| match path {
+        "/dropout" | "/round" | "/version" => true,
+        "/encoding/clip" | "/encoding/scale" => true,
+        "/assumptions/dropout" | "/assumptions/correctness_bits" => true,
+        "/assumptions/corrupt" => number == "0.30000001",
+        "/noise/discrete-gaussian/variance" => true,
+        "/survivors/honest" => number == "1",
+        "/delta" => number == "1e-320",
+        // Not every length is one of its step, but the step's own decides: see below.
+        "/encoding/length" => matches!(number, "1" | "1048577"),
+        _ => false,
+    };
+    let paths = [
+        "/protocol",
+        "/round",
+        "/encoding/clip",
+        "/encoding/scale",
+        "/encoding/length",
+        "/noise/discrete-gaussian/variance",
+        "/invited",
+        "/dropout",
+        "/survivors/minimum",
+        "/survivors/honest",
+        "/assumptions/corrupt",
+        "/assumptions/dropout",
+        "/assumptions/secrecy_bits",
+        "/assumptions/correctness_bits",
+        "/version",
+        "/delta",
+    ];
+    for path in paths {
+        for number in numbers {
+            if path == "/protocol" && number == "1" {
+                continue;
+            }
+            let mut other = plan.clone();
+            *other.pointer_mut(path).unwrap() = serde_json::Value::String("@".to_owned());
+            let other = other.to_string().replace("\"@\"", number);
+            let refusal = try_plan(other);
+            assert!(
+                refusal.is_some() || harmless(path, number),
+                "{path} {number}"
+            );
+        }
+    }
+    // Everything at once, where one absurd number could hide another.
+    let mut other = plan.clone();
+    other["invited"] = serde_json::json!(1_000_000_000_000_000_000u64);
+    other["survivors"] = serde_json::json!({"minimum": 800_000_000_000_000_000u64, "honest": 700_000_000_000_000_000u64});
+    let refusal = try_plan(other.to_string());
+    assert!(
+        matches!(
+            &refusal,
+            Some(Refusal::Weak {
+                field: "invited",
+                ..
+            })
+        ),
+        "{refusal:?}"
+    );
+    for release in ["", "\u{1b}[2J", "a b", &"x".repeat(65)] {
+        let mut other = plan.clone();
+        other["release"] = serde_json::json!(release);
+        let refusal = try_plan(other.to_string());
+        assert!(
+            matches!(
+                &refusal,
+                Some(Refusal::Weak {
+                    field: "release",
+                    ..
+                })
+            ),
+            "{refusal:?}"
+        );
+    }
+    for other in [
+        "",
+        "{}",
+        "[]",
+        "\u{0}",
+        r#"{"protocol":1}"#,
+        &format!("{text}{text}"),
+        &text.replacen('{', r#"{"mystery":1,"#, 1),
+        &text.replacen('{', r#"{"protocol":1,"#, 1),
+        &"[".repeat(10_000),
+    ] {
+        let refusal = try_plan(other.to_owned());
+        assert!(
+            matches!(refusal, Some(Refusal::Unreadable(_))),
+            "{refusal:?}"
+        );
+    }
+    // A plan of tomorrow may look otherwise; what is said about it is that the client is too old.
+    let refusal = try_plan(r#"{"protocol":2,"mystery":true}"#.to_owned());
+    assert_eq!(refusal, Some(Refusal::Version { found: 2 }));
+    assert!(signed > 250);
+}
+
+/// The model decides how long a contribution is. A plan of another length gets none.
+#[test]
+fn a_plan_of_another_length_than_the_steps_gets_no_contribution() {
+    let federation = Federation::new(12, true, 18);
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let length = federation.plan.encoding.length();
+    for other in [0, length - 1, length + 1] {
+        let delta = chorus_model::Delta::new(vec![0.1; other]);
+        assert!(encode(delta, &federation.plan, &mut rng).is_err());
+    }
+    let mut longer = federation.plan.clone();
+    longer.encoding = chorus_privacy::Encoding::new(1.0, 65536.0, length + 1).unwrap();
+    let delta = chorus_model::Delta::new(vec![0.1; length + 1]);
+    let update = encode(delta, &longer, &mut rng).unwrap().update;
+    let mut participation = federation.join(&federation.floor()).unwrap();
+    participation
+        .handle(
+            Response::Log(vec![federation.entry.clone()]),
+            &Keys,
+            &mut rng,
+        )
+        .unwrap();
+    let total = MODEL.len() as u64;
+    participation
+        .handle(chunk(0, total, MODEL), &Keys, &mut rng)
+        .unwrap();
+    let identity = Identity::generate(&mut rng);
+    let refusal = participation.learned(update, &identity, &mut rng).err();
+    assert!(
+        matches!(
+            refusal,
+            Some(Refusal::Weak {
+                field: "update",
+                ..
+            })
+        ),
+        "{refusal:?}"
+    );
+    assert!(matches!(participation.poll(), Next::Learn { .. }));
+}
