@@ -14,6 +14,9 @@ use crate::{draw, evaluate, popularity};
 /// People that quality is measured on between rounds, at most. The last figure is always over everyone.
 const SAMPLE: usize = 1_000;
 
+const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
+    product the same functions run on clients and coordinator, apart from each other:";
+
 /// How to simulate; what is learned stands in the task.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Options {
@@ -95,10 +98,7 @@ impl Run {
             popularity: self.popularity,
             rounds: self.rounds.clone(),
             guarantee: self.guarantee.clone(),
-            trust: "One process ran every role, so nothing was protected from whoever ran it; in the product the same \
-                functions run on the clients and on the coordinator. There: "
-                .to_owned()
-                + &Task::trust(true),
+            trust: format!("{ONE_PROCESS}\n{}", Task::trust(true)),
             picture: self.picture.clone(),
         }
     }

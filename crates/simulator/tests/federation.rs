@@ -1,4 +1,5 @@
 //! Whole federations over a population that is made up: no data set needed.
+#![allow(clippy::unwrap_used)]
 
 use chorus_data::{Dataset, Synthesis, synthesise};
 use chorus_model::{Direct, Engine, IalsPrivateRecipe, IalsRecipe, Recipe};

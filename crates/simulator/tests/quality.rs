@@ -1,4 +1,5 @@
 //! The quality that issue 2 asks for, on ml-100k. Needs `CHORUS_DATA`; says so when it is not set.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use chorus_data::{Dataset, read};
 use chorus_model::{Direct, IalsPrivateRecipe, IalsRecipe, Recipe};

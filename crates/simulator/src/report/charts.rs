@@ -257,6 +257,14 @@ pub(super) fn pictures(report: &Report) -> String {
         return String::new();
     };
     let mut out = String::from("<section><h2>What the coordinator saw</h2><div class=\"pair\">");
+    let learned = match report.figures.noise {
+        Noise::Off => {
+            "the masks are gone and a pattern is there: this, and nothing else, is what was learned."
+        }
+        Noise::Distributed => {
+            "the masks are gone; a pattern, and the noise that the clients added to it, is all that was learned."
+        }
+    };
     let shown = |words: &[u32]| words.len().min(picture::COLUMNS * 24);
     for (words, head, caption) in [
         (
@@ -264,11 +272,7 @@ pub(super) fn pictures(report: &Report) -> String {
             "One client's upload",
             "noise to anyone who lacks its masks: positive and negative words everywhere, and every byte value equally often.",
         ),
-        (
-            &picture.sum,
-            "The sum of all of them",
-            "the masks are gone and a pattern is there: this, and nothing else, is what was learned.",
-        ),
+        (&picture.sum, "The sum of all of them", learned),
     ] {
         let histogram = Histogram::of(words);
         let title = format!(

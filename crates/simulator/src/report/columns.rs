@@ -62,7 +62,7 @@ pub(super) fn chart(
             escape(&write_value(*tick))
         );
     }
-    for round in round_ticks(columns.len(), if width > 500.0 { 16 } else { 8 }) {
+    for round in round_ticks(columns.len(), if width > 500.0 { 12 } else { 8 }) {
         let _ = write!(
             out,
             "<text class=\"tick\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{round}</text>",
