@@ -23,22 +23,22 @@ pub(crate) struct Need {
 impl Need {
     /// With noise one sum holds everyone, and everyone who came is invited. Without, each round is a fresh uniform
     /// sample, drawn once nearly everyone came: whoever connects first is no better represented.
+    /// After the gather time, either makes do with as many as a round may keep after its dropouts.
     pub fn of(task: &Task) -> Self {
-        let there = survivors(task.population, task.dropout, task.corrupt)
-            .map_or(task.population, |survivors| survivors.minimum)
-            .max(SMALLEST_COHORT);
+        let left = |clients: usize| {
+            survivors(clients, task.dropout, task.corrupt)
+                .map_or(clients, |survivors| survivors.minimum)
+                .max(SMALLEST_COHORT)
+        };
         let cohort = task.cohort_size();
-        match task.privacy {
-            Privacy::Distributed { .. } => Self {
-                at_once: task.population,
-                at_last: there,
-                most: task.population,
-            },
-            Privacy::Off => Self {
-                at_once: there.max(cohort),
-                at_last: cohort,
-                most: cohort,
-            },
+        let at_once = match task.privacy {
+            Privacy::Distributed { .. } => task.population,
+            Privacy::Off => left(task.population).max(cohort),
+        };
+        Self {
+            at_once,
+            at_last: left(cohort),
+            most: cohort,
         }
     }
 }

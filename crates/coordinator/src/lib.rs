@@ -12,6 +12,8 @@ mod revocation;
 mod serve;
 mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 mod toml_words;
 
 pub use clock::Clock;
@@ -20,8 +22,8 @@ pub use directory::{Directory, DirectoryError, Lock};
 pub use error::ServeError;
 pub use operator::{
     Exported, ModelList, OperatorError, RolledBack, RunningRound, Status, TaskChange, TaskCreated,
-    TaskFileError, TaskStatus, create_task, export_model, list_models, read_task, rollback_model,
-    start_task, status, stop_task,
+    TaskFileError, TaskStatus, create_task, export_model, list_models, read_task, reports,
+    rollback_model, start_task, status, stop_task,
 };
 pub use serve::serve;
 pub use store::{RoundState, Store, StoreError, TaskState, VersionRow, Wanted};

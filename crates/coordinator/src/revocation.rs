@@ -12,14 +12,14 @@ use crate::desk::Common;
 use crate::store::{self, Store, StoreError};
 
 /// The newest signed list; none until the first was fetched.
+#[derive(Default)]
 pub(crate) struct Revoked {
     list: RwLock<Option<Arc<Revocations>>>,
-    authority: Authority,
 }
 
 impl Revoked {
     /// Takes up the list where the store has it. One that the authority did not sign is as good as none.
-    pub fn load(store: &Store, authority: Authority) -> Result<Self, StoreError> {
+    pub fn load(store: &Store, authority: &Authority) -> Result<Self, StoreError> {
         let stored = store.read(store::revocations::last)?;
         let list = stored.and_then(|stored| {
             let signed = SignedRevocations {
@@ -30,7 +30,6 @@ impl Revoked {
         });
         Ok(Self {
             list: RwLock::new(list),
-            authority,
         })
     }
 
@@ -52,11 +51,15 @@ impl Revoked {
 }
 
 /// Fetches the list until the service stops. An authority that cannot be reached changes nothing: the last list holds.
-pub(crate) async fn poll(common: Arc<Common>, mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn poll(
+    common: Arc<Common>,
+    authority: Authority,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut reached = true;
     loop {
         let answer = tokio::select! {
-            answer = fetch(&common) => answer,
+            answer = fetch(&common, &authority) => answer,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         let pause = match answer {
@@ -80,10 +83,10 @@ pub(crate) async fn poll(common: Arc<Common>, mut stopping: watch::Receiver<bool
     }
 }
 
-async fn fetch(common: &Arc<Common>) -> Result<(), String> {
+async fn fetch(common: &Arc<Common>, authority: &Authority) -> Result<(), String> {
     let seen = common.revoked.current().map_or(0, |list| list.sequence);
     let target = common.config.authority();
-    let (list, signed) = revocations(target, &common.revoked.authority, seen, common.clock.wall())
+    let (list, signed) = revocations(target, authority, seen, common.clock.wall())
         .await
         .map_err(|error| error.to_string())?;
     let (store, fetched) = (common.clone(), common.clock.unix());

@@ -50,7 +50,7 @@ pub async fn serve(
     let transport = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
     let tls =
         ServerTls::mutual(&credentials, &authority, clock.wall()).map_err(|e| transport(&e))?;
-    let revoked = Revoked::load(&store, authority)?;
+    let revoked = Revoked::load(&store, &authority)?;
     let common = Arc::new(Common {
         config,
         clock,
@@ -61,7 +61,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let (supervisor, places) = Supervisor::new(common.clone());
     let service = Arc::new(Coordinator::new(common.clone(), places));
-    let polling = tokio::spawn(poll(common, stopping.clone()));
+    let polling = tokio::spawn(poll(common, authority, stopping.clone()));
     let supervising = tokio::spawn(supervisor.run(stopping.clone()));
     let stopped = stopped(stopping);
     tracing::info!("the coordinator serves");

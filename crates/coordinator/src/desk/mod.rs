@@ -5,7 +5,7 @@
 mod ending;
 mod opening;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -329,10 +329,12 @@ impl Desk {
                 "the operator brought an earlier version of the model back",
                 now,
             )?;
+            if !self.over {
+                self.reload(now)?;
+            }
             if self.over {
                 return Ok(());
             }
-            self.reload(now)?;
         }
         let note = self.standing();
         let changed = note != self.note;

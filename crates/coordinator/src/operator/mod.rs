@@ -10,7 +10,7 @@ use chorus_protocol::TaskName;
 use thiserror::Error;
 
 pub use model::{Exported, ModelList, RolledBack, export_model, list_models, rollback_model};
-pub use status::{RunningRound, Status, TaskStatus, status};
+pub use status::{RunningRound, Status, TaskStatus, reports, status};
 pub use task::{
     TaskChange, TaskCreated, TaskFileError, create_task, read_task, start_task, stop_task,
 };

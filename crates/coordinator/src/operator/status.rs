@@ -97,6 +97,17 @@ pub fn status(
     Ok(status)
 }
 
+/// Every round of a task that ended, oldest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn reports(store: &Store, task: &TaskName) -> Result<Vec<RoundReport>, OperatorError> {
+    let mut reports =
+        store.read(|connection| store::rounds::reports(connection, task, u32::MAX as usize))?;
+    reports.reverse();
+    Ok(reports)
+}
+
 fn task_status(
     connection: &store::Connection,
     row: store::TaskRow,
