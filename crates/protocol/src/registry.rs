@@ -75,7 +75,13 @@ pub enum LogError {
         /// Version found.
         found: u64,
     },
+    /// More tasks than a client keeps.
+    #[error("log entry {0} begins yet another task, after {TASKS}")]
+    Tasks(u64),
 }
+
+/// Most tasks of one log. Who follows it keeps the newest entry of each.
+const TASKS: usize = 4096;
 
 impl SignedEntry {
     /// Signs an entry.
@@ -163,6 +169,9 @@ impl LogView {
                 last,
                 found: entry.version,
             });
+        }
+        if last == 0 && self.newest.len() >= TASKS {
+            return Err(LogError::Tasks(index));
         }
         self.length += 1;
         self.head = signed.digest();

@@ -1,12 +1,12 @@
 use chorus_model::{Recipe, RecipeError, Sum};
 use chorus_privacy::{
-    Encoding, Guarantee, LocalNoise, PrivacyError, Release, calibrate, survivors,
+    Encoding, Guarantee, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
 };
-use chorus_secagg::Assumptions;
+use chorus_secagg::{Assumptions, MAXIMUM_CLIENTS, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, cost};
+use crate::{Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName};
 
 /// One model being trained for one population: what an operator decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,9 +34,9 @@ pub struct Task {
     pub recipe: Recipe,
 }
 
-/// The choice of noise.
+/// The choice of noise. Written as `noise = "off"`, or `noise = "distributed"` with `epsilon` and `delta`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "noise", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(try_from = "RawPrivacy", into = "RawPrivacy")]
 pub enum Privacy {
     /// No noise: the sums are exact, and no differential privacy is claimed.
     Off,
@@ -47,6 +47,55 @@ pub enum Privacy {
         /// At this delta.
         delta: f64,
     },
+}
+
+/// The form in files. A tagged enum would let an epsilon beside `noise = "off"` pass unseen.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPrivacy {
+    noise: RawNoise,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epsilon: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delta: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawNoise {
+    Off,
+    Distributed,
+}
+
+impl TryFrom<RawPrivacy> for Privacy {
+    type Error = &'static str;
+
+    fn try_from(raw: RawPrivacy) -> Result<Self, Self::Error> {
+        match (raw.noise, raw.epsilon, raw.delta) {
+            (RawNoise::Off, None, None) => Ok(Privacy::Off),
+            (RawNoise::Off, ..) => Err("with noise off there is neither epsilon nor delta"),
+            (RawNoise::Distributed, Some(epsilon), Some(delta)) => {
+                Ok(Privacy::Distributed { epsilon, delta })
+            }
+            (RawNoise::Distributed, ..) => Err("distributed noise needs epsilon and delta"),
+        }
+    }
+}
+
+impl From<Privacy> for RawPrivacy {
+    fn from(privacy: Privacy) -> Self {
+        let (noise, epsilon, delta) = match privacy {
+            Privacy::Off => (RawNoise::Off, None, None),
+            Privacy::Distributed { epsilon, delta } => {
+                (RawNoise::Distributed, Some(epsilon), Some(delta))
+            }
+        };
+        Self {
+            noise,
+            epsilon,
+            delta,
+        }
+    }
 }
 
 /// A task that cannot be run.
@@ -102,7 +151,7 @@ impl Task {
     /// The first field that is out of range, with what to do.
     pub fn validate(&self) -> Result<(), TaskError> {
         require(
-            self.population >= 10,
+            self.population >= MINIMUM_CLIENTS,
             "population",
             "at least 10 clients are needed",
         )?;
@@ -148,14 +197,61 @@ impl Task {
                     "with noise, one sum holds the whole population; a smaller cohort costs noise \
                      (variance times the number of cohorts) and must be asked for with `split`",
                 )?;
-                self.noise_deviation()?;
             }
         }
+        let clients = self.cohort_size();
         require(
-            self.cohort_size() >= 10,
+            clients >= MINIMUM_CLIENTS,
             "cohort",
             "it gives fewer than 10 clients a round; clients refuse that",
-        )
+        )?;
+        require(
+            clients <= MAXIMUM_CLIENTS,
+            "cohort",
+            "it gives more than 1048576 clients a round; take a smaller one, or a `split` with noise",
+        )?;
+        let graph = chorus_secagg::plan(clients, &self.assumptions());
+        graph.map_err(|error| TaskError::Field {
+            field: "corrupt",
+            problem: error.to_string(),
+        })?;
+        // A sum that cannot be planned should not be found out in the middle of the task.
+        let deviation = self.noise_deviation()?;
+        let mut shapes: Vec<(usize, f64)> = Vec::new();
+        for sum in self.sums() {
+            if !shapes.contains(&(sum.length, sum.clip)) {
+                self.coding(&sum, clients, deviation)?;
+                shapes.push((sum.length, sum.clip));
+            }
+        }
+        Ok(())
+    }
+
+    fn assumptions(&self) -> Assumptions {
+        Assumptions {
+            corrupt: self.corrupt,
+            ..Assumptions::DEFAULT
+        }
+    }
+
+    /// The grid and the noise of one sum over `invited` clients. `deviation`: of [`Self::noise_deviation`].
+    fn coding(
+        &self,
+        sum: &Sum,
+        invited: usize,
+        deviation: f64,
+    ) -> Result<(Encoding, LocalNoise, Survivors), TaskError> {
+        let needed = survivors(invited, self.dropout, self.corrupt)?;
+        if self.privacy == Privacy::Off {
+            let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0)?;
+            return Ok((encoding, LocalNoise::Off, needed));
+        }
+        let multiplier = deviation / sum.clip;
+        // Everyone may survive, and then the sum carries everyone's share.
+        let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
+        let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most)?;
+        let noise = LocalNoise::share(multiplier, &encoding, &needed)?;
+        Ok((encoding, noise, needed))
     }
 
     /// Clients to invite to one round.
@@ -189,26 +285,12 @@ impl Task {
                 field: "recipe",
                 problem: format!("there is no sum number {sum_index}"),
             })?;
-        let assumptions = Assumptions {
-            corrupt: self.corrupt,
-            ..Assumptions::DEFAULT
+        let delta = match self.privacy {
+            Privacy::Off => 1e-5,
+            Privacy::Distributed { delta, .. } => delta,
         };
-        let needed = survivors(invited, self.dropout, self.corrupt)?;
-        let (encoding, noise, delta) = match self.privacy {
-            Privacy::Off => {
-                let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0)?;
-                (encoding, LocalNoise::Off, 1e-5)
-            }
-            Privacy::Distributed { delta, .. } => {
-                let deviation = self.noise_deviation()?;
-                let multiplier = deviation / sum.clip;
-                // Everyone may survive, and then the sum carries everyone's share.
-                let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
-                let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most)?;
-                let noise = LocalNoise::share(multiplier, &encoding, &needed)?;
-                (encoding, noise, delta)
-            }
-        };
+        let deviation = self.noise_deviation()?;
+        let (encoding, noise, needed) = self.coding(&sum, invited, deviation)?;
         Ok(RoundPlan {
             protocol: PROTOCOL_VERSION,
             task: self.name.clone(),
@@ -220,7 +302,7 @@ impl Task {
             invited,
             dropout: self.dropout,
             survivors: needed,
-            assumptions,
+            assumptions: self.assumptions(),
             version,
             model,
             delta,
@@ -245,11 +327,13 @@ impl Task {
         let Privacy::Distributed { delta, .. } = self.privacy else {
             return Ok(NO_NOISE.to_owned());
         };
-        let needed = survivors(self.cohort_size(), self.dropout, self.corrupt)?;
+        let clients = self.cohort_size();
+        let needed = survivors(clients, self.dropout, self.corrupt)?;
+        let deviation = self.noise_deviation()?;
         let mut releases: Vec<Release> = Vec::new();
-        for index in 0..self.sums().len() {
-            let plan = self.plan(index, self.cohort_size(), RoundId(1), 1, Digest::ZERO)?;
-            releases.extend(cost(&plan)?);
+        for sum in self.sums() {
+            let (encoding, noise, needed) = self.coding(&sum, clients, deviation)?;
+            releases.push(noise.release(&encoding, &needed)?);
         }
         Ok(Guarantee::new(&releases, delta, &needed)?.to_string())
     }
