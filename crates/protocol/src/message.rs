@@ -5,6 +5,49 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::{Digest, Invitation, RoundId, SignedEntry, TaskName};
 
 /// What a client says to the coordinator. The list is the whole of what can leave a client.
+///
+/// The one vector in it is masked:
+///
+/// ```
+/// use chorus_protocol::{Request, RoundId};
+/// fn upload(update: chorus_secagg::MaskedUpdate) -> Request {
+///     Request::Upload { round: RoundId(1), update }
+/// }
+/// ```
+///
+/// What a client learned cannot take its place, nor can its noised encoding, whose noise alone protects nobody,
+/// nor plain words:
+///
+/// ```compile_fail,E0308
+/// use chorus_protocol::{Request, RoundId};
+/// fn upload(update: chorus_model::Delta) -> Request {
+///     Request::Upload { round: RoundId(1), update }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use chorus_protocol::{Request, RoundId};
+/// fn upload(update: chorus_privacy::NoisedUpdate) -> Request {
+///     Request::Upload { round: RoundId(1), update }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use chorus_protocol::{Request, RoundId};
+/// fn upload(update: Vec<u32>) -> Request {
+///     Request::Upload { round: RoundId(1), update }
+/// }
+/// ```
+///
+/// There is no conversion either:
+///
+/// ```compile_fail,E0277
+/// fn masked(update: chorus_privacy::NoisedUpdate) -> chorus_secagg::MaskedUpdate { update.into() }
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn masked(update: chorus_model::Delta) -> chorus_secagg::MaskedUpdate { update.into() }
+/// ```
 pub enum Request {
     /// "I am here for this task." Answered by `Wait` or `Invited`.
     CheckIn {
@@ -250,5 +293,62 @@ impl Roster {
     /// The members, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.size).filter(|member| self.contains(*member))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hostile_sizes_do_not_overflow() {
+        for size in [0, 1, 7, 8, 9, u32::MAX - 7, u32::MAX - 1, u32::MAX] {
+            for bits in [&[][..], &[0], &[0xff], &[0; 2]] {
+                let fits = bits.len() == (size as usize).div_ceil(8);
+                let roster = Roster::from_bits(size, bits);
+                assert!(fits || roster.is_none(), "{size} {bits:?}");
+            }
+        }
+        let empty = Roster::from_bits(0, &[]).unwrap();
+        assert_eq!((empty.count(), empty.contains(0)), (0, false));
+        assert!(!empty.contains(u32::MAX));
+    }
+
+    proptest! {
+        /// Bits are read only if they are the one way to write their set.
+        #[test]
+        fn a_set_has_one_form(
+            size in 0u32..70,
+            bits in proptest::collection::vec(any::<u8>(), 0..10),
+        ) {
+            let spare = |roster: &Roster| roster.iter().all(|member| member < size);
+            match Roster::from_bits(size, &bits) {
+                Some(roster) => {
+                    prop_assert_eq!(roster.bits(), &bits[..]);
+                    prop_assert_eq!(roster.size(), size);
+                    prop_assert_eq!(roster.count(), roster.iter().count());
+                    prop_assert!(spare(&roster));
+                    prop_assert_eq!(&Roster::of(size, roster.iter()), &roster);
+                }
+                None => {
+                    let beyond = (size as usize..8 * bits.len())
+                        .any(|place| bits[place / 8] >> (place % 8) & 1 == 1);
+                    prop_assert!(beyond || bits.len() != (size as usize).div_ceil(8));
+                }
+            }
+        }
+
+        #[test]
+        fn members_are_who_was_named(
+            size in 0u32..70,
+            members in proptest::collection::btree_set(0u32..80, 0..40),
+        ) {
+            let roster = Roster::of(size, members.iter().copied());
+            let inside: Vec<u32> = members.into_iter().filter(|member| *member < size).collect();
+            prop_assert_eq!(roster.iter().collect::<Vec<_>>(), inside);
+            prop_assert_eq!(Roster::from_bits(size, roster.bits()), Some(roster));
+        }
     }
 }
