@@ -59,7 +59,8 @@ pub async fn serve(
         revoked,
     });
     let (stop, stopping) = watch::channel(false);
-    let (supervisor, places) = Supervisor::new(common.clone());
+    let (mut supervisor, places) = Supervisor::new(common.clone());
+    supervisor.look().await;
     let service = Arc::new(Coordinator::new(common.clone(), places));
     let polling = tokio::spawn(poll(common, authority, stopping.clone()));
     let supervising = tokio::spawn(supervisor.run(stopping.clone()));
@@ -138,14 +139,15 @@ impl Supervisor {
             let ended = self.seats.values().any(|seat| seat.thread.is_finished());
             if ended || looked.is_none_or(|looked| now.saturating_sub(looked) >= LOOK) {
                 looked = Some(now);
-                self.look(now).await;
+                self.look().await;
             }
         }
         self.close().await;
     }
 
     /// Sets up and clears away desks as the operator's wishes have it.
-    async fn look(&mut self, now: Millis) {
+    pub async fn look(&mut self) {
+        let now = self.common.clock.elapsed();
         self.reap(now).await;
         let common = self.common.clone();
         let rows = tokio::task::spawn_blocking(move || common.store.read(store::tasks::all)).await;

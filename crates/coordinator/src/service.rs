@@ -1,5 +1,8 @@
 //! What clients hear. Every answer comes from a desk or, for what is over, from the store.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +43,14 @@ pub(crate) struct Coordinator {
     tickets: AtomicU64,
 }
 
+/// What comes for a round that is over.
+#[derive(Clone, Copy)]
+enum Late {
+    Await,
+    Unmask,
+    Message,
+}
+
 /// A client whose long poll ended without a round asks again after so many milliseconds.
 const AGAIN: u64 = 50;
 
@@ -50,7 +61,7 @@ impl Handle {
     }
 
     /// Brings a call to the desk. Nothing when the desk is gone.
-    async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Option<T> {
+    pub(crate) async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         self.calls.send(call(answer)).await.ok()?;
         answered.await.ok()
@@ -178,7 +189,7 @@ impl Coordinator {
         let client = peer.id;
         loop {
             let Some(desk) = self.desk_of(round) else {
-                return self.past(round, Some(awaited)).await;
+                return self.past(round, Late::Await).await;
             };
             let mut news = desk.news.clone();
             let steps = news.borrow_and_update().steps;
@@ -193,7 +204,7 @@ impl Coordinator {
             {
                 Some(Ok(Response::Pending)) => {}
                 None | Some(Err(Reject::UnknownRound(_))) => {
-                    return self.past(round, Some(awaited)).await;
+                    return self.past(round, Late::Await).await;
                 }
                 Some(answer) => return Ok(answer?),
             }
@@ -213,8 +224,12 @@ impl Coordinator {
         message: Message,
     ) -> Result<Response, Rejection> {
         let client = peer.id;
+        let late = match &message {
+            Message::Unmask(_) => Late::Unmask,
+            _ => Late::Message,
+        };
         let Some(desk) = self.desk_of(round) else {
-            return self.past(round, None).await;
+            return self.past(round, late).await;
         };
         let call = |answer: Answer| Call::Message {
             client,
@@ -223,7 +238,7 @@ impl Coordinator {
             answer,
         };
         match desk.ask(call).await {
-            None | Some(Err(Reject::UnknownRound(_))) => self.past(round, None).await,
+            None | Some(Err(Reject::UnknownRound(_))) => self.past(round, late).await,
             Some(answer) => Ok(answer?),
         }
     }
@@ -236,17 +251,18 @@ impl Coordinator {
             .cloned()
     }
 
-    /// What is still to be said of a round that no desk holds any more.
-    async fn past(&self, round: RoundId, awaited: Option<Awaited>) -> Result<Response, Rejection> {
+    /// What is still to be said of a round that no desk holds any more: the same as a desk that holds it would say.
+    async fn past(&self, round: RoundId, late: Late) -> Result<Response, Rejection> {
         let state = self
             .look(move |connection| store::rounds::state(connection, round))
             .await?;
-        match (state, awaited) {
+        match (state, late) {
             (Some(RoundState::Aborted { reason }), _) => Ok(Response::Aborted { reason }),
-            (Some(RoundState::Completed { version }), Some(Awaited::Outcome)) => {
+            (Some(RoundState::Completed { version }), Late::Await) => {
                 Ok(Response::Completed { version })
             }
-            (Some(RoundState::Completed { .. }), _) => Err(Reject::LeftOut.into()),
+            (Some(RoundState::Completed { .. }), Late::Unmask) => Ok(Response::Accepted),
+            (Some(RoundState::Completed { .. }), Late::Message) => Err(Reject::LeftOut.into()),
             (Some(RoundState::Running), _) => {
                 let message = "the coordinator is restarting this task; ask again in a moment";
                 Err(Rejection::new(Kind::Busy, "restarting", message))

@@ -70,6 +70,9 @@ pub(crate) enum Call {
     Tick,
     /// The service ends: a round in the middle is aborted, the task goes on after the next start.
     Close,
+    /// How much is held?
+    #[cfg(test)]
+    Count { answer: oneshot::Sender<usize> },
 }
 
 /// What anyone may know of a desk without asking it.
@@ -172,6 +175,10 @@ impl Desk {
             }
             Call::Tick => self.tick(now)?,
             Call::Close => self.close()?,
+            #[cfg(test)]
+            Call::Count { answer } => {
+                let _gone = answer.send(self.held());
+            }
         }
         Ok(())
     }
@@ -378,7 +385,7 @@ impl Desk {
 
     /// How many clients, keys and numbers are held beside the running round and the model.
     #[cfg(test)]
-    pub fn held(&self) -> usize {
+    fn held(&self) -> usize {
         let expected = self
             .running
             .as_ref()
