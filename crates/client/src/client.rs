@@ -2,7 +2,7 @@ use std::path::Path;
 
 use chorus_model::TrainingSet;
 use chorus_protocol::{
-    Identity, Invitation, LogView, Next, Participation, Request, Response, RoundPlan, Standing,
+    Identity, Invitation, LogView, Next, Participation, Request, Response, Standing, TaskName,
 };
 use chorus_wire::certificate::Authority;
 
@@ -51,17 +51,22 @@ impl Client {
         Ok(TrainingSet::select(self.store.events()?, catalogue))
     }
 
-    /// Considers an invitation, and keeps what comes of it: from here on [`resume`](Self::resume) finds it,
+    /// Considers the invitation that answered a check-in for `task`, and keeps what comes of it: from here on [`resume`](Self::resume) finds it,
     /// and the same round is never joined again.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the plan is unsigned, repeated, weaker than the floor of the settings, or more
+    /// [`Error::Refused`] when the plan is unsigned, of another task, repeated, weaker than the floor of the settings, or more
     /// than the privacy budget has left. Nothing is said to the coordinator.
-    pub fn join(&mut self, invitation: Invitation) -> Result<Participation, Error> {
+    pub fn join(
+        &mut self,
+        task: &TaskName,
+        invitation: Invitation,
+    ) -> Result<Participation, Error> {
+        // Before anything is read that the round is judged by: another process could join meanwhile.
+        let (turn, _) = self.store.saved()?;
         let coordinator = self.store.coordinator()?.ok_or(Error::Stranger)?;
         let charges = self.store.charges()?;
-        // Unsigned as yet: it only chooses which model is worth reading from the disk.
-        let model = self.model_of(&invitation)?;
+        let model = self.store.model(task)?.map(|model| model.bytes);
         let standing = Standing {
             floor: &self.settings.floor,
             charges: &charges,
@@ -70,8 +75,7 @@ impl Client {
             coordinator,
             model,
         };
-        let participation = Participation::join(invitation, standing)?;
-        let (turn, _) = self.store.saved()?;
+        let participation = Participation::join_for(task, invitation, standing)?;
         self.turn = turn;
         self.save(&participation, None, None)?;
         Ok(participation)
@@ -119,17 +123,6 @@ impl Client {
         };
         self.turn = self.store.advance(self.turn, &progress)?;
         Ok(())
-    }
-
-    /// The bytes of the model that the plan names, if they are here.
-    fn model_of(&self, invitation: &Invitation) -> Result<Option<Vec<u8>>, Error> {
-        let Ok(plan) = serde_json::from_slice::<RoundPlan>(&invitation.plan) else {
-            return Ok(None);
-        };
-        let model = self.store.model(&plan.task)?;
-        Ok(model
-            .filter(|model| model.digest == plan.model)
-            .map(|model| model.bytes))
     }
 
     /// The key, once there is one.

@@ -146,9 +146,6 @@ impl Client {
             return self.end(participation, Ending::Outcome(Outcome::LeftOut));
         }
         match participation.poll() {
-            // Only an acknowledged message leads to waiting. A client that forgets that it was acknowledged
-            // sends the very same message again, so this is not worth a write.
-            Next::Send(Request::Await { .. }) => Ok(Step::Sent),
             Next::Over(outcome) => {
                 let ending = Ending::Outcome(outcome.clone());
                 self.end(participation, ending)

@@ -1,1 +1,515 @@
+//! Whole rounds with real stores: what a client keeps, when, and what it refuses.
 
+use std::sync::{Arc, Mutex};
+
+use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
+use chorus_protocol::{
+    Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
+    encode,
+};
+use chorus_wire::Clock;
+
+use crate::testing::{Desk, ITEMS, Member, NOW, federation, films, model, settings};
+use crate::{CheckIn, Client, End, Ending, EnrolmentStatus, Error, Loop, Settings, Step};
+
+async fn join(member: &mut Member) -> Participation {
+    match member
+        .client
+        .check_in(&mut member.seat, &films())
+        .await
+        .unwrap()
+    {
+        CheckIn::Invited(invitation) => member.client.join(&films(), invitation).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn step(member: &mut Member, participation: &mut Participation) -> Result<Step, Error> {
+    let Member {
+        client, seat, rng, ..
+    } = member;
+    client.step(seat, participation, &Direct, rng, NOW).await
+}
+
+/// Every member takes steps in turn until the round is over for all. `before` can disturb a member before
+/// each of its steps.
+async fn play(
+    desk: &Arc<Mutex<Desk>>,
+    members: &mut [Member],
+    mut before: impl FnMut(usize, usize, &mut Member, &mut Option<Participation>),
+) -> Vec<Ending> {
+    let mut rounds = Vec::new();
+    for member in &mut *members {
+        rounds.push(Some(join(member).await));
+    }
+    let mut endings: Vec<Option<Ending>> = members.iter().map(|_| None).collect();
+    for count in 0..1_000 {
+        for (index, member) in members.iter_mut().enumerate() {
+            if endings[index].is_some() {
+                continue;
+            }
+            before(count, index, member, &mut rounds[index]);
+            let participation = rounds[index].as_mut().unwrap();
+            match step(member, participation).await {
+                Ok(Step::Over(ending)) => endings[index] = Some(ending),
+                Ok(_) | Err(Error::Unreachable { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if endings.iter().all(Option::is_some) {
+            break;
+        }
+        desk.lock().unwrap().now += 20;
+    }
+    endings
+        .into_iter()
+        .map(|ending| ending.expect("the round ends"))
+        .collect()
+}
+
+fn completed(endings: &[Ending]) -> bool {
+    let completed =
+        |ending: &Ending| matches!(ending, Ending::Outcome(Outcome::Completed { version: 2 }));
+    endings.iter().all(completed)
+}
+
+/// The encoding that a member is about to make, computed beside it with a copy of its randomness.
+fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
+    let Next::Learn { plan, model } = participation.poll() else {
+        return None;
+    };
+    let parameters = Parameters::from_bytes(model).unwrap();
+    let history = member.client.history(ITEMS).unwrap();
+    let delta = Direct
+        .open(&parameters)
+        .unwrap()
+        .contribution(plan.step, &history)
+        .unwrap();
+    let mut rng = member.rng.clone();
+    Some(
+        encode(delta, plan, &mut rng)
+            .unwrap()
+            .update
+            .words()
+            .to_vec(),
+    )
+}
+
+#[tokio::test]
+async fn the_sum_is_that_of_the_encodings() {
+    for noise in [false, true] {
+        let (desk, mut members) = federation(12, noise);
+        let length = desk.lock().unwrap().plan.encoding.length();
+        let mut sum = vec![0u32; length];
+        let endings = play(&desk, &mut members, |_, _, member, round| {
+            if let Some(words) = beside(member, round.as_ref().unwrap()) {
+                sum.iter_mut()
+                    .zip(words)
+                    .for_each(|(sum, word)| *sum = sum.wrapping_add(word));
+            }
+        })
+        .await;
+        assert!(completed(&endings), "{endings:?}");
+        assert_eq!(desk.lock().unwrap().recovered().unwrap().sum, sum);
+        for member in &members {
+            let status = member.client.status(NOW).unwrap();
+            assert_eq!(status.round, None);
+            assert_eq!(status.tasks.len(), 1);
+            let task = &status.tasks[0];
+            assert_eq!((task.contributions, task.version), (1, Some(1)));
+            assert_eq!(task.without_noise, usize::from(!noise));
+            let epsilon = task.epsilon.unwrap();
+            assert_eq!(epsilon > 0.0, noise, "{epsilon}");
+        }
+    }
+}
+
+/// The app ends before every single step, and nothing is lost, answered twice or charged twice.
+#[tokio::test]
+async fn an_app_may_end_between_any_two_steps() {
+    let (desk, mut members) = federation(12, true);
+    let mut sum = vec![0u32; desk.lock().unwrap().plan.encoding.length()];
+    let endings = play(&desk, &mut members, |_, _, member, round| {
+        *round = None;
+        member.restart();
+        *round = member.client.resume().unwrap();
+        assert!(round.is_some(), "a round under way is found again");
+        if let Some(words) = beside(member, round.as_ref().unwrap()) {
+            sum.iter_mut()
+                .zip(words)
+                .for_each(|(sum, word)| *sum = sum.wrapping_add(word));
+        }
+    })
+    .await;
+    assert!(completed(&endings), "{endings:?}");
+    let desk = desk.lock().unwrap();
+    assert_eq!(desk.recovered().unwrap().sum, sum);
+    for member in &members {
+        assert_eq!(member.client.store.charges().unwrap().len(), 1);
+    }
+}
+
+/// One member is ended once, at one place; at each place in turn, also when the answer to what it had just
+/// sent is lost with it.
+#[tokio::test]
+async fn a_charge_is_written_once_wherever_the_app_ends() {
+    for lossy in [false, true] {
+        for place in 0..24 {
+            let (desk, mut members) = federation(12, true);
+            let mut charged = false;
+            let endings = play(&desk, &mut members, |count, index, member, round| {
+                if index != 3 {
+                    return;
+                }
+                if count == place && lossy {
+                    member.seat.lossy = 1;
+                }
+                if count == place + usize::from(lossy) {
+                    *round = None;
+                    member.restart();
+                    *round = member.client.resume().unwrap();
+                }
+                let charges = member.client.store.charges().unwrap().len();
+                let sends = round.as_ref().unwrap().poll();
+                if let Next::Send(Request::Upload { .. } | Request::Unmask { .. }) = sends {
+                    assert_eq!(charges, 1, "charged before anything leaves");
+                }
+                assert!(
+                    charges >= usize::from(charged),
+                    "a charge is never taken back"
+                );
+                charged = charges == 1;
+            })
+            .await;
+            assert!(completed(&endings), "place {place}: {endings:?}");
+            assert_eq!(members[3].client.store.charges().unwrap().len(), 1);
+            let desk = desk.lock().unwrap();
+            let of_all: std::collections::BTreeSet<_> = desk.uploads.iter().collect();
+            assert_eq!(of_all.len(), 12, "whoever uploads twice uploads the same");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_vanished_returns_for_another_round_only() {
+    let (desk, mut members) = federation(12, false);
+    let mut participation = join(&mut members[0]).await;
+    for _ in 0..4 {
+        step(&mut members[0], &mut participation).await.unwrap();
+    }
+    drop(participation);
+    let invitation = desk.lock().unwrap().invitation();
+    let refused = members[0].client.join(&films(), invitation);
+    assert!(matches!(
+        refused,
+        Err(Error::Refused(Refusal::Repeated { .. }))
+    ));
+    assert!(
+        members[0].client.resume().unwrap().is_some(),
+        "its round can still be taken up"
+    );
+}
+
+#[tokio::test]
+async fn a_rejected_client_is_done_with_the_round() {
+    let (desk, mut members) = federation(12, false);
+    let mut participation = join(&mut members[0]).await;
+    desk.lock().unwrap().now = 20_000;
+    let ending = loop {
+        if let Step::Over(ending) = step(&mut members[0], &mut participation).await.unwrap() {
+            break ending;
+        }
+    };
+    assert!(
+        matches!(ending, Ending::Rejected { .. } | Ending::Outcome(_)),
+        "{ending:?}"
+    );
+    assert!(members[0].client.resume().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn without_noise_is_refused_unless_allowed() {
+    let (desk, mut members) = federation(12, false);
+    let settings = Settings {
+        floor: Floor::default(),
+        ..settings()
+    };
+    members[0].client = Client::open(members[0].home.path(), settings).unwrap();
+    let invitation = desk.lock().unwrap().invitation();
+    assert!(matches!(
+        members[0].client.join(&films(), invitation.clone()),
+        Err(Error::Stranger)
+    ));
+    let Member { client, seat, .. } = &mut members[0];
+    client.check_in(seat, &films()).await.unwrap();
+    let refused = members[0].client.join(&films(), invitation);
+    assert!(matches!(
+        refused,
+        Err(Error::Refused(Refusal::Weak { field: "noise", .. }))
+    ));
+}
+
+#[tokio::test]
+async fn another_coordinator_is_not_followed() {
+    let (desk, mut members) = federation(12, false);
+    let member = &mut members[0];
+    member
+        .client
+        .check_in(&mut member.seat, &films())
+        .await
+        .unwrap();
+    desk.lock().unwrap().identity = Identity::from_seed(&[8; 32]);
+    let answer = member.client.check_in(&mut member.seat, &films()).await;
+    assert!(matches!(answer, Err(Error::OtherCoordinator)));
+}
+
+#[tokio::test]
+async fn only_logged_and_newer_models_are_accepted() {
+    let (desk, mut members) = federation(12, false);
+    let Member { client, seat, .. } = &mut members[0];
+    let missing = client.recommend(&films(), &Direct, 3).unwrap_err();
+    assert!(matches!(missing, Error::NoModel { .. }));
+    assert!(missing.to_string().contains("fetch"), "{missing}");
+    let first = client.refresh(seat, &films()).await.unwrap();
+    assert_eq!((first.version, first.is_new), (1, true));
+    assert!(!client.refresh(seat, &films()).await.unwrap().is_new);
+    desk.lock().unwrap().publish(Origin::Round);
+    desk.lock().unwrap().publish(Origin::Rollback);
+    let newest = client.refresh(seat, &films()).await.unwrap();
+    assert_eq!((newest.version, newest.is_new), (3, true));
+    let head = client.head().unwrap();
+    assert_eq!(
+        (head.length, head.digest),
+        (3, desk.lock().unwrap().log[2].digest())
+    );
+    let other = client
+        .refresh(seat, &"songs".to_owned().try_into().unwrap())
+        .await;
+    assert!(matches!(other, Err(Error::NoModel { .. })));
+}
+
+#[tokio::test]
+async fn other_bytes_than_the_log_names_are_refused() {
+    let (desk, mut members) = federation(12, false);
+    let Member { client, seat, .. } = &mut members[0];
+    client.refresh(seat, &films()).await.unwrap();
+    {
+        let mut desk = desk.lock().unwrap();
+        desk.publish(Origin::Round);
+        desk.models[1].pop();
+    }
+    // The desk finds files by their digest, so it has none; a digest that lies needs a lying desk.
+    let mut liar = Liar { seat: seat.clone() };
+    let refused = client.refresh(&mut liar, &films()).await;
+    assert!(matches!(refused, Err(Error::Model { .. })));
+    assert_eq!(client.store.model(&films()).unwrap().unwrap().version, 1);
+}
+
+/// Gives the first model whatever is asked for.
+struct Liar {
+    seat: crate::testing::Seat,
+}
+
+impl crate::Transport for Liar {
+    async fn send(
+        &mut self,
+        request: &Request,
+    ) -> Result<chorus_protocol::Response, chorus_wire::client::SendError> {
+        if let Request::FetchModel { offset, .. } = request {
+            let digest = Digest::of(&self.seat.desk.lock().unwrap().models[0]);
+            let instead = Request::FetchModel {
+                digest,
+                offset: *offset,
+            };
+            return self.seat.send(&instead).await;
+        }
+        self.seat.send(request).await
+    }
+
+    fn coordinator(&self) -> Option<[u8; 32]> {
+        self.seat.coordinator()
+    }
+}
+
+#[tokio::test]
+async fn a_forked_log_is_refused_and_explained() {
+    let (desk, mut members) = federation(12, false);
+    let [first, second, ..] = &mut members[..] else {
+        unreachable!()
+    };
+    first
+        .client
+        .refresh(&mut first.seat, &films())
+        .await
+        .unwrap();
+    join(second).await;
+    {
+        let mut desk = desk.lock().unwrap();
+        // Another history from the beginning, and one entry more, so that there is something to follow.
+        desk.log.clear();
+        desk.models.swap(0, 2);
+        desk.publish(Origin::Start);
+        desk.publish(Origin::Round);
+    }
+    let fork = first
+        .client
+        .refresh(&mut first.seat, &films())
+        .await
+        .unwrap_err();
+    assert!(matches!(fork, Error::Log(LogError::Fork(1))), "{fork}");
+    assert!(fork.to_string().contains("different clients"), "{fork}");
+    assert_eq!(first.client.head().unwrap().length, 1, "the view stays");
+    // The same in a round: the client falls silent.
+    first
+        .client
+        .check_in(&mut first.seat, &films())
+        .await
+        .unwrap();
+    let mut round = second.client.resume().unwrap().unwrap();
+    let ending = loop {
+        if let Step::Over(ending) = step(second, &mut round).await.unwrap() {
+            break ending;
+        }
+    };
+    assert!(matches!(ending, Ending::Refused(_)), "{ending:?}");
+    assert!(desk.lock().unwrap().uploads.is_empty());
+}
+
+#[tokio::test]
+async fn recommendations_are_unseen_and_best_first() {
+    let (_desk, mut members) = federation(12, false);
+    let Member { client, seat, .. } = &mut members[0];
+    client.refresh(seat, &films()).await.unwrap();
+    seat.deaf = u32::MAX;
+    let seen = client.history(ITEMS).unwrap();
+    let all = client.recommend(&films(), &Direct, 1_000).unwrap();
+    assert_eq!(all.len(), ITEMS - seen.len());
+    assert!(all.iter().all(|best| !seen.contains(best.item)));
+    assert!(all.is_sorted_by(|a, b| a.score >= b.score));
+    assert_eq!(client.recommend(&films(), &Direct, 2).unwrap(), all[..2]);
+}
+
+#[test]
+fn without_a_history_the_popular_comes_first() {
+    let home = tempfile::tempdir().unwrap();
+    let mut client = Client::open(home.path(), settings()).unwrap();
+    let mut parameters = model(false, 1);
+    let counts = (0..ITEMS).map(|item| ((item * 7) % ITEMS) as f32).collect();
+    let counts = chorus_model::Tensor::new("counts", &[ITEMS], counts).unwrap();
+    parameters.set("counts", counts);
+    let bytes = parameters.to_bytes().unwrap();
+    let stored = crate::store::StoredModel {
+        version: 1,
+        digest: Digest::of(&bytes),
+        bytes,
+    };
+    client.store.put_model(&films(), &stored).unwrap();
+    let best = client.recommend(&films(), &Direct, 1).unwrap();
+    let most = (0..ITEMS as u32)
+        .max_by_key(|item| (item * 7) % ITEMS as u32)
+        .unwrap();
+    assert_eq!(best[0].item, ItemId(most));
+    assert!(client.history(ITEMS).unwrap() == TrainingSet::of([], ITEMS));
+}
+
+#[test]
+fn a_client_that_never_enrolled_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let client = Client::open(home.path(), Settings::default()).unwrap();
+    let target = chorus_wire::client::Target::new("localhost:1").unwrap();
+    let refused = client.connect(target, &Clock::new(|| NOW));
+    assert!(matches!(refused, Err(Error::NotEnrolled)));
+    assert_eq!(client.status(NOW).unwrap().enrolment, EnrolmentStatus::None);
+}
+
+#[tokio::test]
+async fn an_expired_certificate_says_what_to_do() {
+    let (_desk, members) = federation(10, false);
+    let client = &members[0].client;
+    assert!(matches!(
+        client.status(NOW).unwrap().enrolment,
+        EnrolmentStatus::Valid { .. }
+    ));
+    let late = NOW + 20 * 365 * 86_400;
+    assert!(matches!(
+        client.status(late).unwrap().enrolment,
+        EnrolmentStatus::Over { .. }
+    ));
+    let target = chorus_wire::client::Target::new("localhost:1").unwrap();
+    let refused = client
+        .connect(target, &Clock::new(move || late))
+        .unwrap_err();
+    assert!(matches!(refused, Error::Enrol { .. }));
+    assert!(refused.to_string().contains("new invitation"), "{refused}");
+}
+
+/// The ordinary loop, all clients at once: one cannot reach the coordinator at first, one refuses the plan,
+/// one is stopped in the middle and starts again.
+#[tokio::test(start_paused = true)]
+async fn the_loop_takes_part_until_the_task_is_finished() {
+    let (desk, mut members) = federation(14, false);
+    members[1].seat.deaf = 3;
+    let strict = Settings {
+        floor: Floor::default(),
+        ..settings()
+    };
+    members[2].client = Client::open(members[2].home.path(), strict).unwrap();
+    let began = tokio::time::Instant::now();
+    let ticking = desk.clone();
+    let clock = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            ticking.lock().unwrap().now = began.elapsed().as_millis() as u64;
+        }
+    });
+    let runs = members.into_iter().enumerate().map(|(index, mut member)| {
+        tokio::spawn(async move {
+            let mut heard = Vec::new();
+            if index == 3 {
+                let stop = tokio::time::sleep(std::time::Duration::from_millis(60));
+                let end = run(&mut member, &mut heard, stop).await;
+                assert_eq!(end, End::Shutdown);
+                member.restart();
+            }
+            let end = run(&mut member, &mut heard, std::future::pending()).await;
+            assert_eq!(end, End::Finished);
+            (member, heard)
+        })
+    });
+    let runs: Vec<_> = runs.collect();
+    for (index, run) in runs.into_iter().enumerate() {
+        let (member, heard) = run.await.unwrap();
+        let expected = usize::from(index != 2);
+        assert_eq!(
+            member.client.store.charges().unwrap().len(),
+            expected,
+            "{index}: {heard:?}"
+        );
+        let status = member.client.status(NOW).unwrap();
+        assert_eq!(status.tasks[0].version, Some(2));
+        let text = heard.join(" ");
+        assert_eq!(text.contains("Unreachable"), index == 1, "{text}");
+        assert_eq!(text.contains("Weak"), index == 2, "{text}");
+    }
+    clock.abort();
+}
+
+async fn run(
+    member: &mut Member,
+    heard: &mut Vec<String>,
+    shutdown: impl Future<Output = ()>,
+) -> End {
+    let Member {
+        client, seat, rng, ..
+    } = member;
+    let task = films();
+    let clock = Clock::new(|| NOW);
+    let mut news = |news: crate::News<'_>| heard.push(format!("{news:?}"));
+    let work = Loop {
+        task: &task,
+        engine: &Direct,
+        clock: &clock,
+        news: &mut news,
+    };
+    client.run(seat, work, rng, shutdown).await.unwrap()
+}

@@ -109,16 +109,10 @@ impl Store {
         Ok(store)
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Refuses files that are broken, foreign or from the future, before anything is written.
     fn check(&self) -> Result<(), StoreError> {
         // SQLite takes an empty file for a new database: what was once a store would come back empty.
-        let length = std::fs::metadata(&self.path).map_err(|error| unusable(&self.path, &error))?;
-        if length.len() == 0 {
+        if self.length()? == 0 {
             return Err(self.damaged("it is empty"));
         }
         let pragma = |name: &str| {
@@ -139,6 +133,11 @@ impl Store {
                 known,
             });
         }
+        // Whatever was missing at the end would be read as zeros.
+        let page = pragma("page_size")?.unsigned_abs();
+        if self.length()?.checked_rem(page) != Some(0) {
+            return Err(self.damaged("it ends in the middle of a page"));
+        }
         let verdict: String = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -147,6 +146,14 @@ impl Store {
             "ok" => Ok(()),
             problem => Err(self.damaged(problem)),
         }
+    }
+
+    /// Bytes in the file.
+    fn length(&self) -> Result<u64, StoreError> {
+        let metadata = std::fs::metadata(&self.path);
+        metadata
+            .map(|metadata| metadata.len())
+            .map_err(|error| unusable(&self.path, &error))
     }
 
     fn migrate(&mut self) -> Result<(), StoreError> {
@@ -182,6 +189,11 @@ impl Store {
 }
 
 fn fault(path: &Path, error: rusqlite::Error) -> StoreError {
+    if matches!(error, rusqlite::Error::StatementChangedRows(_)) {
+        return StoreError::Elsewhere {
+            path: path.to_owned(),
+        };
+    }
     let broken = matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
@@ -199,6 +211,14 @@ fn fault(path: &Path, error: rusqlite::Error) -> StoreError {
         };
     }
     unusable(path, &error)
+}
+
+/// Ends a transaction, undone, when a row that was there before is not as it was left.
+fn unchanged_elsewhere(rows: usize) -> rusqlite::Result<()> {
+    match rows {
+        1 => Ok(()),
+        rows => Err(rusqlite::Error::StatementChangedRows(rows)),
+    }
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {

@@ -2,7 +2,7 @@ use chorus_protocol::{Charge, LogView, RoundId, TaskName};
 use rusqlite::Transaction;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Store, StoreError, StoredModel, fault, models};
+use super::{Store, StoreError, StoredModel, fault, models, unchanged_elsewhere};
 
 /// Counts every write of the saved round. Who wants to write must know the last number, so that of two
 /// processes that took up the same round only one goes on: a client answers once.
@@ -47,18 +47,13 @@ impl Store {
         let last_round = self
             .last_round()?
             .map_or(progress.round, |last| last.max(progress.round));
-        let taken = self.write(|transaction| {
-            let changed = transaction.execute(
+        self.write(|transaction| {
+            unchanged_elsewhere(transaction.execute(
                 "UPDATE standing SET turn = ?, saved = ?, last_round = ? WHERE turn = ?",
                 (next.0, progress.saved, last_round.0.to_string(), turn.0),
-            )?;
-            if changed == 0 {
-                return Ok(0);
-            }
-            if let Some((before, after)) = &log
-                && put_log(transaction, before.as_deref(), after.as_deref())? == 0
-            {
-                return Ok(0);
+            )?)?;
+            if let Some((before, after)) = &log {
+                put_log(transaction, before.as_deref(), after.as_deref())?;
             }
             if let Some((charge, json)) = &charge {
                 transaction.execute(
@@ -69,28 +64,18 @@ impl Store {
             if let Some((task, model)) = progress.model {
                 models::put(transaction, task, model)?;
             }
-            Ok(changed)
-        })?;
-        self.taken(taken, next)
+            Ok(next)
+        })
     }
 
     /// Forgets the round that was under way.
     pub fn drop_saved(&mut self, turn: Turn) -> Result<Turn, StoreError> {
         let next = Turn(turn.0.wrapping_add(1));
-        let taken = self.write(|transaction| {
+        self.write(|transaction| {
             let drop = "UPDATE standing SET turn = ?, saved = NULL WHERE turn = ?";
-            transaction.execute(drop, (next.0, turn.0))
-        })?;
-        self.taken(taken, next)
-    }
-
-    fn taken(&self, rows: usize, next: Turn) -> Result<Turn, StoreError> {
-        match rows {
-            0 => Err(StoreError::Elsewhere {
-                path: self.path.clone(),
-            }),
-            _ => Ok(next),
-        }
+            unchanged_elsewhere(transaction.execute(drop, (next.0, turn.0))?)?;
+            Ok(next)
+        })
     }
 
     /// The privacy ledger: one line for each contribution, whatever became of its round.
@@ -121,12 +106,7 @@ impl Store {
     /// Keeps how far the model log was followed from `before`.
     pub fn put_log(&mut self, before: &LogView, after: &LogView) -> Result<(), StoreError> {
         let (before, after) = (self.log_json(before)?, self.log_json(after)?);
-        match self.write(|transaction| put_log(transaction, before.as_deref(), after.as_deref()))? {
-            0 => Err(StoreError::Elsewhere {
-                path: self.path.clone(),
-            }),
-            _ => Ok(()),
-        }
+        self.write(|transaction| put_log(transaction, before.as_deref(), after.as_deref()))
     }
 
     /// A log as the table has it: nothing before the first entry.
@@ -174,9 +154,7 @@ fn put_log(
     transaction: &Transaction<'_>,
     before: Option<&str>,
     after: Option<&str>,
-) -> rusqlite::Result<usize> {
-    transaction.execute(
-        "UPDATE standing SET log = ? WHERE log IS ?",
-        (after, before),
-    )
+) -> rusqlite::Result<()> {
+    let follow = "UPDATE standing SET log = ? WHERE log IS ?";
+    unchanged_elsewhere(transaction.execute(follow, (after, before))?)
 }
