@@ -141,7 +141,10 @@ pub(crate) fn issue(
 /// A server name that a certificate can be for.
 pub(crate) fn check_server_name(name: &str) -> Result<(), AuthorityError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(legal);
+    let is_label = |label: &str| {
+        let hyphens = label.starts_with('-') || label.ends_with('-');
+        (1..=63).contains(&label.len()) && label.bytes().all(legal) && !hyphens
+    };
     let is_dns = name.len() <= 253 && name.split('.').all(is_label);
     if is_dns || name.parse::<std::net::IpAddr>().is_ok() {
         return Ok(());

@@ -85,6 +85,7 @@ struct Notes {
     sent: AtomicU64,
     received: AtomicU64,
     fault: Mutex<Option<SendError>>,
+    peer: Mutex<Option<[u8; 32]>>,
 }
 
 /// How to reach one server.
@@ -133,6 +134,15 @@ impl Dialler {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// The key that the server of the last connection proved to hold.
+    pub fn peer(&self) -> Option<[u8; 32]> {
+        *self
+            .notes
+            .peer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, fault: Option<SendError>) {
@@ -186,8 +196,14 @@ impl Dialler {
         let certificate = shown
             .map(|certificate| certificate.as_ref())
             .unwrap_or_default();
-        self.authority
+        let enrolled = self
+            .authority
             .verify_role(certificate, self.role, self.clock.now())?;
+        *self
+            .notes
+            .peer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(enrolled.key);
         Ok(Connected {
             tls,
             dialler: self.clone(),

@@ -121,6 +121,11 @@ impl Connection {
         self.dialler.traffic()
     }
 
+    /// The enrolled key that the coordinator proved to hold when it was last connected; nothing before that.
+    pub fn coordinator(&self) -> Option<[u8; 32]> {
+        self.dialler.peer()
+    }
+
     /// Lets go of the connection. The next call makes a new one.
     pub fn disconnect(&self) {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;

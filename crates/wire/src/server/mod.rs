@@ -22,8 +22,8 @@ pub use training::serve_training;
 /// Every call that has begun is carried through even when its caller goes away, except a long poll, which may be
 /// dropped at any `await`.
 pub trait Service: Send + Sync + 'static {
-    /// Whether this peer may speak now. Asked before every call, so that a certificate that was revoked or has expired
-    /// during a connection is refused in every phase.
+    /// Whether this peer may speak now. Asked before every call, so that a certificate that was revoked during a
+    /// connection is refused in every phase. (One that has expired is refused before this is asked.)
     ///
     /// # Errors
     /// Why it may not.

@@ -15,7 +15,7 @@ use super::{
     uploads::{Begun, STALE, Uploads},
 };
 use crate::{
-    Kind, Rejection, WireError,
+    Clock, Kind, Rejection, WireError,
     certificate::Role,
     error::version,
     limits::{CHUNK_BYTES, CHUNK_DEADLINE, MAX_MESSAGE_BYTES},
@@ -48,11 +48,12 @@ pub async fn serve_training<S: Service>(
     } = tls;
     let authority = authority.ok_or(ServeError::Open)?;
     let census = Arc::new(Census::default());
+    let time = clock.clone();
     let gate = Arc::new(
         move |tls: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>| {
             let certificate = tls.get_ref().1.peer_certificates()?.first()?;
             let enrolled = authority
-                .verify_role(certificate, Role::Client, clock.now())
+                .verify_role(certificate, Role::Client, time.now())
                 .ok()?;
             let counted = census.enter(enrolled.id(), limits.connections_per_key)?;
             let keep: super::accept::Keep = Some(Box::new(counted));
@@ -63,6 +64,7 @@ pub async fn serve_training<S: Service>(
     let calls = TrainingServer::new(Training {
         service: service.clone(),
         uploads: uploads.clone(),
+        clock: clock.clone(),
     })
     .max_decoding_message_size(MAX_MESSAGE_BYTES)
     .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -89,6 +91,7 @@ async fn sweep<S: Service, T>(service: &S, uploads: &Uploads) -> T {
 struct Training<S> {
     service: Arc<S>,
     uploads: Arc<Uploads>,
+    clock: Clock,
 }
 
 fn peer<T>(request: &Incoming<T>) -> Result<Arc<Peer>, Rejection> {
@@ -110,6 +113,14 @@ fn reply(response: Response) -> Result<Outgoing<proto::Reply>, Rejection> {
 impl<S: Service> Training<S> {
     fn admit<T>(&self, request: &Incoming<T>) -> Result<Arc<Peer>, Rejection> {
         let peer = peer(request)?;
+        if self.clock.now() > peer.not_after {
+            let message = "the certificate expired during this connection; enrol again";
+            return Err(Rejection::new(
+                Kind::Forbidden,
+                "certificate-expired",
+                message,
+            ));
+        }
         self.service.admit(&peer)?;
         Ok(peer)
     }
