@@ -3,6 +3,8 @@
 //! `CHORUS_BLESS=1 cargo test -p chorus-tests --test proto` writes the generated code anew. Nobody needs `protoc`:
 //! `protox` compiles the files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::{collections::BTreeSet, fs, path::Path, path::PathBuf};
 
 use prost_types::{

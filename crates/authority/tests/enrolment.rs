@@ -1,8 +1,9 @@
 //! Enrolment from the invitation to the first call, over real TLS, and everything that must not get through.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::{
     fs,
-    future::Future,
     net::SocketAddr,
     path::Path,
     sync::{
@@ -117,21 +118,15 @@ impl Federation {
             .remove(0)
     }
 
-    fn enrol<'a>(
-        &'a self,
-        code: &'a InvitationCode,
-        identity: &'a Identity,
-    ) -> impl Future<Output = Result<Issued, SendError>> + 'a {
-        async move {
-            enrol(
-                &self.target(),
-                &self.authority,
-                code,
-                identity,
-                &clock(&self.time),
-            )
-            .await
-        }
+    async fn enrol(&self, code: &InvitationCode, identity: &Identity) -> Result<Issued, SendError> {
+        enrol(
+            &self.target(),
+            &self.authority,
+            code,
+            identity,
+            &clock(&self.time),
+        )
+        .await
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is written can be read, and nothing that is read can do harm.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "support/cases.rs"]
 mod cases;
 

@@ -1,5 +1,7 @@
 //! Peers that do not keep to anything.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};

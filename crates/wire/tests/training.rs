@@ -1,5 +1,7 @@
 //! Clients and a coordinator over real TLS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "support/cases.rs"]
 mod cases;
 mod support;

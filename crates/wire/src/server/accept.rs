@@ -54,7 +54,7 @@ pub(super) async fn accept<P: Clone + Send + Sync + 'static>(
     gate: Gate<P>,
     connections: usize,
     stop: watch::Receiver<bool>,
-    ready: mpsc::Sender<io::Result<Accepted<P>>>,
+    ready: mpsc::Sender<Ready<P>>,
 ) {
     let slots = Arc::new(Semaphore::new(connections));
     loop {
@@ -95,11 +95,11 @@ pub(super) async fn accept<P: Clone + Send + Sync + 'static>(
     }
 }
 
+/// What [`accept`] hands on. It never fails; the server wants a `Result`.
+pub(super) type Ready<P> = io::Result<Accepted<P>>;
+
 /// The channel between [`accept`] and the server.
-pub(super) fn channel<P>() -> (
-    mpsc::Sender<io::Result<Accepted<P>>>,
-    mpsc::Receiver<io::Result<Accepted<P>>>,
-) {
+pub(super) fn channel<P>() -> (mpsc::Sender<Ready<P>>, mpsc::Receiver<Ready<P>>) {
     mpsc::channel(READY)
 }
 

@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -241,10 +240,8 @@ impl Running {
     }
 }
 
-fn until(stopped: oneshot::Receiver<()>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        let _ = stopped.await;
-    }
+async fn until(stopped: oneshot::Receiver<()>) {
+    let _ = stopped.await;
 }
 
 /// What was heard, without who said it.
