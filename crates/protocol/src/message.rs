@@ -1,3 +1,5 @@
+use std::fmt;
+
 use chorus_secagg::{MaskedUpdate, PublicKeys, Sealed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -187,8 +189,8 @@ pub struct Neighbourhood {
     pub neighbours: Vec<Neighbour>,
 }
 
-/// A neighbour's advertisement.
-#[derive(Clone, Debug, PartialEq)]
+/// A neighbour's advertisement. Printed as its number only: a certificate says for long who a client is.
+#[derive(Clone, PartialEq)]
 pub struct Neighbour {
     /// Its number in the cohort.
     pub index: u32,
@@ -198,6 +200,12 @@ pub struct Neighbour {
     pub keys: PublicKeys,
     /// Its signature over the round digest and the keys.
     pub signature: [u8; 64],
+}
+
+impl fmt::Debug for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Neighbour({})", self.index)
+    }
 }
 
 /// A sealed pair of shares and the other end of its way: the receiver on the way up, the sender on the way down.

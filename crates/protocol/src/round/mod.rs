@@ -96,7 +96,7 @@ impl Message {
                 Digest::of_parts("share", &[&bytes])
             }
             Message::Confirm(unopenable) => Digest::of_parts("confirm", &[&numbers(unopenable)]),
-            Message::Upload(update) => Digest::of_parts("upload", &[&numbers(update.words())]),
+            Message::Upload(update) => Digest::of_parts("upload", &[&update.to_le_bytes()]),
             Message::Unmask(revealed) => {
                 let bytes: Vec<u8> = revealed
                     .iter()

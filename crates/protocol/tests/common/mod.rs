@@ -393,3 +393,16 @@ fn leaves(request: &Request, vanish: Vanish) -> bool {
     };
     before >= vanish
 }
+
+/// Hands member 0 an answer that it must not follow. It is done with the round, silently, and keeps nothing of it.
+pub fn refused(federation: &mut Federation, response: Response) -> Refusal {
+    let before = federation.members[0].participation.as_ref().unwrap();
+    let saved = before.save().unwrap();
+    let refusal = federation.tell(0, response).unwrap_err();
+    let participation = federation.members[0].participation.as_mut().unwrap();
+    assert!(matches!(participation.poll(), Next::Over(Outcome::LeftOut)));
+    assert!(participation.save().unwrap().len() <= saved.len() + 1);
+    // The next case begins where this one did.
+    *participation = Participation::restore(&saved).unwrap();
+    refusal
+}
