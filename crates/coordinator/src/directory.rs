@@ -141,6 +141,17 @@ impl Directory {
         }
     }
 
+    /// Until when the certificate is valid, in seconds since 1970 UTC; nothing where there is no usable one.
+    pub fn certificate_until(&self) -> Option<i64> {
+        let certificate = self.read(&self.path.join("coordinator.crt")).ok()?;
+        // At the end of time every certificate has expired, and the error says when.
+        match self.authority().ok()?.verify(&certificate, i64::MAX) {
+            Ok(enrolled) => Some(enrolled.not_after),
+            Err(CertificateError::Expired { not_after, .. }) => Some(not_after),
+            Err(_) => None,
+        }
+    }
+
     /// Exchanges an invitation for a certificate, and keeps it with the authority's. The key stays here; it is made
     /// where there is none, and kept when a later invitation renews the certificate.
     ///

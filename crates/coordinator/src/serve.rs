@@ -10,9 +10,9 @@ use chorus_wire::server::{ServerTls, serve_training};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::desk::{Call, Common, Desk, News};
 use crate::error::{DeskError, ServeError};
@@ -27,11 +27,14 @@ const TICK: Duration = Duration::from_millis(25);
 const LOOK: Millis = 400;
 /// Calls that may wait for one desk; more wait at their senders.
 const QUEUE: usize = 256;
+/// So long the end of the service waits for a round whose sum could never be taken again.
+const DRAIN: Duration = Duration::from_secs(5);
 /// A desk that failed is set up again after so long.
 const PAUSE: Millis = 5_000;
 
 /// Runs the coordinator on `listener` until `shutdown`: serves clients over mutual TLS 1.3, and runs rounds for every
-/// task that an operator started. A round in the middle ends as aborted; the next start goes on from the last
+/// task that an operator started. A round in the middle ends as aborted (one with noise whose clients already masked
+/// gets up to 5 seconds to end well, since its sum can never be taken again); the next start goes on from the last
 /// published model.
 ///
 /// # Errors
@@ -64,35 +67,30 @@ pub async fn serve(
     let service = Arc::new(Coordinator::new(common.clone(), places));
     let polling = tokio::spawn(poll(common, authority, stopping.clone()));
     let supervising = tokio::spawn(supervisor.run(stopping.clone()));
-    let stopped = stopped(stopping);
+    let (end, ended) = oneshot::channel::<()>();
+    // An error means that the sender is gone, which is the same.
+    let told = async { ended.await.unwrap_or(()) };
+    let mut serving = tokio::spawn(serve_training(listener, tls, service, told));
     tracing::info!("the coordinator serves");
-    let serving = serve_training(listener, tls, service, stopped);
-    let mut serving = std::pin::pin!(serving);
     let early = tokio::select! {
         served = &mut serving => Some(served),
         () = shutdown => None,
     };
+    // Desks end first, so that whoever waits for a round is told how it ended.
     stop.send_replace(true);
-    // Desks end first, so that whoever waits for a round is told that it is over.
-    let (served, ended, _polled) = tokio::join!(
-        async {
-            match early {
-                Some(served) => served,
-                None => serving.await,
-            }
-        },
-        supervising,
-        polling
-    );
-    served.map_err(|error| transport(&error))?;
-    ended.map_err(|error| transport(&error))?;
+    let supervised = supervising.await;
+    drop(end);
+    let served = match early {
+        Some(served) => served,
+        None => serving.await,
+    };
+    let polled = polling.await;
+    served
+        .map_err(|error| transport(&error))?
+        .map_err(|error| transport(&error))?;
+    supervised.and(polled).map_err(|error| transport(&error))?;
     tracing::info!("the coordinator ended");
     Ok(())
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is the same.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// A desk and its thread.
@@ -235,15 +233,29 @@ impl Supervisor {
     }
 
     async fn close(self) {
-        let mut threads = Vec::new();
-        for seat in self.seats.into_values() {
-            let _gone = seat.handle.calls.send(Call::Close).await;
-            threads.push(seat.thread);
+        self.tell(false).await;
+        let deadline = Instant::now() + DRAIN;
+        let mut ticks = tokio::time::interval(TICK);
+        while self.seats.values().any(|seat| !seat.thread.is_finished()) {
+            ticks.tick().await;
+            for seat in self.seats.values() {
+                let _full = seat.handle.calls.try_send(Call::Tick);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
         }
-        for thread in threads {
-            if let Ok(Err(error)) = thread.await {
+        self.tell(true).await;
+        for seat in self.seats.into_values() {
+            if let Ok(Err(error)) = seat.thread.await {
                 tracing::error!(%error, "a task could not be closed");
             }
+        }
+    }
+
+    async fn tell(&self, now: bool) {
+        for seat in self.seats.values() {
+            let _gone = seat.handle.calls.send(Call::Close { now }).await;
         }
     }
 }

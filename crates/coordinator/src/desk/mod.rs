@@ -68,8 +68,9 @@ pub(crate) enum Call {
     },
     /// Time passes.
     Tick,
-    /// The service ends: a round in the middle is aborted, the task goes on after the next start.
-    Close,
+    /// The service ends. A round in the middle is aborted, and the task goes on after the next start. Unless it must
+    /// be `now`, a round with noise whose clients already masked may end first: its sum can never be taken again.
+    Close { now: bool },
     /// How much is held?
     #[cfg(test)]
     Count { answer: oneshot::Sender<usize> },
@@ -122,6 +123,8 @@ pub(crate) struct Desk {
     rng: StdRng,
     looked: Millis,
     note: Option<String>,
+    /// The service ends with this round.
+    closing: bool,
     over: bool,
 }
 
@@ -133,6 +136,7 @@ impl Desk {
                 return self.close();
             };
             self.take(call)?;
+            self.over |= self.closing && self.is_idle();
         }
         Ok(())
     }
@@ -174,7 +178,8 @@ impl Desk {
                 let _gone = answer.send(self.upload_bytes(&client, round));
             }
             Call::Tick => self.tick(now)?,
-            Call::Close => self.close()?,
+            Call::Close { now } if now || !self.is_irreplaceable() => self.close()?,
+            Call::Close { .. } => self.closing = true,
             #[cfg(test)]
             Call::Count { answer } => {
                 let _gone = answer.send(self.held());
@@ -215,6 +220,12 @@ impl Desk {
         self.running
             .as_ref()
             .is_none_or(|running| running.round.phase() == Phase::Ended)
+    }
+
+    /// True when the running round's sum can be had now or never.
+    fn is_irreplaceable(&self) -> bool {
+        let masked = self.running.as_ref().is_some_and(|running| running.masked);
+        self.has_noise() && masked && !self.is_idle()
     }
 
     fn current(&mut self, round: RoundId) -> Result<&mut Running, Reject> {

@@ -55,6 +55,7 @@ impl Desk {
             rng,
             looked: 0,
             note: None,
+            closing: false,
             over: false,
             common,
             task,
@@ -141,7 +142,7 @@ impl Desk {
     /// Opens a round if there is one to open and enough clients wait.
     pub(super) fn consider(&mut self, now: Millis) -> Result<(), DeskError> {
         let gather = self.common.config.gather().as_millis() as Millis;
-        if self.over || !self.gathering.is_ready(&self.need, gather, now) {
+        if self.over || self.closing || !self.gathering.is_ready(&self.need, gather, now) {
             return Ok(());
         }
         let Some(revoked) = self.common.revoked.current() else {

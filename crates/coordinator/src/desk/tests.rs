@@ -690,3 +690,20 @@ fn old_versions_are_dropped_where_that_was_asked_for() {
     let error = export_model(&rig.common.store, &name(), Some(1)).unwrap_err();
     assert!(error.to_string().contains("no version 1 with its content"));
 }
+
+#[test]
+fn the_end_of_the_service_waits_for_a_sum_that_cannot_be_taken_again() {
+    for (noise, now, version) in [(true, false, 2), (true, true, 1), (false, false, 1)] {
+        let mut rig = Rig::new(14, noise, 4);
+        rig.check_in();
+        while rig.desk().running.as_ref().unwrap().round.phase() < Phase::Uploading {
+            assert!(rig.step());
+        }
+        rig.take(Call::Close { now }).unwrap();
+        while !rig.desk().over && rig.step() {}
+        assert_eq!(rig.version(), version, "noise {noise}, now {now}");
+        assert!(rig.desk().over || rig.desk().closing && rig.desk().is_idle());
+        rig.check_in();
+        assert!(rig.desk().is_idle(), "no new round");
+    }
+}

@@ -21,6 +21,8 @@ pub struct Status {
     pub log_head: Digest,
     /// When the list of revoked certificates was last fetched, in Unix seconds; nothing if it never was.
     pub revocations_fetched: Option<u64>,
+    /// Until when the coordinator's certificate is valid, in Unix seconds; nothing if it is not enrolled.
+    pub certificate_until: Option<i64>,
     /// Every task.
     pub tasks: Vec<TaskStatus>,
 }
@@ -91,6 +93,7 @@ pub fn status(
             log_length,
             log_head,
             revocations_fetched: revocations.map(|stored| stored.fetched),
+            certificate_until: directory.certificate_until(),
             tasks,
         })
     })?;
