@@ -118,7 +118,7 @@ impl Error {
     pub(crate) const SERVER_CERTIFICATE: &str = "server-certificate";
 
     /// Labels of a refusal by the other side: this client's certificate is not acceptable.
-    const OWN_CERTIFICATE: [&str; 3] = ["tls", "revoked", "expired"];
+    const OWN_CERTIFICATE: [&str; 4] = ["tls", "certificate-expired", "expired", "revoked"];
 
     /// An answer to another question.
     pub(crate) fn answer() -> Self {

@@ -1,8 +1,7 @@
 use chorus_protocol::{Request, Response};
 use chorus_wire::client::{Connection, SendError};
 
-/// The way to one coordinator: in an app a [`Connection`], in a test
-/// anything that answers.
+/// The way to one coordinator: in an app a [`Connection`], in a test anything that answers.
 pub trait Transport: Send {
     /// Asks, and waits for the answer.
     fn send(

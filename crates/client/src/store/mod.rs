@@ -230,9 +230,8 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
 
 fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
     let open = || {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
-            | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | rusqlite::OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let flags =
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         // A rollback journal is open during a write only: one file descriptor is enough for a client at rest.

@@ -211,7 +211,8 @@ fn refused(name: &str, spoil: impl Fn(&mut Vec<u8>)) -> StoreError {
 
 #[test]
 fn a_damaged_file_is_named_and_left_as_it_is() {
-    let spoils: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let spoils: [(&str, Spoil); 6] = [
         ("emptied", Vec::clear),
         ("rubbish", |bytes| bytes.fill(0x5a)),
         ("cut to half", |bytes| bytes.truncate(bytes.len() / 2)),
