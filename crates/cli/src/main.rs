@@ -1,1 +1,72 @@
-fn main() {}
+//! The `chorus` command: flags in, words out. What it does lives in the other crates.
+
+mod authority;
+mod client;
+mod coordinator;
+mod demo;
+mod engine;
+mod exit;
+mod learning;
+mod model;
+mod progress;
+mod simulate;
+mod task;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Recommendations that know people, without anyone knowing them.
+#[derive(Parser)]
+#[command(name = "chorus", version, after_help = exit::HELP)]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Run a whole federation on this machine, over real TLS, and look at it.
+    Demo(demo::Demo),
+    /// Run a federation in one process, without the network.
+    Simulate(simulate::Simulate),
+    /// Enrol clients: keys, invitations, certificates, revocation.
+    #[command(subcommand)]
+    Authority(authority::Authority),
+    /// Run the service that hears only sums.
+    #[command(subcommand)]
+    Coordinator(coordinator::Coordinator),
+    /// Create, start and stop what is learned.
+    #[command(subcommand)]
+    Task(task::Task),
+    /// Look at, export and roll back published models.
+    #[command(subcommand)]
+    Model(model::Model),
+    /// Be a client: enrol, import events, contribute, recommend.
+    Client(client::Client),
+    /// Many clients of a demo in one process.
+    #[command(hide = true)]
+    DemoHost(demo::host::Host),
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let result = match command.action {
+        Action::Demo(demo) => demo.run(),
+        Action::Simulate(simulate) => simulate.run(),
+        Action::Authority(authority) => authority.run(),
+        Action::Coordinator(coordinator) => coordinator.run(),
+        Action::Task(task) => task.run(),
+        Action::Model(model) => model.run(),
+        Action::Client(client) => client.run(),
+        Action::DemoHost(host) => host.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            progress::complain(&format!("{error:#}"));
+            ExitCode::from(exit::code_of(&error))
+        }
+    }
+}

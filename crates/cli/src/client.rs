@@ -1,0 +1,248 @@
+//! `chorus client`: one client, driven by hand.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use chorus_client::{Client as Store, End, Loop, News, Settings};
+use chorus_protocol::Floor;
+use chorus_wire::certificate::Authority;
+use chorus_wire::client::Target;
+use chorus_wire::{Clock, InvitationCode};
+use clap::{Args, Subcommand};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::exit::{self, OrExit, stop};
+use crate::{learning, progress, words};
+
+/// Flags of `chorus client`.
+#[derive(Args)]
+pub struct Client {
+    /// Folder that holds everything this client knows: its key, its events, its models.
+    #[arg(long, env = "CHORUS_CLIENT_HOME", value_name = "DIR")]
+    home: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Exchange an invitation for a certificate. The key is made here and never leaves.
+    ///
+    /// Example: chorus client --home me enrol --authority localhost:7444 --certificate authority.pem --invitation CODE
+    Enrol {
+        /// Address of the authority.
+        #[arg(long, value_name = "HOST:PORT")]
+        authority: String,
+        /// The authority's certificate (PEM), which came with the invitation.
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// The one-time code.
+        #[arg(long, value_name = "CODE")]
+        invitation: String,
+    },
+    /// Add events from a file of lines `item`, or `item<TAB>seconds since 1970`. They stay in the folder.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Take part in a task until it is finished or Ctrl-C ends it; nothing is lost either way.
+    ///
+    /// Example: chorus client --home me run --coordinator localhost:7443 --task films
+    Run {
+        /// Address of the coordinator.
+        #[arg(long, value_name = "HOST:PORT")]
+        coordinator: String,
+        /// The task.
+        #[arg(long, value_name = "NAME")]
+        task: String,
+        /// Contribute also where the task adds no noise: exact sums, no differential privacy.
+        #[arg(long)]
+        allow_without_noise: bool,
+        /// Largest epsilon over all contributions to the task.
+        #[arg(long, value_name = "E", default_value_t = Floor::default().epsilon)]
+        epsilon: f64,
+        /// Largest delta at which a plan may count.
+        #[arg(long, value_name = "D", default_value_t = Floor::default().delta)]
+        delta: f64,
+    },
+    /// Recommend from the newest model that is here. Works without a network.
+    Recommend {
+        /// The task.
+        #[arg(long, value_name = "NAME")]
+        task: String,
+        /// How many.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        count: usize,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What this client is, has contributed and has spent.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Client {
+    pub fn run(&self) -> anyhow::Result<()> {
+        progress::trace();
+        let clock = Clock::system();
+        match &self.action {
+            Action::Enrol {
+                authority,
+                certificate,
+                invitation,
+            } => {
+                let target = Target::new(authority).or_exit(exit::USAGE)?;
+                let invitation: InvitationCode = invitation.parse().or_exit(exit::DATA)?;
+                let certificate = read_authority(certificate)?;
+                let mut client = self.open(Settings::default())?;
+                let mut rng = rand::rng();
+                let enrolling = client.enrol(&target, &certificate, &invitation, &mut rng, &clock);
+                runtime()?.block_on(enrolling).map_err(explain)?;
+                progress::say("enrolled");
+            }
+            Action::Import { file } => {
+                let name = file.display().to_string();
+                let reader = File::open(file)
+                    .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}"))
+                    .or_exit(exit::DATA)?;
+                let mut client = self.open(Settings::default())?;
+                let imported = client
+                    .import(&name, BufReader::new(reader), clock.now())
+                    .or_exit(exit::DATA)?;
+                let (added, known) = (imported.added, imported.known);
+                progress::say(&format!("{added} events added, {known} were here already"));
+            }
+            Action::Run {
+                coordinator,
+                task,
+                allow_without_noise,
+                epsilon,
+                delta,
+            } => {
+                let floor = Floor {
+                    without_noise: *allow_without_noise,
+                    epsilon: *epsilon,
+                    delta: *delta,
+                    ..Floor::default()
+                };
+                let settings = Settings {
+                    floor,
+                    ..Settings::default()
+                };
+                runtime()?.block_on(self.contribute(coordinator, task, settings, &clock))?;
+            }
+            Action::Recommend { task, count, json } => {
+                let client = self.open(Settings::default())?;
+                let task = learning::task_name(task)?;
+                let engine = crate::engine::engine();
+                let list = client.recommend(&task, &engine, *count).map_err(explain)?;
+                if *json {
+                    progress::say_json(&list)?;
+                } else {
+                    for recommendation in list {
+                        let (item, score) = (recommendation.item.0, recommendation.score);
+                        progress::say(&format!("{item}\t{score:.4}"));
+                    }
+                }
+            }
+            Action::Status { json } => {
+                let status = self
+                    .open(Settings::default())?
+                    .status(clock.now())
+                    .map_err(explain)?;
+                if *json {
+                    progress::say_json(&status)?;
+                } else {
+                    progress::say(&words::client(&status));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, settings: Settings) -> anyhow::Result<Store> {
+        Store::open(&self.home, settings).map_err(explain)
+    }
+
+    async fn contribute(
+        &self,
+        coordinator: &str,
+        task: &str,
+        settings: Settings,
+        clock: &Clock,
+    ) -> anyhow::Result<()> {
+        let target = Target::new(coordinator).or_exit(exit::USAGE)?;
+        let task = learning::task_name(task)?;
+        let mut client = self.open(settings)?;
+        let mut connection = client.connect(target, clock).map_err(explain)?;
+        let engine = crate::engine::engine();
+        let mut news = |news: News<'_>| match news {
+            News::Joined(round) => progress::tell(&format!("round {round}: joined")),
+            News::Over(round, ending) => {
+                progress::tell(&format!("round {round}: {}", words::ending(ending)))
+            }
+            News::Later(error) => progress::tell(&format!("later: {error}")),
+        };
+        let work = Loop {
+            task: &task,
+            engine: &engine,
+            clock,
+            news: &mut news,
+        };
+        let shutdown = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        match client
+            .run(
+                &mut connection,
+                work,
+                &mut StdRng::from_rng(&mut rand::rng()),
+                shutdown,
+            )
+            .await
+            .map_err(explain)?
+        {
+            End::Finished => progress::say("the task is finished, and its last model is here"),
+            End::Shutdown => progress::say("stopped; run again to go on"),
+        }
+        Ok(())
+    }
+}
+
+/// The certificate of an authority, from a PEM file.
+pub fn read_authority(file: &std::path::Path) -> anyhow::Result<Authority> {
+    let text = std::fs::read(file)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
+        .or_exit(exit::DATA)?;
+    Authority::from_pem(&text).or_exit(exit::DATA)
+}
+
+/// A runtime for one command.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+/// An error of the client library with its exit code.
+fn explain(error: chorus_client::Error) -> anyhow::Error {
+    use chorus_client::Error;
+    let code = match &error {
+        Error::Unreachable { .. } | Error::Store(_) => exit::ENVIRONMENT,
+        Error::Refused(_) | Error::Rejected { .. } | Error::Enrol { .. } | Error::Log(_) => {
+            exit::REFUSED
+        }
+        Error::NoModel { .. } | Error::Model { .. } => exit::DATA,
+        _ => exit::FAILED,
+    };
+    match stop::<()>(code, error) {
+        Err(error) => error,
+        Ok(()) => anyhow::anyhow!("unreachable"),
+    }
+}

@@ -1,0 +1,210 @@
+//! `chorus coordinator`: the service.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chorus_coordinator::{Clock, Config, Directory, RawAuthority, RawConfig, RawTiming, Store};
+use chorus_wire::InvitationCode;
+use chorus_wire::client::Target;
+use clap::{Args, Subcommand};
+
+use crate::client::{read_authority, runtime};
+use crate::exit::{self, OrExit, stop};
+use crate::{progress, words};
+
+/// The coordinator's folder.
+#[derive(Args)]
+pub struct Place {
+    /// Folder of the coordinator: its key, its certificate, its store.
+    #[arg(
+        long,
+        env = "CHORUS_COORDINATOR_HOME",
+        value_name = "DIR",
+        default_value = "coordinator"
+    )]
+    directory: PathBuf,
+}
+
+impl Place {
+    pub fn directory(&self) -> Directory {
+        Directory::new(&self.directory)
+    }
+
+    pub fn store(&self) -> anyhow::Result<Store> {
+        Store::open(&self.directory).or_exit(exit::ENVIRONMENT)
+    }
+}
+
+/// Actions of `chorus coordinator`.
+#[derive(Subcommand)]
+pub enum Coordinator {
+    /// Exchange an invitation for the coordinator's certificate. The key is made here.
+    Enrol {
+        #[command(flatten)]
+        place: Place,
+        /// Address of the authority.
+        #[arg(long, value_name = "HOST:PORT")]
+        authority: String,
+        /// The authority's certificate (PEM), which came with the invitation.
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// The one-time code.
+        #[arg(long, value_name = "CODE")]
+        invitation: String,
+    },
+    /// Run the service until SIGTERM or Ctrl-C. Prints the address it listens on.
+    ///
+    /// Settings come from the defaults, then the file, then the flags.
+    Run(Box<Run>),
+    /// How everything stands.
+    Status {
+        #[command(flatten)]
+        place: Place,
+        /// The same party runs the enrolment authority.
+        #[arg(long)]
+        one_party: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Flags of `chorus coordinator run`.
+#[derive(Args)]
+pub struct Run {
+    /// Folder of the coordinator [default: coordinator].
+    #[arg(long, env = "CHORUS_COORDINATOR_HOME", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:7443].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Address of the enrolment authority [default: 127.0.0.1:7444].
+    #[arg(long, value_name = "HOST:PORT")]
+    authority: Option<String>,
+    /// The same party runs the enrolment authority: reports say so.
+    #[arg(long)]
+    one_party: bool,
+    /// After so long a round starts with enough clients instead of all.
+    #[arg(long, value_name = "S")]
+    gather_seconds: Option<f64>,
+    /// A phase of a round never lasts longer.
+    #[arg(long, value_name = "S")]
+    phase_seconds: Option<f64>,
+    /// Once enough clients answered, a phase ends after so long a silence.
+    #[arg(long, value_name = "S")]
+    quiet_seconds: Option<f64>,
+}
+
+impl Coordinator {
+    pub fn run(&self) -> anyhow::Result<()> {
+        progress::trace();
+        match self {
+            Coordinator::Enrol {
+                place,
+                authority,
+                certificate,
+                invitation,
+            } => {
+                let target = Target::new(authority).or_exit(exit::USAGE)?;
+                let invitation: InvitationCode = invitation.parse().or_exit(exit::DATA)?;
+                let certificate = read_authority(certificate)?;
+                let (directory, clock) = (place.directory(), chorus_wire::Clock::system());
+                let mut rng = rand::rng();
+                let enrolling =
+                    directory.enrol(&target, &certificate, &invitation, &clock, &mut rng);
+                runtime()?.block_on(enrolling).or_exit(exit::REFUSED)?;
+                progress::say("enrolled");
+            }
+            Coordinator::Run(run) => run.serve()?,
+            Coordinator::Status {
+                place,
+                one_party,
+                json,
+            } => {
+                let status =
+                    chorus_coordinator::status(&place.store()?, &place.directory(), *one_party)
+                        .or_exit(exit::ENVIRONMENT)?;
+                if *json {
+                    return progress::say_json(&status);
+                }
+                progress::say(&words::coordinator(&status));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn config(&self) -> anyhow::Result<Config> {
+        let file = match &self.config {
+            None => RawConfig::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))
+                    .or_exit(exit::USAGE)?;
+                RawConfig::from_toml(&text).or_exit(exit::USAGE)?
+            }
+        };
+        let flags = RawConfig {
+            directory: self.directory.clone(),
+            listen: self.listen.clone(),
+            one_party: self.one_party.then_some(true),
+            authority: RawAuthority {
+                address: self.authority.clone(),
+                ..RawAuthority::default()
+            },
+            timing: RawTiming {
+                gather_seconds: self.gather_seconds,
+                phase_seconds: self.phase_seconds,
+                quiet_seconds: self.quiet_seconds,
+                ..RawTiming::default()
+            },
+            ..RawConfig::default()
+        };
+        Config::try_from(flags.over(file)).or_exit(exit::USAGE)
+    }
+
+    fn serve(&self) -> anyhow::Result<()> {
+        let config = self.config()?;
+        let store = Arc::new(Store::open(config.directory()).or_exit(exit::ENVIRONMENT)?);
+        // One descriptor for each connected client.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        runtime()?.block_on(async {
+            let listener = listen(config.listen()).await?;
+            let serving =
+                chorus_coordinator::serve(listener, config, Clock::system(), store, shutdown());
+            serving.await.or_exit(exit::FAILED)
+        })
+    }
+}
+
+/// Takes the port and says which one it is.
+pub async fn listen(address: &str) -> anyhow::Result<tokio::net::TcpListener> {
+    let listener = match tokio::net::TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let advice = "choose another one with --listen, or stop what holds it";
+            return stop(
+                exit::ENVIRONMENT,
+                format!("cannot listen on {address}: {error}; {advice}"),
+            );
+        }
+    };
+    progress::say(&format!("listening on {}", listener.local_addr()?));
+    Ok(listener)
+}
+
+/// Ends a service: SIGTERM from a service manager, Ctrl-C from a person.
+pub async fn shutdown() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,159 @@
+//! `chorus demo`: a coordinator process, an authority process and some processes full of clients, on this machine,
+//! over real TCP, TLS and protocol; then a table and a page to look at.
+
+pub mod host;
+mod plan;
+mod processes;
+mod result;
+mod sums;
+mod vanishing;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use chorus_protocol::{Privacy, Task};
+use clap::Args;
+
+use crate::exit::{self, OrExit};
+use crate::learning::Learning;
+use crate::{progress, words};
+use plan::{DemoPlan, Source};
+use processes::Processes;
+
+/// Flags of `chorus demo`.
+///
+/// Examples: chorus demo, or chorus demo --noise off, or chorus demo --data ml-100k --epsilon 8
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub struct Demo {
+    /// Folder of a data set, one client for each of its users; without it, people with planted tastes are made up.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many people are made up.
+    #[arg(long, value_name = "N", default_value_t = 300, conflicts_with = "data")]
+    clients: usize,
+    /// How many items they choose from.
+    #[arg(long, value_name = "N", default_value_t = 240, conflicts_with = "data")]
+    items: usize,
+    #[command(flatten)]
+    learning: Learning,
+    /// Share of all clients that vanish in the middle of each round, drawn anew each time.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    vanish: f64,
+    /// Processes that hold the clients.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    processes: usize,
+    /// Write the figures to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE", default_value = "chorus-demo.html")]
+    report: PathBuf,
+    /// Keep the folder of the run, with every key, store and log, and say where it is.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Without a choice of its own, the demo adds noise for this bound.
+const DEFAULT_EPSILON: f64 = 8.0;
+
+impl Demo {
+    pub fn run(&self) -> anyhow::Result<()> {
+        progress::trace();
+        let started = Instant::now();
+        let source = match &self.data {
+            Some(folder) => {
+                let folder = folder
+                    .canonicalize()
+                    .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", folder.display()))
+                    .or_exit(exit::DATA)?;
+                Source::Folder(folder)
+            }
+            None => Source::Synthetic {
+                users: self.clients,
+                items: self.items,
+                seed: self.learning.seed,
+            },
+        };
+        let dataset = source.open()?;
+        let task = self.task(dataset.users(), dataset.items)?;
+        self.introduce(&task, &dataset);
+
+        let folder = tempfile::Builder::new().prefix("chorus-demo-").tempdir()?;
+        let mut processes = Processes::start(folder.path(), &task, self.learning.seed)?;
+        let plan = DemoPlan {
+            source,
+            task: task.name.to_string(),
+            seed: self.learning.seed,
+            vanish: self.vanish,
+            epsilon: match task.privacy {
+                Privacy::Off => None,
+                Privacy::Distributed { epsilon, .. } => Some(epsilon),
+            },
+            delta: self.learning.delta,
+            authority: processes.authority_address().to_owned(),
+            coordinator: processes.coordinator_address().to_owned(),
+            authority_certificate: processes.authority_certificate()?,
+            invitations: processes.invite(dataset.users())?,
+        };
+        plan.write(folder.path())?;
+        processes.start_hosts(dataset.users(), self.processes)?;
+        let watched = watch::watch(&mut processes, &task, &dataset)?;
+        processes.finish()?;
+        let outcome = result::Outcome::collect(folder.path(), &task, &dataset, watched)?;
+        let figures = outcome.figures(self.learning.seed, started.elapsed());
+        let report = outcome.report(&task, &figures)?;
+        progress::write(&self.report, report.to_html().as_bytes())?;
+        if let Some(path) = &self.json {
+            progress::write(path, &serde_json::to_vec_pretty(&figures)?)?;
+        }
+        progress::say(&words::figures(&figures));
+        progress::say(&task.guarantee()?);
+        progress::say(&Task::trust(true));
+        let complaints = outcome.complaints();
+        if complaints > 0 {
+            progress::tell(&format!(
+                "{complaints} times a client or the coordinator refused something; --keep keeps the logs"
+            ));
+        }
+        progress::say(&format!("\nLook at {}", self.report.display()));
+        if self.keep {
+            progress::say(&format!("The run is kept in {}", folder.keep().display()));
+        }
+        if !figures.sum_exact {
+            return exit::stop(
+                exit::FAILED,
+                "a recovered sum is not the sum of what the clients encoded",
+            );
+        }
+        Ok(())
+    }
+
+    fn task(&self, clients: usize, items: usize) -> anyhow::Result<Task> {
+        let delta = self.learning.delta;
+        let default = Privacy::Distributed {
+            epsilon: DEFAULT_EPSILON,
+            delta,
+        };
+        let privacy = self.learning.privacy().unwrap_or(default);
+        self.learning.task("demo", clients, items, privacy)
+    }
+
+    fn introduce(&self, task: &Task, dataset: &chorus_data::Dataset) {
+        let noise = match task.privacy {
+            Privacy::Off => "no noise".to_owned(),
+            Privacy::Distributed { epsilon, delta } => {
+                format!("noise for epsilon {epsilon} at delta {delta}")
+            }
+        };
+        progress::tell(&format!(
+            "{} clients, {} items, {} sums, {noise}, {:.0} % vanish in each round; learning with {}",
+            dataset.users(),
+            dataset.items,
+            task.sums().len(),
+            100.0 * self.vanish,
+            crate::engine::NAME,
+        ));
+    }
+}

@@ -1,0 +1,109 @@
+//! The flags that say what is learned and how it is protected, the same for `simulate` and `demo`.
+
+use chorus_model::{IalsPrivateRecipe, IalsRecipe, Recipe};
+use chorus_protocol::{Privacy, Task, TaskName};
+use clap::{Args, ValueEnum};
+
+use crate::exit::{self, OrExit};
+
+/// Whether noise is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NoiseChoice {
+    /// No noise: exact sums, no differential privacy.
+    Off,
+}
+
+/// What is learned and how it is protected.
+#[derive(Args, Clone, Debug)]
+pub struct Learning {
+    /// Add no noise: the sums are exact and no differential privacy is claimed.
+    #[arg(long, value_enum, value_name = "off", conflicts_with = "epsilon")]
+    pub noise: Option<NoiseChoice>,
+    /// Privacy bound over everything that one client contributes; clients add the noise for it.
+    #[arg(long, value_name = "E")]
+    pub epsilon: Option<f64>,
+    /// Probability at which epsilon may fail.
+    #[arg(long, value_name = "D", default_value_t = 1e-5)]
+    pub delta: f64,
+    /// Width of the item table [default: 8 with noise, 32 without, 64 from 2,000 clients].
+    #[arg(long, value_name = "N")]
+    pub factors: Option<usize>,
+    /// Share of the clients in one round [default: 1 with noise, 0.1 without].
+    #[arg(long, value_name = "SHARE")]
+    pub cohort: Option<f64>,
+    /// Gradient rounds without noise.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub rounds: usize,
+    /// Sweeps with noise; each takes two sums, after one of counts.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub sweeps: usize,
+    /// Split each noised sum over so many disjoint cohorts; its noise variance grows as much.
+    #[arg(long, value_name = "C", default_value_t = 1)]
+    pub split: usize,
+    /// Largest share of a round's clients that may be lost [default: 0.2 with noise, 0.3 without].
+    ///
+    /// With noise, the plan adds noise for the worst case, so a larger share costs quality.
+    #[arg(long, value_name = "SHARE")]
+    pub bearable_dropout: Option<f64>,
+    /// Decides everything that is drawn, where nothing secret depends on it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl Learning {
+    /// The choice of noise, where somebody made one.
+    pub fn privacy(&self) -> Option<Privacy> {
+        match (self.noise, self.epsilon) {
+            (Some(NoiseChoice::Off), _) => Some(Privacy::Off),
+            (None, Some(epsilon)) => Some(Privacy::Distributed {
+                epsilon,
+                delta: self.delta,
+            }),
+            (None, None) => None,
+        }
+    }
+
+    /// The task, checked.
+    pub fn task(
+        &self,
+        name: &str,
+        population: usize,
+        items: usize,
+        privacy: Privacy,
+    ) -> anyhow::Result<Task> {
+        let noise = matches!(privacy, Privacy::Distributed { .. });
+        let factors = self.factors.unwrap_or(match (noise, population) {
+            (true, _) => 8,
+            (false, 0..2_000) => 32,
+            (false, _) => 64,
+        });
+        let recipe = match noise {
+            true => Recipe::IalsPrivate(IalsPrivateRecipe::new(items, factors, self.sweeps)),
+            false => Recipe::Ials(IalsRecipe::new(items, factors, self.rounds)),
+        };
+        // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
+        let cohort = self.cohort.filter(|_| !noise || self.split == 1);
+        let task = Task {
+            name: task_name(name)?,
+            population,
+            cohort: cohort.unwrap_or(if noise { 1.0 } else { 0.1 }),
+            split: self.split,
+            dropout: self
+                .bearable_dropout
+                .unwrap_or(if noise { 0.2 } else { 0.3 }),
+            corrupt: 0.1,
+            privacy,
+            recipe,
+        };
+        task.validate().or_exit(exit::USAGE)?;
+        Ok(task)
+    }
+}
+
+/// A task name from text.
+pub fn task_name(name: &str) -> anyhow::Result<TaskName> {
+    match TaskName::try_from(name.to_owned()) {
+        Ok(name) => Ok(name),
+        Err(problem) => exit::stop(exit::USAGE, problem),
+    }
+}

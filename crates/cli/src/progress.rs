@@ -1,0 +1,66 @@
+//! What a person at a terminal sees: results on standard output, everything else on standard error.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::exit::{self, OrExit};
+
+/// A result line.
+pub fn say(line: &str) {
+    println!("{line}");
+}
+
+/// A line about what is going on.
+pub fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
+/// An error, in a sentence.
+pub fn complain(sentence: &str) {
+    eprintln!("chorus: {sentence}");
+}
+
+/// A result as JSON on standard output.
+pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
+    say(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Writes a file, and says in a sentence when that fails.
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, content)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+        .or_exit(exit::ENVIRONMENT)
+}
+
+/// A bar of `length` steps on a terminal; nothing where nobody looks.
+pub fn bar(length: u64, what: &str) -> ProgressBar {
+    let bar = match std::io::stderr().is_terminal() {
+        true => ProgressBar::new(length),
+        false => ProgressBar::hidden(),
+    };
+    let template = "{prefix:>12} [{bar:30}] {pos}/{len} {msg} {elapsed} (about {eta} left)";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
+/// Sends what the libraries trace to standard error, as CHORUS_LOG says (default: warnings).
+pub fn trace() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CHORUS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

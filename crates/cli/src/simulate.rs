@@ -1,0 +1,116 @@
+//! `chorus simulate`: a federation in one process.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+use chorus_protocol::Privacy;
+use chorus_simulator::{Options, Progress, simulate};
+use clap::Args;
+
+use crate::exit::{self, OrExit, stop};
+use crate::learning::Learning;
+use crate::{progress, words};
+
+/// Flags of `chorus simulate`.
+///
+/// Examples: chorus simulate --data ml-100k --noise off --json figures.json
+/// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub struct Simulate {
+    /// Folder of a data set: NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz], or raw GroupLens files.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    learning: Learning,
+    /// Share of a round's clients that vanish before they contribute.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    dropout: f64,
+    /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
+    #[arg(long)]
+    masks: bool,
+    /// Write the figures to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write every user's score for every item: raw little-endian f32, [users, items].
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Write a report, one HTML page.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl Simulate {
+    pub fn run(&self) -> anyhow::Result<()> {
+        let Some(privacy) = self.learning.privacy() else {
+            return stop(
+                exit::USAGE,
+                "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
+            );
+        };
+        let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
+        let task = self
+            .learning
+            .task("simulated", dataset.users(), dataset.items, privacy)?;
+        if task.split > 1 {
+            let split = task.split;
+            progress::tell(&format!(
+                "each sum is split over {split} cohorts: the variance of its noise is {split} times as large"
+            ));
+        }
+        let engine = crate::engine::engine();
+        let options = Options {
+            seed: self.learning.seed,
+            dropout: self.dropout,
+            masks: self.masks,
+        };
+        let bar = progress::bar(0, "rounds");
+        let mut watch = |progress: Progress<'_>| match progress {
+            Progress::Began { rounds, name, .. } => {
+                bar.set_length(rounds as u64);
+                bar.set_message(name.to_owned());
+            }
+            Progress::Learned { .. } => {}
+            Progress::Ended { round, row, .. } => {
+                bar.set_position(round as u64);
+                if let Some(quality) = row.quality {
+                    bar.set_message(format!("HR@10 {:.3}", quality.hr_at_10));
+                }
+            }
+        };
+        let mut run =
+            simulate(&task, &dataset, &engine, options, &mut watch).or_exit(exit::FAILED)?;
+        run.figures.command = command_line();
+        bar.finish_and_clear();
+        if let Some(path) = &self.scores {
+            let file = File::create(path)
+                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+                .or_exit(exit::ENVIRONMENT)?;
+            chorus_simulator::scores(
+                &run.parameters,
+                &dataset,
+                &engine,
+                &mut BufWriter::new(file),
+            )?;
+        }
+        if let Some(path) = &self.json {
+            progress::write(path, &serde_json::to_vec_pretty(&run.figures)?)?;
+        }
+        if let Some(path) = &self.report {
+            let page = run.report().to_html();
+            progress::write(path, page.as_bytes())?;
+        }
+        progress::say(&words::figures(&run.figures));
+        if matches!(privacy, Privacy::Distributed { .. }) {
+            progress::say(&task.guarantee()?);
+        }
+        Ok(())
+    }
+}
+
+/// The command as it was given, to repeat it.
+pub fn command_line() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("chorus {}", words.join(" "))
+}

@@ -1,0 +1,120 @@
+//! `chorus task`: what is learned.
+
+use std::path::{Path, PathBuf};
+
+use chorus_coordinator::{Directory, Store, create_task, read_task, start_task, stop_task};
+use chorus_wire::Clock;
+use clap::{Args, Subcommand};
+
+use crate::coordinator::Place;
+use crate::exit::{self, OrExit};
+use crate::learning::task_name;
+use crate::progress;
+
+/// Actions of `chorus task`.
+#[derive(Subcommand)]
+pub enum Task {
+    /// Enter a task from a TOML file; `models/*/task.toml` are examples. It is not started yet.
+    Create {
+        #[command(flatten)]
+        place: Place,
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Decides the first model.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a task run; a service that is running follows within a second.
+    Start(Named),
+    /// Let a task rest after the round that runs. It can be started again.
+    Stop(Named),
+}
+
+/// A task by its name.
+#[derive(Args)]
+pub struct Named {
+    #[command(flatten)]
+    place: Place,
+    /// The task.
+    name: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Task {
+    pub fn run(&self) -> anyhow::Result<()> {
+        progress::trace();
+        match self {
+            Task::Create {
+                place,
+                file,
+                seed,
+                json,
+            } => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
+                    .or_exit(exit::DATA)?;
+                let task = read_task(&text)
+                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+                    .or_exit(exit::USAGE)?;
+                let store = place.store()?;
+                let identity = place.directory().identity().or_exit(exit::ENVIRONMENT)?;
+                let created =
+                    create_task(&store, &identity, &task, *seed, now()).or_exit(exit::DATA)?;
+                if *json {
+                    return progress::say_json(&created);
+                }
+                progress::say(&format!(
+                    "task `{}`: {} sums of {} clients each; start it with `chorus task start {}`",
+                    created.task, created.sums, created.cohort, created.task
+                ));
+                progress::say(&created.guarantee);
+            }
+            Task::Start(named) => named.change(start_task)?,
+            Task::Stop(named) => named.change(stop_task)?,
+        }
+        Ok(())
+    }
+}
+
+/// What starting and stopping have in common.
+type Change = fn(
+    &Store,
+    &chorus_protocol::TaskName,
+) -> Result<chorus_coordinator::TaskChange, chorus_coordinator::OperatorError>;
+
+impl Named {
+    fn change(&self, change: Change) -> anyhow::Result<()> {
+        let changed = change(&self.place.store()?, &task_name(&self.name)?).or_exit(exit::DATA)?;
+        if self.json {
+            return progress::say_json(&changed);
+        }
+        progress::say(
+            &format!("task `{}` is to be {:?} now", changed.task, changed.wanted).to_lowercase(),
+        );
+        Ok(())
+    }
+}
+
+/// Enters a task and lets it run: what a demo needs before its coordinator starts.
+pub fn create_and_start(
+    home: &Path,
+    task: &chorus_protocol::Task,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let store = Store::open(home).or_exit(exit::ENVIRONMENT)?;
+    let identity = Directory::new(home).identity().or_exit(exit::ENVIRONMENT)?;
+    create_task(&store, &identity, task, seed, now())?;
+    start_task(&store, &task.name)?;
+    Ok(())
+}
+
+/// Unix seconds.
+pub fn now() -> u64 {
+    u64::try_from(Clock::system().now()).unwrap_or(0)
+}

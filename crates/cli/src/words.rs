@@ -1,0 +1,155 @@
+//! What commands say: the same results that `--json` gives, for reading.
+
+use chorus_client::{Ending, EnrolmentStatus};
+use chorus_protocol::Outcome;
+use chorus_simulator::Figures;
+
+/// The table at the end of a simulation or a demo.
+pub fn figures(figures: &Figures) -> String {
+    let row = |name: &str, ours: f64, popularity: f64| {
+        format!("  {name:<28} {ours:>8.4} {popularity:>12.4}")
+    };
+    let privacy = match (figures.epsilon, figures.delta) {
+        (Some(epsilon), Some(delta)) => {
+            format!("epsilon {epsilon:.3} at delta {delta:e}, per client, over the whole task")
+        }
+        _ => "no noise, no differential privacy claimed".to_owned(),
+    };
+    let exact = match figures.sum_exact {
+        true => "every recovered sum is exact, bit for bit",
+        false => "NOT every recovered sum is exact",
+    };
+    [
+        String::new(),
+        format!("  {:<28} {:>8} {:>12}", "held-out item", "learned", "popularity"),
+        row("HR@10, against 99 others", figures.hr_at_10, figures.popularity_hr_at_10),
+        row("NDCG@10, against 99 others", figures.ndcg_at_10, figures.popularity_ndcg_at_10),
+        row("HR@10, against all items", figures.full_hr_at_10, figures.popularity_full_hr_at_10),
+        row("NDCG@10, against all items", figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10),
+        String::new(),
+        format!("  privacy   {privacy}"),
+        format!(
+            "  rounds    {} of {} completed; {} clients; {} times a client was lost in a round",
+            figures.rounds_completed, figures.rounds, figures.clients, figures.dropouts
+        ),
+        format!("  sums      {exact}"),
+        format!(
+            "  upload    {} a round at most; {:.2} % of the contributions were cut to the norm bound",
+            bytes(figures.upload_bytes_per_client),
+            100.0 * figures.clipped_share
+        ),
+        format!("  time      {:.1} s", figures.wall_seconds),
+    ]
+    .join("\n")
+}
+
+/// `243 kB`.
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+/// How the coordinator stands.
+pub fn coordinator(status: &chorus_coordinator::Status) -> String {
+    let mut lines = vec![
+        format!(
+            "{}; {} clients were ever here; model log: {} entries, head {}",
+            if status.serving {
+                "serving"
+            } else {
+                "not serving"
+            },
+            status.clients,
+            status.log_length,
+            status.log_head
+        ),
+        match status.revocations_fetched {
+            Some(_) => "the authority's list of revoked certificates is here".to_owned(),
+            None => {
+                "the authority's list of revoked certificates was never fetched: no round starts"
+                    .to_owned()
+            }
+        },
+        status.trust.clone(),
+    ];
+    for task in &status.tasks {
+        lines.push(String::new());
+        let reason = task
+            .reason
+            .as_ref()
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "task `{}`: {}{reason}; version {}, {} of {} sums; {} rounds completed, {} aborted",
+            task.task,
+            task.state.name(),
+            task.version,
+            task.sums_taken,
+            task.sums,
+            task.rounds_completed,
+            task.rounds_aborted
+        ));
+        if let Some(running) = &task.running {
+            lines.push(format!(
+                "round {} runs: {}, {} clients invited",
+                running.round, running.release, running.invited
+            ));
+        }
+        if let Some(spent) = task.spent {
+            lines.push(format!(
+                "spent so far: epsilon {:.3} at delta {:e}",
+                spent.epsilon, spent.delta
+            ));
+        }
+        lines.push(task.guarantee.clone());
+    }
+    lines.join("\n")
+}
+
+/// How a client stands.
+pub fn client(status: &chorus_client::Status) -> String {
+    let enrolment = match &status.enrolment {
+        EnrolmentStatus::None => "not enrolled".to_owned(),
+        EnrolmentStatus::Valid { until } => format!("enrolled until {until} (seconds since 1970)"),
+        EnrolmentStatus::Over { reason } => format!("not enrolled any more: {reason}"),
+    };
+    let mut lines = vec![
+        format!("{enrolment}; {} events, which stay here", status.events),
+        format!(
+            "model log: {} entries seen, head {}",
+            status.log.length, status.log.digest
+        ),
+    ];
+    for task in &status.tasks {
+        let spent = match task.epsilon {
+            Some(epsilon) => format!("epsilon {epsilon:.3} at delta {:e} spent", task.delta),
+            None => "nothing spent".to_owned(),
+        };
+        let version = match task.version {
+            Some(version) => format!("model version {version} is here"),
+            None => "no model yet".to_owned(),
+        };
+        lines.push(format!(
+            "task `{}`: {} contributions, {} of them without noise; {spent}; {version}",
+            task.task, task.contributions, task.without_noise
+        ));
+    }
+    lines.join("\n")
+}
+
+/// How a round ended for a client.
+pub fn ending(ending: &Ending) -> String {
+    match ending {
+        Ending::Outcome(Outcome::Completed { version }) => {
+            format!("completed, and led to version {version} of the model")
+        }
+        Ending::Outcome(Outcome::Aborted { reason }) => format!("ended without a sum: {reason}"),
+        Ending::Outcome(Outcome::LeftOut) => "went on without this client".to_owned(),
+        Ending::Refused(refusal) => format!("this client did not go along: {refusal}"),
+        Ending::Rejected { message, .. } => format!("the coordinator did not take it: {message}"),
+        Ending::NotLearned { reason } => format!("nothing was learned: {reason}"),
+    }
+}
