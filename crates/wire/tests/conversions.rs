@@ -56,6 +56,9 @@ fn read_as_everything(bytes: &[u8]) {
 }
 
 proptest! {
+    // A failed case is printed whole: no file is needed to find it again.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn requests_come_back(call in cases::call()) {
         let back = through(call.clone()).unwrap();

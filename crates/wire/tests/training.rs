@@ -596,6 +596,62 @@ async fn stopping_waits_for_calls_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn a_long_poll_is_dropped_with_its_caller_and_any_other_call_is_carried_through() {
+    let root = Root::new(1);
+    let limits = Limits {
+        grace: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let running = Running::start_with(&root, accepting(), limits).await;
+    let service = running.service.clone();
+    service.gate.send_replace(false);
+    let poll = Request::Await {
+        round: RoundId(5),
+        awaited: cases::awaited()[0],
+    };
+    let short = Duration::from_millis(100);
+    let connection = root.connect(running.address, 9).with_deadline(short);
+    for request in [&poll, &check_in()] {
+        assert!(matches!(
+            connection.send(request).await,
+            Err(SendError::Unreachable(_))
+        ));
+    }
+    timeout(Duration::from_secs(5), async {
+        while service.dropped.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the long poll is dropped");
+    assert_eq!(
+        (
+            service.dropped.load(Ordering::SeqCst),
+            service.gate.receiver_count()
+        ),
+        (1, 1)
+    );
+    // A server that stops does not wait for a long poll for longer than its grace.
+    let patient = root.connect(running.address, 10);
+    let waiting = tokio::spawn(async move { patient.send(&poll).await });
+    timeout(Duration::from_secs(5), async {
+        while service.gate.receiver_count() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the long poll waits");
+    timeout(Duration::from_secs(5), running.stop())
+        .await
+        .expect("it stops in time");
+    assert!(matches!(
+        waiting.await.unwrap(),
+        Err(SendError::Unreachable(_))
+    ));
+    service.gate.send_replace(true);
+}
+
+#[tokio::test]
 async fn one_key_has_a_bounded_number_of_connections() {
     let root = Root::new(1);
     let limits = Limits {

@@ -212,6 +212,10 @@ impl<S: Service> Training<S> {
     ) -> Result<Response, Rejection> {
         let (service, uploads) = (self.service.clone(), self.uploads.clone());
         let key = (peer.id, start.round);
+        // The certificate may have been revoked while the bytes came.
+        self.service
+            .admit(&peer)
+            .inspect_err(|_| self.uploads.forget(key))?;
         let task = tokio::spawn(async move {
             let answer = match upload(&start, &bytes) {
                 Ok(request) => {

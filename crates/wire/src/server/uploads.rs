@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,6 +30,7 @@ pub(super) type Key = (ClientId, RoundId);
 pub(super) struct Uploads {
     entries: Mutex<HashMap<Key, Entry>>,
     limit: u64,
+    turns: AtomicU64,
 }
 
 struct Entry {
@@ -35,7 +39,8 @@ struct Entry {
     sha256: Digest,
     state: State,
     touched: Instant,
-    /// Which stream may add: a stream that was thought broken must not add to what another goes on with.
+    /// Which stream may add, never used again: a stream that was thought broken must not add to what another goes on
+    /// with, or began anew.
     turn: u64,
 }
 
@@ -79,6 +84,7 @@ impl Uploads {
         Self {
             entries: Mutex::default(),
             limit,
+            turns: AtomicU64::new(0),
         }
     }
 
@@ -109,6 +115,7 @@ impl Uploads {
     pub fn begin(&self, peer: &Arc<Peer>, start: &Start, now: Instant) -> Result<Begun, Rejection> {
         let mut entries = self.entries();
         let key = (peer.id, start.round);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
         if let Some(entry) = entries.get_mut(&key) {
             let is_same = entry.sha256 == start.sha256 && entry.total == start.total;
             match &mut entry.state {
@@ -128,7 +135,7 @@ impl Uploads {
                 }
                 State::Arriving(bytes) if is_same && start.offset <= bytes.len() as u64 => {
                     bytes.truncate(usize::try_from(start.offset).unwrap_or(usize::MAX));
-                    entry.turn += 1;
+                    entry.turn = turn;
                     entry.touched = now;
                     return Ok(Begun::Open(entry.turn));
                 }
@@ -146,8 +153,7 @@ impl Uploads {
             );
             return Err(out_of_place("upload-offset", message));
         }
-        // A stream of the upload that is replaced must not add to this one, so turns go on counting.
-        let turn = entries.remove(&key).map_or(0, |replaced| replaced.turn + 1);
+        entries.remove(&key);
         self.make_room(&mut entries, start.total, now)?;
         let state = State::Arriving(Vec::new());
         let (total, sha256) = (start.total, start.sha256);
@@ -263,5 +269,112 @@ impl Uploads {
     /// Drops an upload whose round is over.
     pub fn forget(&self, key: Key) {
         self.entries().remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::{Enrolled, Role};
+
+    fn peer(key: u8) -> Arc<Peer> {
+        let enrolled = Enrolled {
+            key: [key; 32],
+            role: Role::Client,
+            not_before: 0,
+            not_after: 1,
+            serial: vec![key],
+        };
+        Arc::new(Peer::new(&[], enrolled))
+    }
+
+    fn start(total: u64, offset: u64) -> Start {
+        Start {
+            round: RoundId(1),
+            total,
+            sha256: Digest([1; 32]),
+            offset,
+        }
+    }
+
+    fn open(begun: Result<Begun, Rejection>) -> u64 {
+        match begun {
+            Ok(Begun::Open(turn)) => turn,
+            Ok(Begun::Done(_)) => panic!("done"),
+            Err(rejection) => panic!("{rejection}"),
+        }
+    }
+
+    fn label<T>(result: Result<T, Rejection>) -> &'static str {
+        result.err().map_or("none", |rejection| rejection.label)
+    }
+
+    #[test]
+    fn a_stream_that_was_thought_broken_adds_nothing() {
+        let (uploads, now, peer) = (Uploads::new(100), Instant::now(), peer(1));
+        let key = (peer.id, RoundId(1));
+        let first = open(uploads.begin(&peer, &start(10, 0), now));
+        assert_eq!(uploads.add(key, first, &[1; 6], now), Ok(None));
+        let second = open(uploads.begin(&peer, &start(10, 4), now));
+        assert_eq!(
+            label(uploads.add(key, first, &[9; 4], now)),
+            "upload-superseded"
+        );
+        // Also not to one that was begun anew after the first was forgotten.
+        uploads.forget(key);
+        let third = open(uploads.begin(&peer, &start(10, 0), now));
+        assert_eq!(
+            label(uploads.add(key, first, &[9; 4], now)),
+            "upload-superseded"
+        );
+        assert_eq!(
+            label(uploads.add(key, second, &[9; 4], now)),
+            "upload-superseded"
+        );
+        assert_eq!(
+            uploads.add(key, third, &[2; 10], now),
+            Ok(Some(vec![2; 10]))
+        );
+        assert_eq!(
+            label(uploads.begin(&peer, &start(10, 0), now)),
+            "upload-in-hand"
+        );
+        uploads.end(key, Some(Response::Accepted), now);
+        assert!(matches!(
+            uploads.begin(&peer, &start(10, 0), now),
+            Ok(Begun::Done(Response::Accepted))
+        ));
+        assert_eq!(uploads.status(key), Some((10, Digest([1; 32]))));
+    }
+
+    #[test]
+    fn room_is_made_by_those_who_do_not_get_on() {
+        let (uploads, now) = (Uploads::new(25), Instant::now());
+        let (one, two, three) = (peer(1), peer(2), peer(3));
+        open(uploads.begin(&one, &start(10, 0), now));
+        open(uploads.begin(&two, &start(10, 0), now));
+        assert_eq!(
+            label(uploads.begin(&three, &start(10, 0), now)),
+            "upload-room"
+        );
+        let later = now + IDLE + Duration::from_secs(1);
+        let turn = open(uploads.begin(&two, &start(10, 0), later));
+        open(uploads.begin(&three, &start(10, 0), later));
+        assert_eq!(uploads.status((one.id, RoundId(1))), None);
+        assert_eq!(
+            uploads.add((two.id, RoundId(1)), turn, &[1], later),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn nothing_stays_for_ever() {
+        let (uploads, now, peer) = (Uploads::new(100), Instant::now(), peer(1));
+        let key = (peer.id, RoundId(1));
+        open(uploads.begin(&peer, &start(10, 0), now));
+        assert!(uploads.stale(now + STALE).is_empty());
+        assert_eq!(uploads.stale(now + STALE + Duration::from_secs(1)).len(), 1);
+        assert!(uploads.stale(now + DEAD).is_empty());
+        assert_eq!(uploads.status(key), None);
     }
 }

@@ -24,7 +24,11 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SubjectPublicKeyInfo,
 };
 use time::OffsetDateTime;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 /// When every test happens, seconds since 1970.
 pub const NOW: i64 = 1_800_000_000;
@@ -119,6 +123,9 @@ pub struct Dummy {
     pub upload_bytes: u64,
     pub round_is_on: AtomicBool,
     pub admits: AtomicBool,
+    /// Calls wait for this to become true.
+    pub gate: watch::Sender<bool>,
+    /// Calls that were dropped before they ended.
     pub dropped: AtomicUsize,
 }
 
@@ -134,6 +141,7 @@ impl Dummy {
             upload_bytes: 64,
             round_is_on: AtomicBool::new(true),
             admits: AtomicBool::new(true),
+            gate: watch::Sender::new(true),
             dropped: AtomicUsize::new(0),
         }
     }
@@ -150,6 +158,23 @@ pub fn kind(request: &Request) -> &'static str {
         Request::Upload { .. } => "upload",
         Request::Unmask { .. } => "unmask",
         Request::Await { .. } => "await",
+    }
+}
+
+/// Counts itself when it is dropped before its end.
+struct Unfinished<'a>(Option<&'a AtomicUsize>);
+
+impl Unfinished<'_> {
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.0 {
+            dropped.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -171,6 +196,9 @@ impl Service for Dummy {
             .lock()
             .unwrap()
             .push((peer.id, kind(&request).to_owned()));
+        let unfinished = Unfinished(Some(&self.dropped));
+        let _ = self.gate.subscribe().wait_for(|open| *open).await;
+        unfinished.end();
         if let Request::Upload { update, .. } = &request {
             self.uploads.lock().unwrap().push(update.words().to_vec());
         }
