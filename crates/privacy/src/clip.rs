@@ -18,6 +18,9 @@ pub struct ClippedUpdate {
     clipped: bool,
 }
 
+/// Relative excess of a norm that is rounding of f32 and not a long update.
+const ROUNDING: f64 = 1e-6;
+
 /// Scales an update down to L2 norm `bound`, if it is longer (`privacy.md` 1.2 steps 1 and 2).
 ///
 /// `values`: `[length]`, parameter units. `bound`: L2 norm in parameter units. Norm and factor are f64, and the factor is
@@ -41,8 +44,9 @@ pub fn clip(mut values: Vec<f32>, bound: f64) -> ClippedUpdate {
         .map(|value| f64::from(*value).powi(2))
         .sum::<f64>()
         .sqrt();
-    let clipped = norm > bound;
-    let factor = if clipped { bound / norm } else { 1.0 };
+    let factor = if norm > bound { bound / norm } else { 1.0 };
+    // A vector of norm `bound` by construction is a little longer in f32: scaled all the same, but nothing of it is lost.
+    let clipped = norm > bound * (1.0 + ROUNDING);
     ClippedUpdate {
         values,
         norm,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chorus_client::{CheckIn, Client, Durability, Ending, Settings, Step};
 use chorus_data::Dataset;
 use chorus_model::{Engine, Event, ItemId, Parameters};
-use chorus_protocol::{Floor, Invitation, Next, Participation, Request, TaskName, encode};
+use chorus_protocol::{Floor, Invitation, Next, Participation, Refusal, Request, TaskName, encode};
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::{Connection, Target};
 use chorus_wire::{Clock, InvitationCode};
@@ -34,6 +34,9 @@ pub struct Host {
     #[arg(long)]
     to: usize,
 }
+
+/// Between two looks for the next round, after this one was left.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// What all clients of the process use.
 struct Shared {
@@ -199,8 +202,14 @@ impl Seat<'_> {
     ) -> anyhow::Result<()> {
         let mut participation = match self.client.join(&self.shared.task, invitation) {
             Ok(participation) => participation,
+            // Back before the round is over that this client vanished from: it waits for the next one.
+            Err(chorus_client::Error::Refused(Refusal::Repeated { .. })) => {
+                tokio::time::sleep(PAUSE).await;
+                return Ok(());
+            }
             Err(error) => {
                 self.shared.notes().figures.refusals.push(error.to_string());
+                tokio::time::sleep(PAUSE).await;
                 return Ok(());
             }
         };
