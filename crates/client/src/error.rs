@@ -84,7 +84,7 @@ pub enum Error {
     },
     /// Fetch a model first.
     #[error(
-        "there is no model of task `{task}` here yet: go online and fetch it, or take part in a round"
+        "there is no model of task `{task}` here yet: fetch it once the coordinator has published one, or take part in a round"
     )]
     NoModel {
         /// The task.
