@@ -6,7 +6,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use chorus_protocol::{Request, Response, TaskName};
+use chorus_protocol::Response;
 use chorus_wire::{
     certificate::Role,
     proto::{self, training_client::TrainingClient, upload_chunk::Part},
@@ -14,7 +14,7 @@ use chorus_wire::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
-use support::{Dummy, Root, Running, clock};
+use support::{Dummy, Root, Running, check_in, clock};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,12 +22,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tonic::{Code, Status, transport::Channel, transport::Endpoint};
-
-fn check_in() -> Request {
-    Request::CheckIn {
-        task: TaskName::try_from("movies".to_owned()).unwrap(),
-    }
-}
 
 async fn running(root: &Root) -> Running {
     Running::start(root, Dummy::new(|_| Ok(Response::Accepted))).await

@@ -11,11 +11,11 @@ use std::{
     },
 };
 
-use chorus_protocol::{ClientId, Digest, Identity, Request, Response, RoundId};
+use chorus_protocol::{ClientId, Digest, Identity, Request, Response, RoundId, TaskName};
 use chorus_wire::{
     Clock, Kind, Rejection,
     certificate::{Authority, Role},
-    client::{Connection, Target},
+    client::{Connection, SendError, Target},
     server::{Limits, Peer, ServeError, ServerTls, Service, serve_training},
     tls::{Credentials, pkcs8},
 };
@@ -279,4 +279,21 @@ pub fn kinds(service: &Dummy) -> BTreeMap<String, usize> {
         *kinds.entry(kind.clone()).or_default() += 1;
     }
     kinds
+}
+
+pub fn accepting() -> Dummy {
+    Dummy::new(|_| Ok(Response::Accepted))
+}
+
+pub fn check_in() -> Request {
+    Request::CheckIn {
+        task: TaskName::try_from("movies".to_owned()).unwrap(),
+    }
+}
+
+pub fn label(result: Result<Response, SendError>) -> String {
+    match result {
+        Err(SendError::Refused { label, .. }) => label,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
 }
