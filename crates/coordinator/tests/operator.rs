@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chorus_coordinator::{
-    Directory, DirectoryError, Store, create_task, export_model, list_models, read_task,
+    Directory, DirectoryError, Store, create_task, export_model, list_models, read_task, reports,
     rollback_model, start_task, status, stop_task,
 };
 use chorus_protocol::{Identity, TaskName};
@@ -88,6 +88,7 @@ fn tasks_and_versions_that_are_not_there() {
         stop_task(&store, &other).unwrap_err().to_string(),
         list_models(&store, &other).unwrap_err().to_string(),
         export_model(&store, &other, None).unwrap_err().to_string(),
+        reports(&store, &other).unwrap_err().to_string(),
         rollback_model(&store, &identity, &other, 1, 1)
             .unwrap_err()
             .to_string(),

@@ -31,7 +31,7 @@ impl Desk {
         let spec = common
             .store
             .read(|connection| store::tasks::spec(connection, name))?;
-        let task = spec.ok_or_else(|| DeskError::NoTask(name.clone()))?;
+        let (task, guarantee) = spec.ok_or_else(|| DeskError::NoTask(name.clone()))?;
         let now = common.clock.elapsed();
         let long_poll = common.config.long_poll().as_millis() as Millis;
         let empty = Learning {
@@ -41,9 +41,7 @@ impl Desk {
         let mut desk = Self {
             need: Need::of(&task),
             sums: task.sums(),
-            guarantee: task
-                .guarantee()
-                .map_err(|error| DeskError::Task(error.to_string()))?,
+            guarantee,
             learning: empty,
             version: 0,
             digest: Digest::ZERO,

@@ -54,12 +54,12 @@ pub fn list_models(store: &Store, task: &TaskName) -> Result<ModelList, Operator
         let spec = store::tasks::spec(connection, task)?;
         Ok((spec, store::models::list(connection, task)?))
     })?;
-    let Some(spec) = spec else {
+    let Some((task_spec, _)) = spec else {
         return Err(missing(store, task)?);
     };
     Ok(ModelList {
         task: task.clone(),
-        sums: spec.sums().len(),
+        sums: task_spec.sums().len(),
         versions,
     })
 }

@@ -2,7 +2,7 @@ use chorus_privacy::{Spent, spent};
 use chorus_protocol::{Digest, Privacy, RoundReport, Task, TaskName};
 use serde::Serialize;
 
-use super::OperatorError;
+use super::{OperatorError, no_task};
 use crate::Directory;
 use crate::store::{self, RowError, Store, TaskState, Wanted, content};
 
@@ -100,23 +100,12 @@ pub fn status(
     Ok(status)
 }
 
-/// Every round of a task that ended, oldest first.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn reports(store: &Store, task: &TaskName) -> Result<Vec<RoundReport>, OperatorError> {
-    let mut reports =
-        store.read(|connection| store::rounds::reports(connection, task, u32::MAX as usize))?;
-    reports.reverse();
-    Ok(reports)
-}
-
 fn task_status(
     connection: &store::Connection,
     row: store::TaskRow,
 ) -> Result<TaskStatus, RowError> {
     let name = row.name;
-    let task = store::tasks::spec(connection, &name)?
+    let (task, guarantee) = store::tasks::spec(connection, &name)?
         .ok_or_else(|| content("tasks", "a task without its specification"))?;
     let (version, sums_taken) = store::models::progress(connection, &name)?;
     let (rounds_completed, rounds_aborted) = store::rounds::counts(connection, &name)?;
@@ -144,7 +133,27 @@ fn task_status(
         }),
         last: store::rounds::reports(connection, &name, 1)?.pop(),
         spent,
-        guarantee: task.guarantee().map_err(|error| content("tasks", error))?,
+        guarantee,
         task: name,
     })
+}
+
+/// The reports of a task's rounds that ended, oldest first.
+///
+/// # Errors
+/// When there is no such task, or the store cannot be read.
+pub fn reports(store: &Store, task: &TaskName) -> Result<Vec<RoundReport>, OperatorError> {
+    let (known, mut reports) = store.read(|connection| {
+        let known = store::tasks::all(connection)?;
+        Ok((
+            known,
+            store::rounds::reports(connection, task, usize::MAX >> 1)?,
+        ))
+    })?;
+    let known: Vec<TaskName> = known.into_iter().map(|row| row.name).collect();
+    if !known.contains(task) {
+        return Err(no_task(task, &known));
+    }
+    reports.reverse();
+    Ok(reports)
 }

@@ -79,7 +79,7 @@ pub fn create_task(
         .map_err(|error| OperatorError::Invalid(error.to_string()))?;
     let first = Prepared::new(&task.recipe.start(seed), 0)?;
     let entered = store.write(|tx| {
-        if !store::tasks::insert(tx, task, now)? {
+        if !store::tasks::insert(tx, task, &guarantee, now)? {
             return Ok(None);
         }
         let why = (Origin::Start, Digest::of(&[]));

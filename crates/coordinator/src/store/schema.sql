@@ -10,6 +10,7 @@ INSERT INTO counters VALUES ('round', 0);
 CREATE TABLE tasks (
     name     TEXT PRIMARY KEY,
     spec     TEXT NOT NULL,               -- the task as JSON
+    guarantee TEXT NOT NULL,              -- what protects its clients, in words: costly to work out anew
     wanted   TEXT NOT NULL,               -- what the operator wants: running | stopped
     state    TEXT NOT NULL,               -- what is: created | running | stopped | finished | budget-exhausted
     reason   TEXT,                        -- why it is so, or what it waits for, in a sentence

@@ -82,14 +82,20 @@ pub(crate) struct TaskRow {
 }
 
 /// Enters a task. False when there is one of that name.
-pub(crate) fn insert(tx: &Transaction<'_>, task: &Task, now: u64) -> Result<bool, RowError> {
+pub(crate) fn insert(
+    tx: &Transaction<'_>,
+    task: &Task,
+    guarantee: &str,
+    now: u64,
+) -> Result<bool, RowError> {
     let spec = serde_json::to_string(task).map_err(|error| content("tasks", error))?;
     let entered = tx.execute(
-        "INSERT INTO tasks (name, spec, wanted, state, created) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO tasks (name, spec, guarantee, wanted, state, created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO NOTHING",
         (
             task.name.as_str(),
             spec,
+            guarantee,
             Wanted::Stopped.name(),
             TaskState::Created.name(),
             now as i64,
@@ -112,16 +118,20 @@ pub(crate) fn one(connection: &Connection, name: &TaskName) -> Result<Option<Tas
     rows.next().transpose()
 }
 
-pub(crate) fn spec(connection: &Connection, name: &TaskName) -> Result<Option<Task>, RowError> {
-    let spec: Option<String> = connection
-        .query_row(
-            "SELECT spec FROM tasks WHERE name = ?1",
-            [name.as_str()],
-            |row| row.get(0),
-        )
+/// The task itself, and what protects its clients, in words.
+pub(crate) fn spec(
+    connection: &Connection,
+    name: &TaskName,
+) -> Result<Option<(Task, String)>, RowError> {
+    let query = "SELECT spec, guarantee FROM tasks WHERE name = ?1";
+    let found: Option<(String, String)> = connection
+        .query_row(query, [name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    spec.map(|spec| serde_json::from_str(&spec).map_err(|error| content("tasks", error)))
-        .transpose()
+    let Some((spec, guarantee)) = found else {
+        return Ok(None);
+    };
+    let task = serde_json::from_str(&spec).map_err(|error| content("tasks", error))?;
+    Ok(Some((task, guarantee)))
 }
 
 pub(crate) fn want(tx: &Transaction<'_>, name: &TaskName, wanted: Wanted) -> Result<(), RowError> {
