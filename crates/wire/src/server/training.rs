@@ -131,7 +131,7 @@ impl<S: Service> Training<S> {
     {
         let peer = self.admit(&request)?;
         let request = Request::try_from(request.into_inner()).map_err(Rejection::from)?;
-        let response = if matches!(request, Request::Await { .. }) {
+        let response = if matches!(request, Request::Await { .. } | Request::CheckIn { .. }) {
             self.service.handle(&peer, request).await?
         } else {
             self.carry_through(peer, request).await?
