@@ -1,4 +1,4 @@
-//! The `chorus` command: flags in, words out. What it does lives in the other crates.
+#![doc = include_str!("../README.md")]
 
 mod authority;
 mod client;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chorus_authority::Invited;
@@ -41,6 +41,7 @@ pub struct Processes {
     authority_address: String,
     coordinator_address: String,
     ready: Arc<AtomicUsize>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Processes {
@@ -106,6 +107,7 @@ impl Processes {
             authority_address,
             coordinator_address,
             ready: Arc::default(),
+            interrupted: interruption()?,
         })
     }
 
@@ -163,8 +165,11 @@ impl Processes {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Complains when a process ended that should be running.
+    /// Complains when a process ended that should be running, or a person wants to stop.
     pub fn check(&mut self) -> anyhow::Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return stop(exit::FAILED, "stopped; nothing of the run is left");
+        }
         for guarded in [&mut self.authority, &mut self.coordinator] {
             if guarded.child.try_wait()?.is_some() {
                 return failed(guarded);
@@ -197,6 +202,20 @@ impl Processes {
         }
         Ok(())
     }
+}
+
+/// Becomes true when a person or a service manager wants the demo to end, so that it can clean up first.
+fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(crate::coordinator::shutdown());
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(interrupted)
 }
 
 /// SIGTERM, as a service manager sends it.

@@ -56,9 +56,17 @@ pub fn watch(processes: &mut Processes, task: &Task, dataset: &Dataset) -> anyho
             watched.reports.push(report);
         }
         bar.set_position(now.sums_taken as u64);
+        if let (Some(last), Some((_, quality))) =
+            (watched.reports.last(), watched.qualities.last_key_value())
+        {
+            let (invited, lost) = (last.funnel.invited, last.dropouts());
+            let quality = quality.hr_at_10;
+            bar.set_message(format!(
+                "cohort {invited}, {lost} lost, HR@10 {quality:.3},"
+            ));
+        }
         if now.version > 1 && !watched.qualities.contains_key(&now.version) {
             let quality = measure(&store, task, dataset, &engine, now.version)?;
-            bar.set_message(format!("HR@10 {:.3}", quality.hr_at_10));
             watched.qualities.insert(now.version, quality);
         } else if now.state == TaskState::Finished {
             bar.finish_and_clear();
