@@ -123,7 +123,7 @@ pub(crate) struct Desk {
     rng: StdRng,
     looked: Millis,
     note: Option<String>,
-    /// The service ends with this round.
+    /// The running round is the last one of this desk: the service ends, or the operator stopped the task.
     closing: bool,
     over: bool,
 }
@@ -340,7 +340,12 @@ impl Desk {
             Ok((row, store::models::newest(connection, task)?))
         })?;
         if row.is_none_or(|row| row.wanted == Wanted::Stopped) {
-            return self.stop("stopped by the operator", now);
+            if self.is_irreplaceable() {
+                // Aborted now, its sum would be spent for nothing, and the task could never go on.
+                self.closing = true;
+            } else {
+                return self.stop("stopped by the operator", now);
+            }
         }
         if newest != Some(self.version) {
             self.abort(

@@ -104,7 +104,8 @@ pub fn start_task(store: &Store, task: &TaskName) -> Result<TaskChange, Operator
     want(store, task, Wanted::Running)
 }
 
-/// Wants no more rounds. One in the middle ends without a sum.
+/// Wants no more rounds. One in the middle ends without a sum, unless it has noise and its clients already masked:
+/// then it may end first, since its sum can never be taken again.
 ///
 /// # Errors
 /// When there is no such task.

@@ -152,6 +152,31 @@ fn an_operator_stops_and_starts() {
 }
 
 #[test]
+fn stopping_does_not_spend_a_noised_sum_for_nothing() {
+    let mut rig = Rig::new(14, true, 1);
+    rig.check_in();
+    while rig.desk().running.as_ref().unwrap().round.phase() < Phase::Uploading {
+        assert!(rig.step());
+    }
+    stop_task(&rig.common.store, &name()).unwrap();
+    rig.pass(600);
+    assert!(!rig.desk().over);
+    while rig.step() {}
+    assert_eq!(rig.report().unwrap().aborted, None);
+    rig.pass(600);
+    assert!(rig.desk().over);
+    assert_eq!(
+        rig.state(),
+        (TaskState::Stopped, "stopped by the operator".to_owned())
+    );
+    start_task(&rig.common.store, &name()).unwrap();
+    rig.open();
+    rig.round();
+    let report = rig.report().unwrap();
+    assert_eq!((report.aborted, report.trained), (None, 2));
+}
+
+#[test]
 fn old_versions_are_dropped_where_that_was_asked_for() {
     let mut rig = Rig::new(14, false, 3);
     rig.desk = None;
