@@ -37,6 +37,14 @@ pub enum DirectoryError {
         /// The file.
         path: PathBuf,
     },
+    /// A key file that others on this machine can read.
+    #[error(
+        "{path} can be read by others: take their rights away (chmod 600) and consider the key known"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate that cannot be used, now or at all.
     #[error("{path}: {reason}")]
     Certificate {
@@ -88,10 +96,11 @@ impl Directory {
     /// The coordinator's key.
     ///
     /// # Errors
-    /// When there is none, or the file is damaged.
+    /// When there is none, the file is damaged, or others can read it.
     pub fn identity(&self) -> Result<Identity, DirectoryError> {
         let path = self.path.join("coordinator.key");
         let seed = self.read(&path)?;
+        check_rights(&path)?;
         let seed: &[u8; 32] = seed
             .as_slice()
             .try_into()
@@ -233,6 +242,24 @@ impl Directory {
         })();
         written.map_err(|error| fault(path, &error))
     }
+}
+
+#[cfg(unix)]
+fn check_rights(path: &Path) -> Result<(), DirectoryError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = std::fs::metadata(path).map_err(|error| fault(path, &error))?;
+    if file.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(DirectoryError::Exposed {
+        path: path.to_owned(),
+    })
+}
+
+#[cfg(not(unix))]
+fn check_rights(_: &Path) -> Result<(), DirectoryError> {
+    Ok(())
 }
 
 fn fault(path: &Path, error: &std::io::Error) -> DirectoryError {

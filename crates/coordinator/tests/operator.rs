@@ -161,6 +161,16 @@ fn a_store_that_cannot_be_used_says_what_to_do() {
         newer.contains("layout 99") && newer.contains("update chorus"),
         "{newer}"
     );
+    std::fs::write(&file, b"").unwrap();
+    let empty = Store::open(directory.path()).unwrap_err().to_string();
+    assert!(empty.contains("the file is empty"), "{empty}");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
+    std::fs::remove_file(&file).unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("CREATE TABLE theirs (a)").unwrap();
+    drop(other);
+    let foreign = Store::open(directory.path()).unwrap_err().to_string();
+    assert!(foreign.contains("tables of another program"), "{foreign}");
     let nowhere = file.join("below");
     let no_directory = Store::open(&nowhere).unwrap_err().to_string();
     assert!(no_directory.contains("cannot use"), "{no_directory}");
@@ -188,6 +198,12 @@ fn a_directory_that_is_not_enrolled_says_so_and_keeps_its_key_to_itself() {
         use std::os::unix::fs::PermissionsExt;
         let key = std::fs::metadata(place.path().join("coordinator.key")).unwrap();
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
+        let file = place.path().join("coordinator.key");
+        let rights = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&file, rights(0o640)).unwrap();
+        let exposed = directory.identity().map(|_| ()).unwrap_err();
+        assert!(matches!(exposed, DirectoryError::Exposed { .. }));
+        std::fs::set_permissions(&file, rights(0o600)).unwrap();
     }
     std::fs::write(place.path().join("coordinator.key"), b"short").unwrap();
     let error = directory.identity().map(|_| ()).unwrap_err().to_string();

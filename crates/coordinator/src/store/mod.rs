@@ -125,6 +125,11 @@ impl Store {
             reason: error.to_string(),
         })?;
         let path = directory.join("coordinator.sqlite");
+        // SQLite takes an empty file for a new database: round ids would begin anew, and the log and the budget.
+        if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+            let reason = "the file is empty".to_owned();
+            return Err(StoreError::Damaged { path, reason });
+        }
         let fault = |error: rusqlite::Error| explain(&path, RowError::Sqlite(error));
         let connection = Connection::open(&path).map_err(fault)?;
         connection.busy_timeout(PATIENCE).map_err(fault)?;
@@ -150,6 +155,10 @@ impl Store {
         let found = self.write(|tx| {
             let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
             if found == 0 {
+                let foreign = "SELECT EXISTS (SELECT 1 FROM sqlite_master)";
+                if tx.query_row(foreign, [], |row| row.get(0))? {
+                    return Err(content("sqlite_master", "tables of another program"));
+                }
                 tx.execute_batch(include_str!("schema.sql"))?;
                 tx.pragma_update(None, "user_version", LAYOUT)?;
             }
