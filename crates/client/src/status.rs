@@ -49,7 +49,7 @@ pub struct TaskStatus {
     pub contributions: usize,
     /// Of those, how many had no noise: no epsilon describes what they cost.
     pub without_noise: usize,
-    /// Privacy spent by the others together, as far as the accountant bounds it.
+    /// Privacy spent on the task, as far as the accountant bounds it; nothing when any contribution had no noise.
     pub epsilon: Option<f64>,
     /// The delta that `epsilon` is counted at: the largest that the settings allow.
     pub delta: f64,
@@ -105,11 +105,14 @@ impl Client {
         }
         let status = |(task, (costs, version)): (TaskName, (Vec<Option<Release>>, _))| {
             let releases: Vec<Release> = costs.iter().copied().flatten().collect();
+            let without_noise = costs.len() - releases.len();
+            // An exact sum is not bounded by what the noised ones cost.
+            let bounded = (without_noise == 0).then(|| spent(&releases, delta).ok());
             TaskStatus {
                 task,
                 contributions: costs.len(),
-                without_noise: costs.len() - releases.len(),
-                epsilon: spent(&releases, delta).ok().map(|spent| spent.epsilon),
+                without_noise,
+                epsilon: bounded.flatten().map(|spent| spent.epsilon),
                 delta,
                 version,
             }

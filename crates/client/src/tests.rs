@@ -118,8 +118,8 @@ async fn the_sum_is_that_of_the_encodings() {
             let task = &status.tasks[0];
             assert_eq!((task.contributions, task.version), (1, Some(1)));
             assert_eq!(task.without_noise, usize::from(!noise));
-            let epsilon = task.epsilon.unwrap();
-            assert_eq!(epsilon > 0.0, noise, "{epsilon}");
+            assert_eq!(task.epsilon.is_some_and(|epsilon| epsilon > 0.0), noise);
+            assert_eq!(task.epsilon.is_none(), !noise);
         }
     }
 }
