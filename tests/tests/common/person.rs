@@ -1,0 +1,252 @@
+//! A client: the product's library with a store of its own, driven step by step, and beside it what it should send.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use chorus_authority::Invited;
+use chorus_client::{CheckIn, Client, Durability, Ending, Error, Settings, Step, Transport};
+use chorus_model::{Engine, Event, ItemId, Parameters, TrainingSet};
+use chorus_protocol::{
+    Charge, Floor, Identity, Next, Participation, Refusal, Request, TaskName, encode,
+};
+use chorus_torch::Torch;
+use chorus_wire::Clock;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use tokio::sync::watch;
+
+use super::{Fate, Point, Town, fate};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One person's client.
+pub struct Person {
+    pub number: usize,
+    pub home: PathBuf,
+    pub client: Client,
+    pub history: Vec<ItemId>,
+    /// What the client said that its rounds cost.
+    pub charges: Vec<Charge>,
+    rng: ChaCha20Rng,
+}
+
+/// What the clients of one task have in common.
+pub struct Work {
+    pub task: TaskName,
+    pub items: usize,
+    /// Clients among whom fates are drawn.
+    pub crowd: usize,
+    /// How many of them vanish in each round.
+    pub vanishing: usize,
+    pub clock: Clock,
+    /// While it is false, nobody asks for another round.
+    pub gate: watch::Receiver<bool>,
+    pub notes: Mutex<Notes>,
+}
+
+/// What was seen beside the clients.
+#[derive(Default)]
+pub struct Notes {
+    /// Plain modular sums of what the clients encoded and uploaded, by round.
+    pub sums: BTreeMap<u64, Vec<u32>>,
+    /// Uploads by round.
+    pub uploads: BTreeMap<u64, usize>,
+    /// Clients that vanished, and that went on after a restart, where they did.
+    pub fates: Vec<Fate>,
+    /// What should not happen.
+    pub complaints: Vec<String>,
+}
+
+/// Makes a client's way to the coordinator.
+pub trait Connect<T>: Fn(&Client) -> T + Send + Sync {}
+impl<T, F: Fn(&Client) -> T + Send + Sync> Connect<T> for F {}
+
+impl Work {
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap()
+    }
+}
+
+fn open(home: &Path) -> Client {
+    let floor = Floor {
+        without_noise: true,
+        ..Floor::default()
+    };
+    let settings = Settings {
+        floor,
+        durability: Durability::ProcessEnd,
+        ..Settings::default()
+    };
+    Client::open(home, settings).unwrap()
+}
+
+impl Person {
+    /// Enrols a client that holds these events.
+    pub async fn enrol(town: &mut Town, number: usize, events: &[Event]) -> Self {
+        let home = town.client_folder(number);
+        let mut client = open(&home);
+        let mut rng = ChaCha20Rng::seed_from_u64(77);
+        rng.set_stream(number as u64);
+        let invitation = town.invite(&Invited::Client);
+        client
+            .enrol(
+                &town.authority_target,
+                &town.authority,
+                &invitation,
+                &mut rng,
+                &town.clock,
+            )
+            .await
+            .unwrap();
+        client.record_all(events.iter().copied()).unwrap();
+        Self {
+            number,
+            home,
+            client,
+            history: events.iter().map(|event| event.item).collect(),
+            charges: Vec::new(),
+            rng,
+        }
+    }
+
+    /// Takes part in a task until it is finished, and fetches its last model.
+    pub async fn live<T: Transport>(
+        &mut self,
+        work: &Work,
+        connect: &impl Connect<T>,
+    ) -> Result<(), Error> {
+        let mut transport = connect(&self.client);
+        let mut gate = work.gate.clone();
+        loop {
+            gate.wait_for(|open| *open).await.unwrap();
+            let checked_in = self.client.check_in(&mut transport, &work.task).await;
+            let joined = match checked_in {
+                Ok(CheckIn::Finished) => break,
+                Ok(CheckIn::Wait(_)) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Ok(CheckIn::Invited(invitation)) => self.client.join(&work.task, invitation),
+                Err(error) => Err(error),
+            };
+            match joined {
+                Ok(participation) => {
+                    transport = self
+                        .contribute(transport, participation, work, connect)
+                        .await?;
+                }
+                // Back before the round is over that it vanished from.
+                Err(Error::Refused(Refusal::Repeated { .. })) => tokio::time::sleep(PAUSE).await,
+                Err(Error::Unreachable { .. } | Error::Rejected { .. }) => {
+                    tokio::time::sleep(PAUSE).await;
+                    transport = connect(&self.client);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.client.refresh(&mut transport, &work.task).await?;
+        Ok(())
+    }
+
+    async fn contribute<T: Transport>(
+        &mut self,
+        mut transport: T,
+        mut participation: Participation,
+        work: &Work,
+        connect: &impl Connect<T>,
+    ) -> Result<T, Error> {
+        let round = participation.plan().round.0;
+        let mut fate = fate(11, round, work.crowd, work.vanishing, self.number);
+        let mut words = Vec::new();
+        loop {
+            let here = Point::of(&participation);
+            match fate {
+                Fate::Vanishes(point) if here == Some(point) => {
+                    work.notes().fates.push(fate);
+                    self.charges.extend(participation.charge().cloned());
+                    drop(transport);
+                    return Ok(connect(&self.client));
+                }
+                Fate::Restarts(point) if here == Some(point) => {
+                    work.notes().fates.push(fate);
+                    fate = Fate::Stays;
+                    drop((transport, participation));
+                    self.client = open(&self.home);
+                    participation = self.client.resume()?.expect("the round is in the store");
+                    transport = connect(&self.client);
+                }
+                _ => {}
+            }
+            if let Some(encoded) = self.beside(&participation, work.items) {
+                words = encoded;
+            }
+            let uploads = matches!(participation.poll(), Next::Send(Request::Upload { .. }));
+            let step = self
+                .client
+                .step(
+                    &mut transport,
+                    &mut participation,
+                    &Torch,
+                    &mut self.rng,
+                    work.clock.now(),
+                )
+                .await;
+            match step {
+                Ok(Step::Sent) if uploads => add(&mut work.notes(), round, &words),
+                Ok(Step::Sent | Step::Pending | Step::Learned { .. }) => {}
+                Ok(Step::Over(ending)) => {
+                    if !matches!(ending, Ending::Outcome(_)) {
+                        let complaint =
+                            format!("round {round}, client {}: {ending:?}", self.number);
+                        work.notes().complaints.push(complaint);
+                    }
+                    self.charges.extend(participation.charge().cloned());
+                    return Ok(transport);
+                }
+                Err(Error::Unreachable { .. }) => {
+                    tokio::time::sleep(PAUSE).await;
+                    transport = connect(&self.client);
+                }
+                Err(error) => {
+                    self.charges.extend(participation.charge().cloned());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Where the client is about to learn: what it will encode, from a copy of its randomness.
+    fn beside(&self, participation: &Participation, items: usize) -> Option<Vec<u32>> {
+        let Next::Learn { plan, model } = participation.poll() else {
+            return None;
+        };
+        let trainer = Torch.open(&Parameters::from_bytes(model).unwrap()).unwrap();
+        let history = TrainingSet::of(self.history.iter().copied(), items);
+        let delta = trainer.contribution(plan.step, &history).unwrap();
+        let encoded = encode(delta, plan, &mut self.rng.clone()).unwrap();
+        Some(encoded.update.into_words())
+    }
+}
+
+fn add(notes: &mut Notes, round: u64, words: &[u32]) {
+    *notes.uploads.entry(round).or_default() += 1;
+    let sum = notes
+        .sums
+        .entry(round)
+        .or_insert_with(|| vec![0; words.len()]);
+    for (total, word) in sum.iter_mut().zip(words) {
+        *total = total.wrapping_add(*word);
+    }
+}
+
+/// The key of the client in a folder. Only its store has it, so this looks there.
+pub fn identity_of(home: &Path) -> Identity {
+    let connection = rusqlite::Connection::open(home.join("client.db")).unwrap();
+    let seed: [u8; 32] = connection
+        .query_row("SELECT seed FROM enrolment", [], |row| row.get(0))
+        .unwrap();
+    Identity::from_seed(&seed)
+}
