@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::exit::{self, OrExit, stop};
+use crate::exit::{self, OrExit};
 use crate::{learning, progress, words};
 
 /// Flags of `chorus client`.
@@ -114,7 +114,7 @@ impl Client {
                 let mut client = self.open(Settings::default())?;
                 let imported = client
                     .import(&name, BufReader::new(reader), clock.now())
-                    .or_exit(exit::DATA)?;
+                    .map_err(explain)?;
                 let (added, known) = (imported.added, imported.known);
                 progress::say(&format!("{added} events added, {known} were here already"));
             }
@@ -208,7 +208,9 @@ impl Client {
             .await
             .map_err(explain)?
         {
-            End::Finished => progress::say("the task is finished, and its last model is here"),
+            End::Finished => progress::say(
+                "the task is over: no more rounds; its newest model, if there is one, is here",
+            ),
             End::Shutdown => progress::say("stopped; run again to go on"),
         }
         Ok(())
@@ -238,11 +240,8 @@ fn explain(error: chorus_client::Error) -> anyhow::Error {
         Error::Refused(_) | Error::Rejected { .. } | Error::Enrol { .. } | Error::Log(_) => {
             exit::REFUSED
         }
-        Error::NoModel { .. } | Error::Model { .. } => exit::DATA,
+        Error::NoModel { .. } | Error::Model { .. } | Error::Import { .. } => exit::DATA,
         _ => exit::FAILED,
     };
-    match stop::<()>(code, error) {
-        Err(error) => error,
-        Ok(()) => anyhow::anyhow!("unreachable"),
-    }
+    exit::with(code, error)
 }

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chorus_coordinator::{Clock, Config, Directory, RawAuthority, RawConfig, RawTiming, Store};
+use chorus_coordinator::{
+    Clock, Config, Directory, DirectoryError, RawAuthority, RawConfig, RawTiming, ServeError, Store,
+};
 use chorus_wire::InvitationCode;
-use chorus_wire::client::Target;
+use chorus_wire::client::{SendError, Target};
 use clap::{Args, Subcommand};
 
 use crate::client::{read_authority, runtime};
@@ -115,7 +117,7 @@ impl Coordinator {
                 let mut rng = rand::rng();
                 let enrolling =
                     directory.enrol(&target, &certificate, &invitation, &clock, &mut rng);
-                runtime()?.block_on(enrolling).or_exit(exit::REFUSED)?;
+                runtime()?.block_on(enrolling).map_err(explain)?;
                 progress::say("enrolled");
             }
             Coordinator::Run(run) => run.serve()?,
@@ -176,9 +178,22 @@ impl Run {
             let listener = listen(config.listen()).await?;
             let serving =
                 chorus_coordinator::serve(listener, config, Clock::system(), store, shutdown());
-            serving.await.or_exit(exit::FAILED)
+            serving.await.map_err(|error| match error {
+                ServeError::Directory(error) => explain(error),
+                error => exit::with(exit::ENVIRONMENT, error),
+            })
         })
     }
+}
+
+/// An error of the coordinator's folder with its exit code.
+fn explain(error: DirectoryError) -> anyhow::Error {
+    let code = match &error {
+        DirectoryError::Enrolment(SendError::Unreachable(_)) => exit::ENVIRONMENT,
+        DirectoryError::Enrolment(_) | DirectoryError::Certificate { .. } => exit::REFUSED,
+        _ => exit::ENVIRONMENT,
+    };
+    exit::with(code, error)
 }
 
 /// Takes the port and says which one it is.

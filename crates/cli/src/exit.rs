@@ -28,12 +28,24 @@ pub struct Exit {
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The whole chain in one line: what happened, to what, why.
-        write!(f, "{:#}", self.error)
+        f.write_str(&sentence(&self.error))
     }
 }
 
 impl std::error::Error for Exit {}
+
+/// The whole chain in one line: what happened, to what, why. Many errors repeat their cause; it is said once.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
 
 /// Gives an error its exit code.
 pub trait OrExit<T> {
@@ -42,23 +54,19 @@ pub trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, code: u8) -> anyhow::Result<T> {
-        self.map_err(|error| {
-            Exit {
-                code,
-                error: error.into(),
-            }
-            .into()
-        })
+        self.map_err(|error| with(code, error))
     }
+}
+
+/// An error with an exit code.
+pub fn with(code: u8, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    Exit { code, error }.into()
 }
 
 /// A sentence with an exit code.
 pub fn stop<T>(code: u8, sentence: impl fmt::Display) -> anyhow::Result<T> {
-    Err(Exit {
-        code,
-        error: anyhow::anyhow!("{sentence}"),
-    }
-    .into())
+    Err(with(code, anyhow::anyhow!("{sentence}")))
 }
 
 /// The exit code of whatever ended the command.
@@ -67,4 +75,19 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
         .chain()
         .find_map(|cause| cause.downcast_ref::<Exit>())
         .map_or(FAILED, |exit| exit.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once_and_the_code_stays() {
+        let cause = std::io::Error::other("the disk is full");
+        let repeating = anyhow::Error::new(cause).context("cannot save: the disk is full");
+        let failed: Result<(), _> = Err(repeating.context("no model"));
+        let error = failed.or_exit(DATA).unwrap_err();
+        assert_eq!(error.to_string(), "no model: cannot save: the disk is full");
+        assert_eq!(code_of(&error), DATA);
+    }
 }

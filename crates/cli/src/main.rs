@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => {
-            progress::complain(&format!("{error:#}"));
+            progress::complain(&exit::sentence(&error));
             ExitCode::from(exit::code_of(&error))
         }
     }

@@ -1,11 +1,7 @@
 //! What a person at a terminal sees: results on standard output, everything else on standard error.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one place that prints"
-)]
+#![allow(clippy::print_stderr, reason = "the one place that prints")]
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,9 +9,14 @@ use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 
-/// A result line.
+/// A result line. That nobody reads on, as behind `| head`, is no failure.
 pub fn say(line: &str) {
-    println!("{line}");
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// A line about what is going on.
@@ -62,5 +63,6 @@ pub fn trace() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }

@@ -126,7 +126,7 @@ pub fn client(status: &chorus_client::Status) -> String {
     for task in &status.tasks {
         let spent = match task.epsilon {
             Some(epsilon) => format!("epsilon {epsilon:.3} at delta {:e} spent", task.delta),
-            None => "nothing spent".to_owned(),
+            None => "no epsilon bounds what they say about you".to_owned(),
         };
         let version = match task.version {
             Some(version) => format!("model version {version} is here"),

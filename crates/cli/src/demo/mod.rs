@@ -80,7 +80,14 @@ impl Demo {
         let task = self.task(dataset.users(), dataset.items)?;
         self.introduce(&task, &dataset);
 
-        let folder = tempfile::Builder::new().prefix("chorus-demo-").tempdir()?;
+        // Kept also when the run fails: that is when its logs are wanted.
+        let folder = tempfile::Builder::new()
+            .prefix("chorus-demo-")
+            .disable_cleanup(self.keep)
+            .tempdir()?;
+        if self.keep {
+            progress::tell(&format!("the run is kept in {}", folder.path().display()));
+        }
         let mut processes = Processes::start(folder.path(), &task, self.learning.seed)?;
         let plan = DemoPlan {
             source,
@@ -118,9 +125,6 @@ impl Demo {
             ));
         }
         progress::say(&format!("\nLook at {}", self.report.display()));
-        if self.keep {
-            progress::say(&format!("The run is kept in {}", folder.keep().display()));
-        }
         if !figures.sum_exact {
             return exit::stop(
                 exit::FAILED,
