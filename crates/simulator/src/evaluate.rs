@@ -110,5 +110,6 @@ pub fn scores(
             writer.write_all(&row)?;
         }
     }
-    Ok(())
+    // What a buffer holds back could still fail, and nobody would hear of it once it is dropped.
+    Ok(writer.flush()?)
 }

@@ -275,6 +275,9 @@ fn the_score_matrix_holds_what_was_measured() {
     let run = run(&task(&dataset, false), &dataset, OPTIONS);
     let mut bytes = Vec::new();
     scores(&run.parameters, &dataset, &Direct, &mut bytes).unwrap();
+    let mut room = vec![0; bytes.len() - 1];
+    let mut full = std::io::BufWriter::with_capacity(2 * bytes.len(), room.as_mut_slice());
+    assert!(scores(&run.parameters, &dataset, &Direct, &mut full).is_err());
     assert_eq!(bytes.len(), 4 * 40 * 50);
     let mut quality = chorus_model::Quality::default();
     for (user, row) in bytes.chunks_exact(4 * 50).enumerate() {
