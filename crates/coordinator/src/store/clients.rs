@@ -5,7 +5,9 @@ use rusqlite::{Connection, Transaction};
 
 use super::RowError;
 
-/// Notes that these clients were here.
+const DAY: u64 = 86_400;
+
+/// Notes that these clients were here, to the day: the second would say who was invited to which round.
 pub(crate) fn seen(
     tx: &Transaction<'_>,
     clients: &BTreeSet<ClientId>,
@@ -15,8 +17,9 @@ pub(crate) fn seen(
         "INSERT INTO clients (id, first_seen, last_seen) VALUES (?1, ?2, ?2)
          ON CONFLICT (id) DO UPDATE SET last_seen = ?2",
     )?;
+    let day = now - now % DAY;
     for client in clients {
-        change.execute((&client.0[..], now as i64))?;
+        change.execute((&client.0[..], day as i64))?;
     }
     Ok(())
 }

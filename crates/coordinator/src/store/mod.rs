@@ -106,7 +106,7 @@ pub(crate) fn content(table: &'static str, reason: impl ToString) -> RowError {
 /// The coordinator's store.
 ///
 /// # Privacy
-/// Of clients it keeps pseudonyms with the times of their first and last check-in; of rounds counts and digests; never
+/// Of clients it keeps pseudonyms with the days of their first and last check-in; of rounds counts and digests; never
 /// an upload, a key of a round, or who was in which sum.
 #[derive(Debug)]
 pub struct Store {

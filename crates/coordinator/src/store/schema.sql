@@ -20,7 +20,7 @@ CREATE TABLE tasks (
 -- Client ids are pseudonyms: the first 16 bytes of a digest of the enrolled key.
 CREATE TABLE clients (
     id         BLOB PRIMARY KEY,
-    first_seen INTEGER NOT NULL,          -- Unix seconds
+    first_seen INTEGER NOT NULL,          -- Unix seconds, whole days
     last_seen  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

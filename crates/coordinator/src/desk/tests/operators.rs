@@ -177,6 +177,25 @@ fn stopping_does_not_spend_a_noised_sum_for_nothing() {
 }
 
 #[test]
+fn the_store_does_not_say_who_was_invited_to_which_round() {
+    let mut rig = Rig::new(14, false, 2);
+    rig.time.fetch_add(90_000_000, Ordering::SeqCst);
+    rig.round();
+    let (began, times) = rig
+        .common
+        .store
+        .read(|c| {
+            let began: i64 = c.query_row("SELECT max(began) FROM rounds", [], |row| row.get(0))?;
+            let mut query = c.prepare("SELECT last_seen FROM clients")?;
+            let times = query.query_map([], |row| row.get::<_, i64>(0))?;
+            Ok((began, times.collect::<Result<Vec<_>, _>>()?))
+        })
+        .unwrap();
+    assert!(began % 86_400 > 0);
+    assert!(times.len() >= 10 && times.iter().all(|time| time % 86_400 == 0));
+}
+
+#[test]
 fn old_versions_are_dropped_where_that_was_asked_for() {
     let mut rig = Rig::new(14, false, 3);
     rig.desk = None;
