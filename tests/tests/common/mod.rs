@@ -1,6 +1,10 @@
 //! A whole federation in one process, over real TCP and TLS: an authority, a coordinator, and clients with stores
 //! of their own. Every port is one that the system chose.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses a part of it"
+)]
 
 mod fate;
 mod person;
