@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use chorus_protocol::Response;
 use chorus_wire::{
     certificate::Role,
+    limits::HANDSHAKE_DEADLINE,
     proto::{self, training_client::TrainingClient, upload_chunk::Part},
     tls,
 };
@@ -265,6 +266,36 @@ async fn noise_on_the_port_and_half_open_connections_stop_nothing() {
     let answered = timeout(Duration::from_secs(5), connection.send(&check_in())).await;
     assert_eq!(answered.expect("in time"), Ok(Response::Accepted));
     drop(open);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_begins_is_closed() {
+    let root = Root::new(1);
+    let running = running(&root).await;
+    let credentials = root.credentials(9, Role::Client);
+    let config = tls::client(&root.authority, Some(&credentials), &clock()).unwrap();
+    let mut open = Vec::new();
+    // Nothing at all, and the first half of an HTTP/2 preface.
+    for words in [&b""[..], b"PRI * HTTP/2"] {
+        let tcp = TcpStream::connect(running.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(config.clone());
+        let mut tls = connector.connect(name, tcp).await.unwrap();
+        tls.write_all(words).await.unwrap();
+        tls.flush().await.unwrap();
+        open.push(tls);
+    }
+    let connection = root.connect(running.address, 10);
+    assert_eq!(connection.send(&check_in()).await, Ok(Response::Accepted));
+    let late = HANDSHAKE_DEADLINE + Duration::from_secs(5);
+    for tls in &mut open {
+        let mut sink = Vec::new();
+        let ended = timeout(late, tls.read_to_end(&mut sink)).await;
+        assert!(ended.is_ok(), "still open");
+    }
+    // One that began stays.
+    assert_eq!(connection.send(&check_in()).await, Ok(Response::Accepted));
     running.stop().await;
 }
 

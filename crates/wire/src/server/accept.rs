@@ -11,7 +11,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     select,
     sync::{Semaphore, mpsc, watch},
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
@@ -35,7 +35,17 @@ pub(super) struct Accepted<P> {
     tls: TlsStream<TcpStream>,
     peer: P,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    opening: Option<Opening>,
     _keep: (Keep, tokio::sync::OwnedSemaphorePermit),
+}
+
+/// Bytes with which every HTTP/2 connection opens. Before them nothing else watches over the connection's time.
+const PREFACE: usize = 24;
+
+/// A connection whose opening bytes have not all come.
+struct Opening {
+    missing: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl<P: Clone + Send + Sync + 'static> Connected for Accepted<P> {
@@ -87,6 +97,10 @@ pub(super) async fn accept<P: Clone + Send + Sync + 'static>(
                 tls,
                 peer,
                 stop: Some(stop),
+                opening: Some(Opening {
+                    missing: PREFACE,
+                    deadline: Box::pin(sleep(HANDSHAKE_DEADLINE)),
+                }),
                 _keep: (keep, slot),
             };
             // Fails when the server is stopping: then the connection ends here.
@@ -151,7 +165,18 @@ impl<P: Unpin> AsyncRead for Accepted<P> {
         if this.stop.is_none() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut this.tls).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.tls).poll_read(cx, buffer);
+        if let Some(opening) = &mut this.opening {
+            let came = buffer.filled().len() - before;
+            opening.missing = opening.missing.saturating_sub(came);
+            if opening.missing == 0 {
+                this.opening = None;
+            } else if opening.deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 
