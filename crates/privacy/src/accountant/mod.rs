@@ -57,7 +57,7 @@ impl Release {
 pub struct Spent {
     /// The upper bound that is a theorem for the discrete mechanism: print this one.
     pub epsilon: f64,
-    /// The probability that `epsilon` holds with.
+    /// The probability that `epsilon` may fail with.
     pub delta: f64,
     /// rho of zero-concentrated DP (Bun, Steinke 2016), added over the releases.
     pub rho: f64,
