@@ -30,7 +30,8 @@ pub enum Task {
     },
     /// Let a task run; a service that is running follows within a second.
     Start(Named),
-    /// Let a task rest after the round that runs. It can be started again.
+    /// Let a task rest. It can be started again. A round in the middle ends without a sum, unless that sum could never be
+    /// taken again.
     Stop(Named),
 }
 
