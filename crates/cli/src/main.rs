@@ -28,8 +28,13 @@ struct Command {
 #[derive(Subcommand)]
 enum Action {
     /// Run a whole federation on this machine, over real TLS, and look at it.
+    ///
+    /// Examples: chorus demo, or chorus demo --noise off, or chorus demo --data ml-100k --epsilon 8
     Demo(demo::Demo),
     /// Run a federation in one process, without the network.
+    ///
+    /// Examples: chorus simulate --data ml-100k --noise off --json figures.json
+    /// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
     Simulate(simulate::Simulate),
     /// Enrol clients: keys, invitations, certificates, revocation.
     #[command(subcommand)]

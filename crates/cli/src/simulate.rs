@@ -13,9 +13,6 @@ use crate::learning::Learning;
 use crate::{progress, words};
 
 /// Flags of `chorus simulate`.
-///
-/// Examples: chorus simulate --data ml-100k --noise off --json figures.json
-/// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Simulate {

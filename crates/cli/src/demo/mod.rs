@@ -22,8 +22,6 @@ use plan::{DemoPlan, Source};
 use processes::Processes;
 
 /// Flags of `chorus demo`.
-///
-/// Examples: chorus demo, or chorus demo --noise off, or chorus demo --data ml-100k --epsilon 8
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Demo {
