@@ -1,0 +1,400 @@
+//! The built command: what it does, what it says when something is wrong, and with which exit code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Service, chorus, coordinator, data, invitation, root};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const SIMULATE: [&str; 3] = ["simulate", "--data", "data"];
+
+fn simulate<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut flags: Vec<&'a str> = SIMULATE.to_vec();
+    flags.extend(more);
+    flags
+}
+
+/// Every figure that `--json` promises.
+const FIGURES: [&str; 14] = [
+    "hr_at_10",
+    "ndcg_at_10",
+    "full_hr_at_10",
+    "full_ndcg_at_10",
+    "popularity_hr_at_10",
+    "rounds",
+    "rounds_completed",
+    "clients",
+    "dropouts",
+    "epsilon",
+    "delta",
+    "upload_bytes_per_client",
+    "wall_seconds",
+    "sum_exact",
+];
+
+fn figures(file: &Path) -> Value {
+    let figures: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    for key in FIGURES {
+        assert!(figures.get(key).is_some(), "`{key}` in {figures}");
+    }
+    figures
+}
+
+/// A page that needs nothing but itself.
+fn is_self_contained(file: &Path) {
+    let page = fs::read_to_string(file).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") || page.starts_with("<!doctype html>"));
+    assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
+    for outside in ["http://", "https://", "src=", "<script", "<link", "@import"] {
+        assert!(!page.contains(outside), "the page has `{outside}`");
+    }
+    let urls = page.matches("url(").count();
+    assert_eq!(
+        urls,
+        page.matches("url(#").count(),
+        "all name parts of the page"
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    chorus(folder, &["demo", "--frobnicate"]).with(2, &["--frobnicate"]);
+    chorus(folder, &["demos"]).with(2, &["demo"]);
+    chorus(folder, &[]).with(2, &["Usage"]);
+    let decide = ["decide about noise", "--epsilon", "--noise off"];
+    chorus(folder, &SIMULATE).with(2, &decide);
+    let both = simulate(&["--noise", "off", "--epsilon", "8"]);
+    chorus(folder, &both).with(2, &["--noise", "--epsilon"]);
+    chorus(folder, &simulate(&["--noise", "on"])).with(2, &["off"]);
+    chorus(folder, &["authority", "invite", "--role", "coordinator"]).with(2, &["--server-name"]);
+    fs::write(folder.join("c.toml"), "[timing]\nquite_seconds = 3").unwrap();
+    let run = ["coordinator", "run", "--config", "c.toml"];
+    chorus(folder, &run).with(2, &["did you mean `quiet_seconds`?"]);
+}
+
+#[test]
+fn unusable_data_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let off = simulate(&["--noise", "off"]);
+    chorus(folder, &off).with(3, &["data"]);
+
+    data(&folder.join("data"), 24, 30);
+    let train = folder.join("data/tiny.train.rating");
+    let good = fs::read_to_string(&train).unwrap();
+    fs::write(&train, good.replacen("0\t2\t", "0\ttwo\t", 1)).unwrap();
+    let words = ["tiny.train.rating", "line 2", "expected", "an item number"];
+    chorus(folder, &off).with(3, &words);
+    // The demo finds the same before it starts anything.
+    chorus(folder, &["demo", "--data", "data"]).with(3, &words);
+    fs::write(&train, good).unwrap();
+    fs::remove_file(folder.join("data/tiny.test.negative")).unwrap();
+    chorus(folder, &off).with(3, &["tiny.test.negative"]);
+
+    fs::write(folder.join("events.tsv"), "4\t1800000100\nfour\n").unwrap();
+    let import = ["client", "--home", "me", "import", "events.tsv"];
+    chorus(folder, &import).with(3, &["events.tsv", "line 2", "expected an item number"]);
+    let recommend = ["client", "--home", "me", "recommend", "--task", "films"];
+    chorus(folder, &recommend).with(3, &["no model of task `films`"]);
+}
+
+#[test]
+fn a_port_in_use_ends_with_4() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    chorus(folder, &["authority", "init"]).well();
+    for service in [["authority", "serve"], ["coordinator", "run"]] {
+        let flags = [service[0], service[1], "--listen", &address];
+        chorus(folder, &flags).with(4, &[&address, "choose another one with --listen"]);
+    }
+    let words = ["coordinator.key is missing", "enrol this coordinator first"];
+    let run = ["coordinator", "run", "--listen", "127.0.0.1:0"];
+    chorus(folder, &run).with(4, &words);
+    let nowhere = "127.0.0.1:1";
+    let code = invitation(folder, 0);
+    enrol(folder, nowhere, "me", &code).with(4, &["cannot be reached", "check the address"]);
+}
+
+fn enrol(folder: &Path, authority: &str, home: &str, invitation: &str) -> common::Said {
+    let flags = [
+        "client",
+        "--home",
+        home,
+        "enrol",
+        "--authority",
+        authority,
+        "--certificate",
+        "authority/authority.pem",
+        "--invitation",
+        invitation,
+    ];
+    chorus(folder, &flags)
+}
+
+#[test]
+fn a_federation_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    chorus(folder, &["authority", "init"]).well();
+    let serve = ["authority", "serve", "--listen", "127.0.0.1:0"];
+    let authority = Service::listening(folder, &serve);
+
+    // Invitations that are of no use.
+    let at = authority.address.as_str();
+    enrol(folder, at, "me", "no-code").with(3, &["32 letters and digits"]);
+    let unknown = "AAAAAAAA-AAAAAAAA-AAAAAAAA-AAAAAAAA";
+    let ask = "ask the enrolment authority for a new invitation";
+    enrol(folder, at, "me", unknown).with(5, &[ask]);
+    let expired = invitation(folder, 7_200);
+    enrol(folder, at, "me", &expired).with(5, &["expired", ask]);
+    let good = invitation(folder, 0);
+    enrol(folder, at, "me", &good).well();
+    enrol(folder, at, "you", &good).with(5, &["used", ask]);
+
+    // The coordinator.
+    let invite = [
+        "authority",
+        "invite",
+        "--role",
+        "coordinator",
+        "--server-name",
+        "localhost",
+    ];
+    let code = chorus(folder, &invite).well();
+    let enrolment = |code: &str| {
+        let flags = [
+            "coordinator",
+            "enrol",
+            "--authority",
+            at,
+            "--certificate",
+            "authority/authority.pem",
+            "--invitation",
+            code,
+        ];
+        chorus(folder, &flags)
+    };
+    enrolment(unknown).with(5, &["invitation"]);
+    enrolment(code.trim()).well();
+    let file = root().join("models/ials-private/task.toml");
+    let file = file.to_str().unwrap();
+    let created = chorus(folder, &["task", "create", "--file", file]).well();
+    assert!(
+        created.contains("task `films`: 5 sums of 943 clients each"),
+        "{created}"
+    );
+    assert!(created.contains("-differentially private"), "{created}");
+    chorus(folder, &["task", "start", "films"]).well();
+    let run = [
+        "coordinator",
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--authority",
+        at,
+    ];
+    let coordinator = Service::listening(folder, &run);
+    chorus(folder, &run).with(4, &["another coordinator runs on coordinator"]);
+
+    // A client, until it is told to end.
+    fs::write(folder.join("events.tsv"), "4\n17\t1800000000\n4\n").unwrap();
+    let import = ["client", "--home", "me", "import", "events.tsv"];
+    let imported = chorus(folder, &import).well();
+    assert_eq!(imported, "2 events added, 1 were here already\n");
+    let live = [
+        "client",
+        "--home",
+        "me",
+        "run",
+        "--coordinator",
+        &coordinator.address,
+        "--task",
+        "films",
+    ];
+    let mut client = Service::start(folder, &live);
+    assert_eq!(
+        client.wait(Duration::from_secs(3)),
+        None,
+        "it waits for the others"
+    );
+    assert_eq!(client.end(Signal::INT), Some(0));
+    let status = chorus(folder, &["client", "--home", "me", "status", "--json"]).well();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["enrolment"]["state"], "valid");
+    assert_eq!(status["events"], 2);
+    let status = chorus(folder, &["coordinator", "status", "--json"]).well();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["serving"], true);
+    assert_eq!(status["tasks"][0]["task"], "films");
+
+    // Service managers end services with SIGTERM.
+    assert_eq!(coordinator.end(Signal::TERM), Some(0));
+    assert_eq!(authority.end(Signal::TERM), Some(0));
+    let status = chorus(folder, &["coordinator", "status"]).well();
+    assert!(status.contains("task `films`: running"), "{status}");
+}
+
+#[test]
+fn tasks_and_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    coordinator(folder);
+    let create = |file: &str| chorus(folder, &["task", "create", "--file", file]);
+    for model in ["ials", "ials-private"] {
+        let file = root().join("models").join(model).join("task.toml");
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(folder.join("task.toml"), text.replace("films", model)).unwrap();
+        create("task.toml").well();
+        create("task.toml").with(3, &[model]);
+
+        for (from, to, words) in [
+            ("population =", "populaton =", "did you mean `population`?"),
+            ("factors =", "factor =", "did you mean `factors`?"),
+            (
+                "corrupt = 0.1",
+                "corrupt = 0.01",
+                "corrupt: between 0.1 and 0.5",
+            ),
+            (
+                "population = 943",
+                "population = 9",
+                "population: at least 10",
+            ),
+        ] {
+            assert!(text.contains(from));
+            fs::write(folder.join("bad.toml"), text.replace(from, to)).unwrap();
+            create("bad.toml").with(2, &["bad.toml", words]);
+        }
+    }
+    let file = root().join("models/ials-private/task.toml");
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(folder.join("bad.toml"), format!("cohort = 0.5\n{text}")).unwrap();
+    create("bad.toml").with(
+        2,
+        &[
+            "cohort: with noise, one sum holds the whole population",
+            "split",
+        ],
+    );
+    create("none.toml").with(3, &["none.toml"]);
+
+    chorus(folder, &["task", "start", "books"]).with(3, &["books", "ials"]);
+    chorus(folder, &["task", "start", "ials"]).well();
+    chorus(folder, &["task", "stop", "ials"]).well();
+
+    let list = chorus(folder, &["model", "list", "--task", "ials", "--json"]).well();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let digest = list["versions"][0]["digest"].as_str().unwrap();
+    assert_eq!(list["versions"][0]["version"], 1);
+    let export = [
+        "model",
+        "export",
+        "--task",
+        "ials",
+        "--out",
+        "m.safetensors",
+    ];
+    chorus(folder, &export).well();
+    let bytes = fs::read(folder.join("m.safetensors")).unwrap();
+    assert_eq!(chorus_protocol::Digest::of(&bytes).to_string(), digest);
+    let roll = ["model", "rollback", "--task", "ials", "--version", "1"];
+    chorus(folder, &roll).with(3, &["1"]);
+}
+
+#[test]
+fn simulations() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (users, items) = (24, 30);
+    data(&folder.join("data"), users, items);
+    let files = [
+        "--json", "f.json", "--scores", "s.f32", "--report", "r.html",
+    ];
+    let mut off = simulate(&["--noise", "off", "--cohort", "0.5", "--rounds", "3"]);
+    off.extend(["--factors", "4", "--dropout", "0.1"]);
+    off.extend(files);
+    chorus(folder, &off).well();
+    let measured = figures(&folder.join("f.json"));
+    assert_eq!(measured["clients"], users);
+    assert_eq!(
+        (&measured["rounds"], &measured["rounds_completed"]),
+        (&4.into(), &4.into())
+    );
+    assert_eq!(
+        (&measured["epsilon"], &measured["delta"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(measured["sum_exact"], true);
+    let scores = fs::read(folder.join("s.f32")).unwrap();
+    assert_eq!(scores.len(), users * items * 4);
+    let finite = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes).is_finite();
+    assert!(scores.as_chunks::<4>().0.iter().all(finite));
+    is_self_contained(&folder.join("r.html"));
+
+    // The same seed gives the same bytes.
+    let again = fs::read(folder.join("s.f32")).unwrap();
+    chorus(folder, &off).well();
+    assert_eq!(fs::read(folder.join("s.f32")).unwrap(), again);
+
+    let small = simulate(&["--epsilon", "8", "--cohort", "0.5"]);
+    chorus(folder, &small).with(2, &["whole population", "split"]);
+    let mut split = simulate(&["--epsilon", "8", "--split", "2", "--factors", "4"]);
+    split.extend(files);
+    let said = chorus(folder, &split);
+    assert!(said.err.contains("2 cohorts"), "{said:?}");
+    assert!(
+        said.err
+            .contains("variance of its noise is 2 times as large"),
+        "{said:?}"
+    );
+    let said = said.well();
+    assert!(said.contains("-differentially private"), "{said}");
+    let measured = figures(&folder.join("f.json"));
+    assert_eq!(
+        (&measured["split"], &measured["rounds"]),
+        (&2.into(), &10.into())
+    );
+    let epsilon = measured["epsilon"].as_f64().unwrap();
+    assert!(epsilon > 7.0 && epsilon <= 8.0, "{measured}");
+}
+
+#[test]
+fn a_demo_of_real_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = [
+        "demo",
+        "--clients",
+        "24",
+        "--items",
+        "40",
+        "--epsilon",
+        "8",
+        "--json",
+        "f.json",
+        "--report",
+        "r.html",
+    ];
+    let mut running = Service::start(folder, &demo);
+    assert_eq!(running.wait(Duration::from_secs(60)), Some(0));
+    let measured = figures(&folder.join("f.json"));
+    assert_eq!(measured["sum_exact"], true, "{measured}");
+    assert_eq!(measured["clients"], 24);
+    assert_eq!(measured["rounds_completed"], measured["rounds"]);
+    assert_eq!(measured["rounds"], 5);
+    assert_eq!(measured["delta"], 1e-5);
+    assert!(measured["dropouts"].as_u64().unwrap() > 0, "{measured}");
+    let epsilon = measured["epsilon"].as_f64().unwrap();
+    assert!(epsilon > 7.0 && epsilon <= 8.0, "{measured}");
+    is_self_contained(&folder.join("r.html"));
+}
