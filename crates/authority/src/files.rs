@@ -44,7 +44,7 @@ impl Files {
                 return Err(AuthorityError::Exists(path.clone()));
             }
         }
-        fs::create_dir_all(directory).map_err(failed(directory))?;
+        private_folder(directory).map_err(failed(directory))?;
         let pem = SigningKey::from_bytes(&identity.seed())
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|_| AuthorityError::Key(self.key.clone()))?;
@@ -123,4 +123,12 @@ fn check_rights(path: &Path) -> Result<(), AuthorityError> {
 #[cfg(not(unix))]
 fn check_rights(_: &Path) -> Result<(), AuthorityError> {
     Ok(())
+}
+
+/// Makes a folder that its owner alone can enter: it says who was invited and enrolled.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.recursive(true).create(path)
 }

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use chorus_client::{Client as Store, End, Loop, News, Settings};
-use chorus_protocol::Floor;
+use chorus_protocol::{Floor, Refusal};
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::Target;
 use chorus_wire::{Clock, InvitationCode};
@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::exit::{self, OrExit};
+use crate::exit::{self, OrExit, stop};
 use crate::{learning, progress, words};
 
 /// Flags of `chorus client`.
@@ -104,7 +104,10 @@ impl Client {
                 let mut rng = rand::rng();
                 let enrolling = client.enrol(&target, &certificate, &invitation, &mut rng, &clock);
                 runtime()?.block_on(enrolling).map_err(explain)?;
-                progress::say("enrolled");
+                progress::say(&format!(
+                    "enrolled as {}",
+                    words::id(&client.id().map_err(explain)?)
+                ));
             }
             Action::Import { file } => {
                 let name = file.display().to_string();
@@ -138,7 +141,7 @@ impl Client {
                 runtime()?.block_on(self.contribute(coordinator, task, settings, &clock))?;
             }
             Action::Recommend { task, count, json } => {
-                let client = self.open(Settings::default())?;
+                let client = self.open_known(Settings::default())?;
                 let task = learning::task_name(task)?;
                 let engine = crate::engine::engine();
                 let list = client.recommend(&task, &engine, *count).map_err(explain)?;
@@ -152,13 +155,14 @@ impl Client {
                 }
             }
             Action::Status { json } => {
-                let status = self
-                    .open(Settings::default())?
-                    .status(clock.now())
-                    .map_err(explain)?;
+                let client = self.open_known(Settings::default())?;
+                let status = client.status(clock.now()).map_err(explain)?;
                 if *json {
                     progress::say_json(&status)?;
                 } else {
+                    if let Ok(id) = client.id() {
+                        progress::say(&format!("client {}", words::id(&id)));
+                    }
                     progress::say(&words::client(&status));
                 }
             }
@@ -170,6 +174,18 @@ impl Client {
         Store::open(&self.home, settings).map_err(explain)
     }
 
+    /// A client that is there already: a mistyped folder must not become a new one.
+    fn open_known(&self, settings: Settings) -> anyhow::Result<Store> {
+        if !self.home.is_dir() {
+            let home = self.home.display();
+            return stop(
+                exit::DATA,
+                format!("there is no client in {home}: enrol it first"),
+            );
+        }
+        self.open(settings)
+    }
+
     async fn contribute(
         &self,
         coordinator: &str,
@@ -179,16 +195,25 @@ impl Client {
     ) -> anyhow::Result<()> {
         let target = Target::new(coordinator).or_exit(exit::USAGE)?;
         let task = learning::task_name(task)?;
-        let mut client = self.open(settings)?;
+        let mut client = self.open_known(settings)?;
         let mut connection = client.connect(target, clock).map_err(explain)?;
         let engine = crate::engine::engine();
+        let give_up = tokio::sync::Notify::new();
+        let mut hopeless: Option<String> = None;
         let mut news = |news: News<'_>| match news {
             News::Joined(round) => progress::tell(&format!("round {round}: joined")),
             News::Over(round, ending) => {
                 progress::tell(&format!("round {round}: {}", words::ending(ending)))
             }
+            News::Later(error) if is_for_good(error) => {
+                hopeless = Some(error.to_string());
+                give_up.notify_one();
+            }
             News::Later(error) => progress::tell(&format!("later: {error}")),
         };
+        progress::tell(&format!(
+            "waiting for a round of task `{task}`; Ctrl-C stops"
+        ));
         let work = Loop {
             task: &task,
             engine: &engine,
@@ -196,9 +221,12 @@ impl Client {
             news: &mut news,
         };
         let shutdown = async {
-            let _ = tokio::signal::ctrl_c().await;
+            tokio::select! {
+                () = crate::coordinator::shutdown() => {}
+                () = give_up.notified() => {}
+            }
         };
-        match client
+        let end = client
             .run(
                 &mut connection,
                 work,
@@ -206,14 +234,27 @@ impl Client {
                 shutdown,
             )
             .await
-            .map_err(explain)?
-        {
+            .map_err(explain)?;
+        if let Some(reason) = hopeless {
+            return stop(exit::REFUSED, reason);
+        }
+        match end {
             End::Finished => progress::say(
                 "the task is over: no more rounds; its newest model, if there is one, is here",
             ),
             End::Shutdown => progress::say("stopped; run again to go on"),
         }
         Ok(())
+    }
+}
+
+/// True for what no waiting cures: the person or the operator has to change something first.
+fn is_for_good(error: &chorus_client::Error) -> bool {
+    use chorus_client::Error;
+    match error {
+        Error::Rejected { label, .. } => label == "unknown-task",
+        Error::Refused(Refusal::Weak { field, .. }) => *field == "noise",
+        _ => false,
     }
 }
 

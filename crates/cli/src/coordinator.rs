@@ -33,6 +33,8 @@ impl Place {
     }
 
     pub fn store(&self) -> anyhow::Result<Store> {
+        // A mistyped folder must not become a new, empty coordinator.
+        self.directory().identity().or_exit(exit::ENVIRONMENT)?;
         Store::open(&self.directory).or_exit(exit::ENVIRONMENT)
     }
 }
@@ -62,9 +64,6 @@ pub enum Coordinator {
     Status {
         #[command(flatten)]
         place: Place,
-        /// The same party runs the enrolment authority.
-        #[arg(long)]
-        one_party: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -86,9 +85,9 @@ pub struct Run {
     /// Address of the enrolment authority [default: 127.0.0.1:7444].
     #[arg(long, value_name = "HOST:PORT")]
     authority: Option<String>,
-    /// The same party runs the enrolment authority: reports say so.
+    /// Another party runs the enrolment authority: reports may then say so.
     #[arg(long)]
-    one_party: bool,
+    independent_authority: bool,
     /// After so long a round starts with enough clients instead of all.
     #[arg(long, value_name = "S")]
     gather_seconds: Option<f64>,
@@ -121,18 +120,19 @@ impl Coordinator {
                 progress::say("enrolled");
             }
             Coordinator::Run(run) => run.serve()?,
-            Coordinator::Status {
-                place,
-                one_party,
-                json,
-            } => {
-                let status =
-                    chorus_coordinator::status(&place.store()?, &place.directory(), *one_party)
-                        .or_exit(exit::ENVIRONMENT)?;
+            Coordinator::Status { place, json } => {
+                let status = chorus_coordinator::status(&place.store()?, &place.directory(), true)
+                    .or_exit(exit::ENVIRONMENT)?;
                 if *json {
                     return progress::say_json(&status);
                 }
                 progress::say(&words::coordinator(&status));
+                if let Some(until) = place.directory().certificate_until() {
+                    progress::say(&words::certificate(
+                        until,
+                        chorus_wire::Clock::system().now(),
+                    ));
+                }
             }
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Run {
         let flags = RawConfig {
             directory: self.directory.clone(),
             listen: self.listen.clone(),
-            one_party: self.one_party.then_some(true),
+            one_party: self.independent_authority.then_some(false),
             authority: RawAuthority {
                 address: self.authority.clone(),
                 ..RawAuthority::default()

@@ -100,6 +100,22 @@ impl Learning {
     }
 }
 
+/// A whole number that is large enough.
+pub fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("expected a whole number, at least {least}")),
+    }
+}
+
+/// A share between 0 and 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share between 0 and 1, such as 0.1".to_owned()),
+    }
+}
+
 /// A task name from text.
 pub fn task_name(name: &str) -> anyhow::Result<TaskName> {
     match TaskName::try_from(name.to_owned()) {

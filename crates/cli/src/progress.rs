@@ -42,6 +42,23 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .or_exit(exit::ENVIRONMENT)
 }
 
+/// Refuses, before any work is done, a file that could not be written after it.
+pub fn check_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    for file in files {
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            let (file, folder) = (file.display(), folder.display());
+            return exit::stop(
+                exit::ENVIRONMENT,
+                format!("cannot write {file}: there is no folder {folder}; make it first"),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// A bar of `length` steps on a terminal; nothing where nobody looks.
 pub fn bar(length: u64, what: &str) -> ProgressBar {
     let bar = match std::io::stderr().is_terminal() {

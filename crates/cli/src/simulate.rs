@@ -46,6 +46,8 @@ impl Simulate {
                 "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
             );
         };
+        let files = [&self.json, &self.scores, &self.report];
+        progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
         let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
         let task = self
             .learning

@@ -1,7 +1,7 @@
 //! What commands say: the same results that `--json` gives, for reading.
 
 use chorus_client::{Ending, EnrolmentStatus};
-use chorus_protocol::Outcome;
+use chorus_protocol::{ClientId, Outcome};
 use chorus_simulator::Figures;
 
 /// The table at the end of a simulation or a demo.
@@ -73,7 +73,6 @@ pub fn coordinator(status: &chorus_coordinator::Status) -> String {
                     .to_owned()
             }
         },
-        status.trust.clone(),
     ];
     for task in &status.tasks {
         lines.push(String::new());
@@ -105,8 +104,30 @@ pub fn coordinator(status: &chorus_coordinator::Status) -> String {
             ));
         }
         lines.push(task.guarantee.clone());
+        let trust = task
+            .last
+            .as_ref()
+            .map_or(&status.trust, |report| &report.trust);
+        lines.push(trust.clone());
     }
     lines.join("\n")
+}
+
+/// Until when the coordinator's certificate is valid.
+pub fn certificate(until: i64, now: i64) -> String {
+    let hours = (until - now) / 3_600;
+    match hours {
+        ..=0 => "the coordinator's certificate has expired: enrol again with a new invitation, then restart the service".to_owned(),
+        1..=48 => format!(
+            "the coordinator's certificate is valid for {hours} more hours: enrol again with a new invitation, then restart the service"
+        ),
+        _ => format!("the coordinator's certificate is valid for {} more days", hours / 24),
+    }
+}
+
+/// A client's id, as `chorus authority revoke --client` takes it.
+pub fn id(id: &ClientId) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How a client stands.

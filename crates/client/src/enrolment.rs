@@ -1,4 +1,4 @@
-use chorus_protocol::Identity;
+use chorus_protocol::{ClientId, Identity};
 use chorus_wire::certificate::{Authority, Role};
 use chorus_wire::client::{Connection, SendError, Target};
 use chorus_wire::tls::Credentials;
@@ -58,6 +58,14 @@ impl Client {
         Ok(EnrolmentStatus::Valid {
             until: issued.enrolled.not_after,
         })
+    }
+
+    /// What this client is called by the authority and the coordinator, while its enrolment lasts.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`].
+    pub fn id(&self) -> Result<ClientId, Error> {
+        Ok(self.identity()?.id())
     }
 
     /// A connection to the coordinator at `target`; it stands with the first call, and again after each break.

@@ -18,7 +18,7 @@ pub struct RawConfig {
     pub listen: Option<String>,
     /// Directory of the key, the certificates and the store; default `coordinator`.
     pub directory: Option<PathBuf>,
-    /// True when one party runs the enrolment authority too; default false.
+    /// True when one party runs the enrolment authority too; default true, the weaker claim.
     pub one_party: Option<bool>,
     /// How many old versions of a model keep their content; default 0: all.
     pub keep_versions: Option<u64>,
@@ -170,7 +170,7 @@ impl TryFrom<RawConfig> for Config {
             directory: raw
                 .directory
                 .unwrap_or_else(|| PathBuf::from("coordinator")),
-            one_party: raw.one_party.unwrap_or(false),
+            one_party: raw.one_party.unwrap_or(true),
             keep_versions: raw.keep_versions.unwrap_or(0),
             authority: target(raw.authority.address)?,
             poll: Duration::from_millis(millis("authority.poll_seconds", poll)?),

@@ -82,6 +82,14 @@ pub struct Lock {
     _file: File,
 }
 
+/// Makes a folder that its owner alone can enter: it holds the key, and pseudonyms of clients.
+pub(crate) fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut folder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.recursive(true).create(path)
+}
+
 impl Directory {
     /// The directory at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -174,7 +182,7 @@ impl Directory {
         clock: &Clock,
         rng: &mut impl CryptoRng,
     ) -> Result<(), DirectoryError> {
-        std::fs::create_dir_all(&self.path).map_err(|error| fault(&self.path, &error))?;
+        private_folder(&self.path).map_err(|error| fault(&self.path, &error))?;
         let identity = self.identity_or_new(rng)?;
         let issued = enrol(target, authority, invitation, &identity, clock).await?;
         let path = self.path.join("coordinator.crt");
@@ -209,7 +217,7 @@ impl Directory {
     }
 
     fn lock_file(&self) -> Result<File, DirectoryError> {
-        std::fs::create_dir_all(&self.path).map_err(|error| fault(&self.path, &error))?;
+        private_folder(&self.path).map_err(|error| fault(&self.path, &error))?;
         let path = self.path.join("coordinator.lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);

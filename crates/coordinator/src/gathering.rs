@@ -6,9 +6,6 @@ use chorus_privacy::survivors;
 use chorus_protocol::{ClientId, Millis, Privacy, Task};
 use rand::Rng;
 
-/// Clients refuse smaller cohorts, and the plan of secure aggregation does.
-pub(crate) const SMALLEST_COHORT: usize = 10;
-
 /// How many clients a round of a task needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Need {
@@ -25,19 +22,16 @@ impl Need {
     /// sample, drawn once nearly everyone came: whoever connects first is no better represented.
     /// After the gather time, either makes do with as many as a round may keep after its dropouts.
     pub fn of(task: &Task) -> Self {
-        let left = |clients: usize| {
-            survivors(clients, task.dropout, task.corrupt)
-                .map_or(clients, |survivors| survivors.minimum)
-                .max(SMALLEST_COHORT)
-        };
         let cohort = task.cohort_size();
+        let nearly_everyone = survivors(task.population, task.dropout, task.corrupt)
+            .map_or(task.population, |survivors| survivors.minimum);
         let at_once = match task.privacy {
             Privacy::Distributed { .. } => task.population,
-            Privacy::Off => left(task.population).max(cohort),
+            Privacy::Off => nearly_everyone.max(cohort),
         };
         Self {
             at_once,
-            at_last: left(cohort),
+            at_last: task.fewest_invited(),
             most: cohort,
         }
     }

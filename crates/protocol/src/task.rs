@@ -260,6 +260,14 @@ impl Task {
         share.min(self.population) / self.split.max(1)
     }
 
+    /// The smallest round that may be opened when not everyone comes: as many clients as a full one may be left with.
+    pub fn fewest_invited(&self) -> usize {
+        let cohort = self.cohort_size();
+        survivors(cohort, self.dropout, self.corrupt)
+            .map_or(cohort, |survivors| survivors.minimum)
+            .max(MINIMUM_CLIENTS)
+    }
+
     /// The named sums, in order.
     pub fn sums(&self) -> Vec<Sum> {
         self.recipe.sums()
@@ -327,7 +335,8 @@ impl Task {
         let Privacy::Distributed { delta, .. } = self.privacy else {
             return Ok(NO_NOISE.to_owned());
         };
-        let clients = self.cohort_size();
+        // The smallest round that may be opened: no other has fewer honest clients.
+        let clients = self.fewest_invited();
         let needed = survivors(clients, self.dropout, self.corrupt)?;
         let deviation = self.noise_deviation()?;
         let mut releases: Vec<Release> = Vec::new();

@@ -246,7 +246,7 @@ impl Seat<'_> {
                 Ok(Step::Learned { clipped }) => {
                     let mut notes = self.shared.notes();
                     notes.figures.learned += 1;
-                    notes.figures.clipped += usize::from(clipped);
+                    *notes.figures.clipped.entry(round).or_default() += usize::from(clipped);
                 }
                 Ok(Step::Over(ending)) => {
                     self.note(&ending);

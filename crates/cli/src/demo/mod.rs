@@ -16,7 +16,7 @@ use chorus_protocol::{Privacy, Task};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
-use crate::learning::Learning;
+use crate::learning::{Learning, at_least, share};
 use crate::{progress, words};
 use plan::{DemoPlan, Source};
 use processes::Processes;
@@ -29,18 +29,18 @@ pub struct Demo {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// How many people are made up.
-    #[arg(long, value_name = "N", default_value_t = 300, conflicts_with = "data")]
+    #[arg(long, value_name = "N", default_value_t = 300, conflicts_with = "data", value_parser = at_least(10))]
     clients: usize,
     /// How many items they choose from.
-    #[arg(long, value_name = "N", default_value_t = 240, conflicts_with = "data")]
+    #[arg(long, value_name = "N", default_value_t = 240, conflicts_with = "data", value_parser = at_least(20))]
     items: usize,
     #[command(flatten)]
     learning: Learning,
     /// Share of all clients that vanish in the middle of each round, drawn anew each time.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     vanish: f64,
     /// Processes that hold the clients.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least(1))]
     processes: usize,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
@@ -60,6 +60,8 @@ impl Demo {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
         let started = Instant::now();
+        let files = std::iter::once(&self.report).chain(&self.json);
+        progress::check_folders(files.map(PathBuf::as_path))?;
         let source = match &self.data {
             Some(folder) => {
                 let folder = folder
@@ -81,6 +83,7 @@ impl Demo {
         // Kept also when the run fails: that is when its logs are wanted.
         let folder = tempfile::Builder::new()
             .prefix("chorus-demo-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .disable_cleanup(self.keep)
             .tempdir()?;
         if self.keep {
@@ -109,13 +112,13 @@ impl Demo {
         let outcome = result::Outcome::collect(folder.path(), &task, &dataset, watched)?;
         let figures = outcome.figures(self.learning.seed, started.elapsed());
         let report = outcome.report(&task, &figures)?;
+        progress::say(&words::figures(&figures));
+        progress::say(&task.guarantee()?);
+        progress::say(&Task::trust(true));
         progress::write(&self.report, report.to_html().as_bytes())?;
         if let Some(path) = &self.json {
             progress::write(path, &serde_json::to_vec_pretty(&figures)?)?;
         }
-        progress::say(&words::figures(&figures));
-        progress::say(&task.guarantee()?);
-        progress::say(&Task::trust(true));
         let complaints = outcome.complaints();
         if complaints > 0 {
             progress::tell(&format!(

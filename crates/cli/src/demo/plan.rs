@@ -1,5 +1,6 @@
 //! What the processes of a demo tell each other: one file in the folder of the run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chorus_data::{Dataset, Synthesis, read, synthesise};
@@ -73,8 +74,8 @@ impl DemoPlan {
 pub struct HostFigures {
     /// Contributions that were learned.
     pub learned: usize,
-    /// Of those, how many were cut down to the norm bound.
-    pub clipped: usize,
+    /// Of those, how many were cut down to the norm bound, by round.
+    pub clipped: BTreeMap<u64, usize>,
     /// Rounds that a client ended because its floor or its checks said so, with the reason.
     pub refusals: Vec<String>,
     /// Requests that the coordinator did not take, with the reason.
@@ -89,7 +90,9 @@ impl HostFigures {
     /// Adds what another process measured.
     pub fn merge(&mut self, other: Self) {
         self.learned += other.learned;
-        self.clipped += other.clipped;
+        for (round, clipped) in other.clipped {
+            *self.clipped.entry(round).or_default() += clipped;
+        }
         self.sent += other.sent;
         self.received += other.received;
         self.refusals.extend(other.refusals);

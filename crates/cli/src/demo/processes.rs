@@ -90,7 +90,6 @@ impl Processes {
             "127.0.0.1:0",
             "--authority",
             &authority_address,
-            "--one-party",
             "--gather-seconds",
             "30",
             "--phase-seconds",

@@ -62,7 +62,7 @@ impl Outcome {
                     seconds: report.milliseconds as f64 / 1_000.0,
                     upload_bytes: report.upload_bytes,
                     epsilon: report.spent.map(|spent| spent.epsilon),
-                    clipped: 0,
+                    clipped: hosts.clipped.get(&report.round.0).copied().unwrap_or(0),
                     sum_exact: report.sum.is_none() || report.sum == sum.map(sum_digest),
                 }
             })
@@ -121,7 +121,8 @@ impl Outcome {
                 .unwrap_or(0),
             wall_seconds: wall.as_secs_f64(),
             sum_exact: completed > 0 && self.rows.iter().all(|row| row.sum_exact),
-            clipped_share: self.hosts.clipped as f64 / self.hosts.learned.max(1) as f64,
+            clipped_share: self.hosts.clipped.values().sum::<usize>() as f64
+                / self.hosts.learned.max(1) as f64,
             noise: self.noise,
             split: 1,
             seed,

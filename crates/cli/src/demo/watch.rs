@@ -27,6 +27,9 @@ pub struct Watched {
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Rounds without a sum in a row, after which it is no use to go on.
+const HOPELESS: usize = 3;
+
 /// Watches until the task has ended.
 pub fn watch(processes: &mut Processes, task: &Task, dataset: &Dataset) -> anyhow::Result<Watched> {
     enrolment(processes, dataset.users())?;
@@ -54,6 +57,19 @@ pub fn watch(processes: &mut Processes, task: &Task, dataset: &Dataset) -> anyho
             bar.suspend(|| progress::tell(&line(&report)));
             watched.learning = began.elapsed();
             watched.reports.push(report);
+        }
+        let aborted = watched
+            .reports
+            .iter()
+            .rev()
+            .take_while(|report| report.aborted.is_some());
+        if aborted.count() >= HOPELESS {
+            let advice =
+                "let fewer clients vanish, or let the task bear more with --bearable-dropout";
+            return stop(
+                exit::FAILED,
+                format!("{HOPELESS} rounds in a row ended without a sum: {advice}"),
+            );
         }
         bar.set_position(now.sums_taken as u64);
         if let (Some(last), Some((_, quality))) =

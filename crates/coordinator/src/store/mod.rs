@@ -18,6 +18,8 @@ pub(crate) use rusqlite::Connection;
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use thiserror::Error;
 
+use crate::directory::private_folder;
+
 pub(crate) use models::NewVersion;
 pub use models::VersionRow;
 pub(crate) use revocations::Stored as Revocations;
@@ -120,7 +122,7 @@ impl Store {
     /// # Errors
     /// When the directory cannot be used, or the file is locked, damaged or of a newer layout.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory).map_err(|error| StoreError::File {
+        private_folder(directory).map_err(|error| StoreError::File {
             path: directory.to_owned(),
             reason: error.to_string(),
         })?;
