@@ -279,10 +279,11 @@ impl Floor {
                 "noise, or a person who allowed a task without it".to_owned()
             });
         };
-        if plan.step == Step::Gradient {
+        // Clipping would still bound these two, but cut most people's contributions to pieces.
+        if matches!(plan.step, Step::Gradient | Step::History) {
             return Err(Refusal::Weak {
                 field: "step",
-                found: "gradient with noise".to_owned(),
+                found: format!("{:?} with noise", plan.step).to_lowercase(),
                 needed: "a step whose norm is bounded by construction".to_owned(),
             });
         }

@@ -112,9 +112,11 @@ fn noise_is_a_choice_and_never_too_narrow() {
     let careful = Floor::default();
     assert_eq!(weak(&careful, &plan(false)), Some("noise"));
     assert_eq!(weak(&careful, &plan(true)), None);
-    let mut gradient = plan(true);
-    gradient.step = Step::Gradient;
-    assert_eq!(weak(&careful, &gradient), Some("step"));
+    for step in [Step::Gradient, Step::History] {
+        let mut unbounded = plan(true);
+        unbounded.step = step;
+        assert_eq!(weak(&careful, &unbounded), Some("step"));
+    }
     for variance in [0, 15, (1 << 46) + 1, u64::MAX] {
         let mut narrow = plan(true);
         narrow.noise = LocalNoise::DiscreteGaussian { variance };
