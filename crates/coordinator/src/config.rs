@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chorus_protocol::Timing;
 use chorus_wire::client::Target;
+use chorus_wire::limits::LONG_POLL;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -148,7 +149,7 @@ impl TryFrom<RawConfig> for Config {
             )?,
         };
         let long_poll = raw.timing.long_poll_seconds.unwrap_or(20.0);
-        if !(0.05..=25.0).contains(&long_poll) {
+        if !(0.05..=LONG_POLL.as_secs_f64()).contains(&long_poll) {
             return Err(value(
                 "timing.long_poll_seconds",
                 long_poll,

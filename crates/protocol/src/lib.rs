@@ -19,7 +19,9 @@ pub use ids::{ClientId, Digest, PROTOCOL_VERSION, RoundId, TaskName};
 pub use message::{
     Addressed, Awaited, Neighbour, Neighbourhood, Request, Response, Revealed, Roster, Secret,
 };
-pub use participation::{Certificates, Next, Outcome, Participation, SaveError, Standing};
+pub use participation::{
+    Certificates, MODEL_BYTES, Next, Outcome, Participation, SaveError, Standing,
+};
 pub use plan::{Invitation, RoundPlan};
 pub use registry::{LogEntry, LogError, LogView, Origin, SignedEntry};
 pub use reject::Reject;

@@ -36,7 +36,7 @@ pub const MAX_REVOCATIONS_BYTES: usize = 3 << 20;
 pub const MAX_SENTENCE_BYTES: usize = 1024;
 
 /// Longest model file.
-pub const MAX_MODEL_BYTES: u64 = 1 << 30;
+pub const MAX_MODEL_BYTES: u64 = chorus_protocol::MODEL_BYTES;
 
 /// Most bytes of a model file that one call of the client collects.
 pub const MODEL_BYTES_PER_ANSWER: usize = 64 << 20;

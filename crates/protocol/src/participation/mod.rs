@@ -510,7 +510,7 @@ impl Frame {
 }
 
 /// No model file is longer.
-const MODEL_BYTES: u64 = 1 << 30;
+pub const MODEL_BYTES: u64 = 1 << 30;
 
 /// Most characters of a coordinator's sentence that are kept.
 const SENTENCE: usize = 1024;
