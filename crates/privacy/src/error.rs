@@ -47,24 +47,33 @@ pub enum PrivacyError {
     Clip(f64),
     /// A grid that cannot hold the clipped update.
     #[error(
-        "scale is {scale} at clip {clip}, but scale x clip must be positive and at most 2^30: choose a smaller scale"
+        "scale is {scale} at clip {clip}, but scale x clip must be positive and at most 2^({bits} - 2), a quarter of the ring: choose a smaller scale"
     )]
     Scale {
         /// Grid steps per parameter unit.
         scale: f64,
         /// L2 norm in parameter units.
         clip: f64,
+        /// log2 of the ring.
+        bits: u32,
     },
+    /// A ring that nobody can add in.
+    #[error(
+        "bits is {0}, but a sum is taken modulo 2^16, 2^20, 2^24 or 2^32: give 16, 20, 24 or 32"
+    )]
+    Bits(u32),
     /// An update without coordinates, or with more than one message can carry.
     #[error("length is {0}, but an update has between 1 and 2^28 coordinates")]
     Length(usize),
     /// The sum of all clients could leave the ring.
     #[error(
-        "clients is {clients}: the sum of so many updates wraps around 2^32 on every usable grid; use smaller cohorts"
+        "clients is {clients}: the sum of so many updates wraps around 2^{bits} on every usable grid; use smaller cohorts or a ring of more bits"
     )]
     Wraps {
         /// Clients in one sum.
         clients: usize,
+        /// log2 of the ring.
+        bits: u32,
     },
     /// An update that is not of the planned length.
     #[error(

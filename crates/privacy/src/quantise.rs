@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(round(-0.25, 0), 0);
         assert_eq!(round(-0.25, u32::MAX), -1);
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let encoding = Encoding::new(1.0, 8.0, 1).unwrap();
+        let encoding = Encoding::new(1.0, 8.0, 1, 32).unwrap();
         let draws = 200_000;
         let sum: i64 = (0..draws)
             .map(|_| {
@@ -127,7 +127,7 @@ mod tests {
     fn a_coarse_grid_never_exceeds_the_bound_and_zeros_stay_zeros() {
         // Many coordinates far below one step: rounding alone would often exceed the bound without the repeats.
         let length = 4096;
-        let encoding = Encoding::new(1.0, 3.0, length).unwrap();
+        let encoding = Encoding::new(1.0, 3.0, length, 32).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         for _ in 0..200 {
             let update = clip(vec![1.0 / 64.0; length], 1.0);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_wrong_length_is_refused() {
-        let encoding = Encoding::new(1.0, 8.0, 2).unwrap();
+        let encoding = Encoding::new(1.0, 8.0, 2, 32).unwrap();
         let refused = quantise(
             clip(vec![0.0], 1.0),
             &encoding,
@@ -168,7 +168,7 @@ mod tests {
             steps in 0.5f64..1e9,
             seed in any::<u64>(),
         ) {
-            let encoding = Encoding::new(bound, steps / bound, values.len()).unwrap();
+            let encoding = Encoding::new(bound, steps / bound, values.len(), 32).unwrap();
             let mut rng = ChaCha20Rng::seed_from_u64(seed);
             let rounded = quantise(clip(values, clipped_to), &encoding, &mut rng).unwrap();
             prop_assert!(squares(&rounded) <= encoding.norm_limit());

@@ -242,7 +242,7 @@ fn variances_that_cannot_be_drawn_or_protect_nobody_are_refused() {
         Err(PrivacyError::NoiseTooWide(_))
     ));
 
-    let encoding = Encoding::new(1.0, 65536.0, 4).unwrap();
+    let encoding = Encoding::new(1.0, 65536.0, 4, 32).unwrap();
     let plan = survivors(100, 0.1, 0.1).unwrap();
     for variance in [0, 15, MAX_VARIANCE + 1] {
         let noise = LocalNoise::DiscreteGaussian { variance };
@@ -261,7 +261,7 @@ fn variances_that_cannot_be_drawn_or_protect_nobody_are_refused() {
         LocalNoise::share(1e9, &encoding, &plan),
         Err(PrivacyError::NoiseTooWide(_))
     ));
-    let coarse = Encoding::new(1.0, 8.0, 4).unwrap();
+    let coarse = Encoding::new(1.0, 8.0, 4, 32).unwrap();
     assert!(matches!(
         LocalNoise::share(1.0, &coarse, &plan),
         Err(PrivacyError::NoiseTooNarrow(_))
@@ -285,7 +285,7 @@ fn the_share_gives_at_least_the_multiplier_asked_for() {
     for invited in [10, 100, 943, 30_000] {
         for multiplier in [0.3, 1.1045, 7.0069, 40.0] {
             let plan = survivors(invited, 0.3, 0.1).unwrap();
-            let encoding = Encoding::for_sum(0.954, 31_000, invited, 2.0 * multiplier).unwrap();
+            let encoding = Encoding::for_sum(0.954, 31_000, invited, 2.0 * multiplier, 32).unwrap();
             let release = LocalNoise::share(multiplier, &encoding, &plan)
                 .unwrap()
                 .release(&encoding, &plan)
@@ -309,7 +309,7 @@ fn noise_is_named_on_the_wire() {
 #[test]
 fn noise_has_the_planned_size_and_zeros_are_protected_too() {
     let length = 20_000;
-    let encoding = Encoding::new(1.0, 65536.0, length).unwrap();
+    let encoding = Encoding::new(1.0, 65536.0, length, 32).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     let noise = LocalNoise::DiscreteGaussian { variance: 1 << 24 };
     let update = quantise(clip(vec![f32::NAN; length], 1.0), &encoding, &mut rng).unwrap();
@@ -326,12 +326,36 @@ fn noise_has_the_planned_size_and_zeros_are_protected_too() {
 }
 
 proptest! {
+    /// What chorus-secagg does between the words and the sum, reduction modulo 2^bits, loses nothing that decoding needs.
+    #[test]
+    fn a_sum_in_any_ring_decodes_to_the_sum_of_the_updates(
+        values in proptest::collection::vec(-0.1f32..0.1, 1..30),
+        bits in prop_oneof![Just(16), Just(20), Just(24), Just(32)],
+        clients in 1usize..40,
+        seed in any::<u64>(),
+    ) {
+        let encoding = Encoding::for_sum(1.0, values.len(), clients, 0.0, bits).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut sum = vec![0u32; values.len()];
+        for _ in 0..clients {
+            let rounded = quantise(clip(values.clone(), 1.0), &encoding, &mut rng).unwrap();
+            let noised = add_noise(rounded, &LocalNoise::Off, &mut rng).unwrap();
+            for (sum, word) in sum.iter_mut().zip(noised.words()) {
+                *sum = sum.wrapping_add(*word) & (u32::MAX >> (32 - bits));
+            }
+        }
+        for (found, value) in decode(&sum, &encoding).iter().zip(&values) {
+            let expected = f64::from(*value) * clients as f64;
+            prop_assert!((found - expected).abs() <= clients as f64 / encoding.scale());
+        }
+    }
+
     #[test]
     fn without_noise_decoding_gives_the_update_back_to_half_a_step_or_so(
         values in proptest::collection::vec(-0.1f32..0.1, 1..60),
         seed in any::<u64>(),
     ) {
-        let encoding = Encoding::for_sum(1.0, values.len(), 1000, 0.0).unwrap();
+        let encoding = Encoding::for_sum(1.0, values.len(), 1000, 0.0, 32).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let rounded = quantise(clip(values.clone(), 1.0), &encoding, &mut rng).unwrap();
         let noised = add_noise(rounded, &LocalNoise::Off, &mut rng).unwrap();
@@ -343,7 +367,7 @@ proptest! {
     #[test]
     fn the_sum_in_the_ring_is_the_sum_of_the_integers(seed in any::<u64>(), clients in 1usize..12, variance in 16u64..1 << 40) {
         let length = 5;
-        let encoding = Encoding::new(1.0, 65536.0, length).unwrap();
+        let encoding = Encoding::new(1.0, 65536.0, length, 32).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut ring = vec![0u32; length];
         let mut whole = vec![0i64; length];
@@ -367,7 +391,7 @@ proptest! {
 
     #[test]
     fn arbitrary_numbers_never_panic(values in proptest::collection::vec(any::<f32>(), 1..40), bound in any::<f64>(), seed in any::<u64>()) {
-        let encoding = Encoding::new(1.0, 65536.0, values.len()).unwrap();
+        let encoding = Encoding::new(1.0, 65536.0, values.len(), 32).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let rounded = quantise(clip(values, bound), &encoding, &mut rng).unwrap();
         let noised = add_noise(rounded, &LocalNoise::DiscreteGaussian { variance: MAX_VARIANCE }, &mut rng).unwrap();

@@ -172,6 +172,7 @@ fn distributed_parameters_without_rotation() {
             row.number("clip"),
             row.number("scale_s"),
             row.number("dim") as usize,
+            32,
         )
         .unwrap();
         let deviation = encoding.scale() * multiplier * encoding.clip();
@@ -223,9 +224,35 @@ fn distributed_parameters_without_rotation() {
     assert!(seen >= 60, "{seen}");
 }
 
+/// The table's scale is the finest that fits into the ring: n (s c + 1) + 6 sigma = 2^(bits - 1).
+#[test]
+fn the_ring_holds_exactly_the_grids_of_the_table() {
+    let mut seen = [0; 3];
+    for row in rows("distributed_params") {
+        let bits = row.number("bits") as u32;
+        let Some(kind) = [16, 20, 24].iter().position(|ring| *ring == bits) else {
+            continue;
+        };
+        if row.text("rotated") != "0" || row.text("feasible") != "1" {
+            continue;
+        }
+        let (multiplier, clip) = (row.number("z"), row.number("clip"));
+        let (clients, length) = (row.number("n") as usize, row.number("dim") as usize);
+        let fits = |factor: f64| {
+            let scale = row.number("scale_s") * factor;
+            Encoding::new(clip, scale, length, bits)
+                .unwrap()
+                .cannot_wrap(clients, scale * multiplier * clip)
+        };
+        assert!(fits(0.999) && !fits(1.001), "{}", row.text("id"));
+        seen[kind] += 1;
+    }
+    assert!(seen.iter().all(|rows| *rows >= 10), "{seen:?}");
+}
+
 #[test]
 fn noise_shares() {
-    let encoding = Encoding::new(1.0, 2f64.powi(23), 1).unwrap();
+    let encoding = Encoding::new(1.0, 2f64.powi(23), 1, 32).unwrap();
     let multiplier = 1.0;
     let sigma2 = (multiplier * encoding.sensitivity()).powi(2);
     for row in rows("noise_share") {
