@@ -177,7 +177,7 @@ fn the_held_out_item_is_an_unseen_item_like_any_other() {
     // And what is sent for it is what is sent for every unseen item.
     let trainer = Direct.open(&learning.parameters).unwrap();
     let gradient = trainer
-        .contribution(Step::Gradient, &case.history)
+        .contribution(Step::Gradient, None, &case.history)
         .unwrap()
         .into_values();
     assert!(

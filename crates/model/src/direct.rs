@@ -2,8 +2,8 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 
 use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, scaled_to};
 use crate::{
-    Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer,
-    TrainingSet,
+    Block, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step, TrainError,
+    Trainer, TrainingSet,
 };
 
 /// The engine in plain Rust: f64 inside, one Cholesky a person, no libtorch.
@@ -96,21 +96,29 @@ impl Trainer for DirectTrainer {
         ))
     }
 
-    fn contribution(&self, step: Step, history: &TrainingSet) -> Result<Delta, TrainError> {
-        let length = step.length(self.items, self.factors);
+    fn contribution(
+        &self,
+        step: Step,
+        block: Option<Block>,
+        history: &TrainingSet,
+    ) -> Result<Delta, TrainError> {
+        let rows = step.rows(self.items, block)?;
+        let length = step.length(self.items, self.factors, block);
         let values = if history.is_empty() {
             vec![0.0; length]
         } else {
             match step {
-                Step::Counts => self.indicator(history, 1.0 / (history.len() as f64).sqrt())?,
+                Step::Counts => {
+                    self.indicator(history, rows, 1.0 / (history.len() as f64).sqrt())?
+                }
                 Step::History => {
-                    let mut values = self.indicator(history, 1.0)?;
+                    let mut values = self.indicator(history, rows, 1.0)?;
                     values.push(history.len() as f32);
                     values
                 }
                 Step::Gram => self.gram(history)?,
-                Step::Projection => self.projection(history)?,
-                Step::Gradient => self.gradient(history)?,
+                Step::Projection => self.projection(history, rows)?,
+                Step::Gradient => self.gradient(history, rows)?,
             }
         };
         debug_assert_eq!(values.len(), length);
@@ -160,12 +168,18 @@ impl DirectTrainer {
         Ok(target.as_slice().to_vec())
     }
 
-    /// `value` at the items of the history, zero elsewhere.
-    fn indicator(&self, history: &TrainingSet, value: f64) -> Result<Vec<f32>, TrainError> {
-        let mut values = vec![0.0; self.items];
+    /// `[rows.items]`: `value` at the items of the history, zero elsewhere.
+    fn indicator(
+        &self,
+        history: &TrainingSet,
+        rows: Block,
+        value: f64,
+    ) -> Result<Vec<f32>, TrainError> {
+        let mut values = vec![0.0; rows.items];
         for item in history.items() {
             self.row(*item)?;
-            if let Some(cell) = values.get_mut(item.0 as usize) {
+            let position = rows.position(item.0 as usize);
+            if let Some(cell) = position.and_then(|position| values.get_mut(position)) {
                 *cell = value as f32;
             }
         }
@@ -187,7 +201,7 @@ impl DirectTrainer {
         Ok(values)
     }
 
-    fn projection(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+    fn projection(&self, history: &TrainingSet, rows: Block) -> Result<Vec<f32>, TrainError> {
         let share = self.gram_share()?;
         let whitening = self
             .whitening
@@ -197,17 +211,21 @@ impl DirectTrainer {
         let white = whitening * DVector::from_vec(self.solve(history)?);
         let norm = ((1.0 - share * share) / history.len() as f64).sqrt();
         let row = scaled_to(white.as_slice().to_vec(), norm);
-        let mut values = vec![0.0; self.items * self.factors];
-        self.scatter(history, &mut values, |_| 1.0, &row)?;
+        let mut values = vec![0.0; rows.items * self.factors];
+        self.scatter(history, rows, &mut values, |_| 1.0, &row)?;
         Ok(values)
     }
 
-    fn gradient(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+    fn gradient(&self, history: &TrainingSet, rows: Block) -> Result<Vec<f32>, TrainError> {
         let person = self.solve(history)?;
-        let mut values = vec![0.0; self.items * self.factors];
+        let table = rows.items * self.factors;
+        let mut values =
+            Vec::with_capacity(Step::Gradient.length(self.items, self.factors, Some(rows)));
+        values.resize(table, 0.0);
         let mut explained = 0.0;
         self.scatter(
             history,
+            rows,
             &mut values,
             |row| {
                 let score = dot(&person, row);
@@ -216,25 +234,29 @@ impl DirectTrainer {
             },
             &person,
         )?;
-        values.reserve(Step::Gradient.length(self.items, self.factors) - values.len());
         push_outer_triangle(&person, 1.0, &mut values);
-        values.extend(self.indicator(history, 1.0)?);
+        values.extend(self.indicator(history, rows, 1.0)?);
         values.push((history.len() as f64 - explained) as f32);
         values.push(history.len() as f32);
         Ok(values)
     }
 
-    /// Writes `factor(v_i)` times `vector` into the row of every item of the history.
+    /// Writes `factor(v_i)` times `vector` into the row of every item of the history that lies in `rows`.
+    /// The factor is asked of every item of the history.
     fn scatter(
         &self,
         history: &TrainingSet,
+        rows: Block,
         values: &mut [f32],
         mut factor: impl FnMut(&[f64]) -> f64,
         vector: &[f64],
     ) -> Result<(), TrainError> {
         for item in history.items() {
             let factor = factor(self.row(*item)?);
-            let cells = values.iter_mut().skip(item.0 as usize * self.factors);
+            let Some(position) = rows.position(item.0 as usize) else {
+                continue;
+            };
+            let cells = values.iter_mut().skip(position * self.factors);
             cells
                 .zip(vector)
                 .for_each(|(cell, value)| *cell = (factor * value) as f32);

@@ -1,10 +1,12 @@
+use std::ops::Range;
+
 use nalgebra::{Cholesky, DVector};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::algebra::{symmetric, triangle_length};
-use crate::recipe::{check, check_shape, normal_table, positive, tensor, values_of};
-use crate::{LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
+use crate::recipe::{check, check_shape, normal_table, positive, tensor, values_of, values_of_mut};
+use crate::{Block, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
 
 /// Implicit matrix factorisation in cohorts, without noise: recommender.md 4.1.
 ///
@@ -21,7 +23,8 @@ pub struct IalsRecipe {
     /// Step size of the first round, eta; 0 < eta <= 1.
     #[serde(default = "default_step_size")]
     pub step_size: f64,
-    /// What the step size is multiplied with after each round; in (0, 1].
+    /// What the step size is multiplied with after each pass over the catalogue, which is one round without blocks and
+    /// one of every block with them; in (0, 1].
     #[serde(default = "default_step_decay")]
     pub step_decay: f64,
     /// lambda of the iALS objective (nu = 1).
@@ -33,6 +36,10 @@ pub struct IalsRecipe {
     /// Weight of the unseen items; left out: 6.7 * mean history / items, from the first sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha0: Option<f64>,
+    /// Most item rows that a gradient sum trains; left out: the whole catalogue in each. The catalogue is cut into
+    /// ceil(items / block) blocks of nearly the same size, which the rounds train in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<usize>,
 }
 
 /// alpha0 = this * mean history length / items: 0.3 on ml-1m, recommender.md 4.1.
@@ -69,6 +76,7 @@ impl IalsRecipe {
             regularisation: default_regularisation(),
             clip: default_clip(),
             alpha0: None,
+            block: None,
         }
     }
 
@@ -89,23 +97,56 @@ impl IalsRecipe {
             "step_decay",
             "must be above 0 and at most 1",
         )?;
-        check(positive(self.clip), "clip", "must be above 0")
+        check(positive(self.clip), "clip", "must be above 0")?;
+        check(
+            self.block
+                .is_none_or(|block| (1..=self.items).contains(&block)),
+            "block",
+            "must be between 1 and items, or left out for the whole catalogue",
+        )
+    }
+
+    /// How many blocks the catalogue is cut into; 1 without `block`.
+    pub fn blocks(&self) -> usize {
+        let block = self.block.unwrap_or(self.items).max(1);
+        self.items.div_ceil(block).max(1)
+    }
+
+    /// The item rows that `gradient-{round}` trains: the blocks in turn, block 0 in round 1.
+    ///
+    /// A function of the recipe and the round alone. Nothing when the recipe has no blocks.
+    pub fn block_of(&self, round: usize) -> Option<Block> {
+        self.block
+            .map(|_| self.rows(round.saturating_sub(1) % self.blocks()))
+    }
+
+    /// The rows of block number `block`, from 0. Sizes differ by at most one: one size of upload for all rounds, and no
+    /// round spent on a small remainder.
+    fn rows(&self, block: usize) -> Block {
+        let (size, larger) = (self.items / self.blocks(), self.items % self.blocks());
+        Block {
+            first: block * size + block.min(larger),
+            items: size + usize::from(block < larger),
+        }
     }
 
     pub(crate) fn sums(&self) -> Vec<Sum> {
-        let sum = |name: String, step: Step| {
-            let length = step.length(self.items, self.factors);
+        let sum = |name: String, step: Step, block: Option<Block>| {
+            let length = step.length(self.items, self.factors, block);
             Sum {
                 name,
                 step,
+                block,
                 length,
                 clip: self.clip,
             }
         };
-        let gradients =
-            (1..=self.rounds).map(|round| sum(format!("gradient-{round}"), Step::Gradient));
-        std::iter::once(sum("history".to_owned(), Step::History))
-            .chain(gradients)
+        let gradient = |round: usize| {
+            let name = format!("gradient-{round}");
+            sum(name, Step::Gradient, self.block_of(round))
+        };
+        std::iter::once(sum("history".to_owned(), Step::History, None))
+            .chain((1..=self.rounds).map(gradient))
             .collect()
     }
 
@@ -125,7 +166,8 @@ impl IalsRecipe {
         parameters.set_scalar("regularisation", self.regularisation as f32);
         let mut state = Parameters::default();
         state.set("histories", tensor(&[self.items], vec![0.0; self.items]));
-        state.set_scalar("histories_clients", 0.0);
+        let blocks = self.blocks();
+        state.set("histories_clients", tensor(&[blocks], vec![0.0; blocks]));
         state.set_scalar("step_factor", 1.0);
         Learning { parameters, state }
     }
@@ -140,7 +182,8 @@ impl IalsRecipe {
         let scale = population as f64 / delta.clients as f64;
         let Some(round) = sum_index.checked_sub(1) else {
             let (histories, length) = delta.sum.split_at(self.items);
-            self.count(&mut learning, histories, delta.clients, population)?;
+            let all = 0..self.blocks();
+            self.count(&mut learning, all, histories, delta.clients, population)?;
             let mean = (length.iter().sum::<f64>() / delta.clients as f64).max(1.0);
             let alpha0 = self
                 .alpha0
@@ -148,14 +191,23 @@ impl IalsRecipe {
             learning.parameters.set_scalar("alpha0", alpha0 as f32);
             return Ok(learning);
         };
-        let (rows, rest) = delta.sum.split_at(self.items * self.factors);
+        let (pass, block) = (round / self.blocks(), round % self.blocks());
+        let rows = self.rows(block);
+        let (gradient, rest) = delta.sum.split_at(rows.items * self.factors);
         let (triangle, rest) = rest.split_at(triangle_length(self.factors));
-        let (histories, rest) = rest.split_at(self.items);
+        let (histories, rest) = rest.split_at(rows.items);
         let loss = rest.first().copied().unwrap_or(0.0);
         let length = rest.last().copied().unwrap_or(0.0);
-        self.count(&mut learning, histories, delta.clients, population)?;
+        self.count(
+            &mut learning,
+            block..block + 1,
+            histories,
+            delta.clients,
+            population,
+        )?;
         self.average_gram(&mut learning, triangle, scale)?;
-        let eta = self.step_size * self.step_decay.powf(round as f64);
+        // By passes: how far a row is along its schedule does not depend on how many other blocks there are.
+        let eta = self.step_size * self.step_decay.powf(pass as f64);
         let eta = eta
             * self.guard(
                 &mut learning,
@@ -163,34 +215,42 @@ impl IalsRecipe {
                 delta.clients,
                 population,
             )?;
-        self.step(&mut learning, rows, scale, eta, population)?;
+        self.step(&mut learning, rows, gradient, scale, eta, population)?;
         Ok(learning)
     }
 
-    /// Estimates the item counts of the population from every history heard so far.
+    /// Estimates the item counts of the population from every history heard so far, for the items of `blocks`.
+    /// Each block has its own number of clients that were heard about it.
     fn count(
         &self,
         learning: &mut Learning,
-        histories: &[f64],
+        blocks: Range<usize>,
+        mut histories: &[f64],
         clients: usize,
         population: usize,
     ) -> Result<(), LearnError> {
-        let heard = values_of(&learning.state, "histories", &[self.items])?;
-        let heard: Vec<f64> = heard
-            .iter()
-            .zip(histories)
-            .map(|(old, new)| f64::from(*old) + new.max(0.0))
-            .collect();
-        let clients = f64::from(learning.state.scalar("histories_clients")?) + clients as f64;
-        let scale = population as f64 / clients;
-        let counts = tensor(&[self.items], heard.iter().map(|count| count * scale));
-        learning.parameters.set("counts", counts);
-        learning
-            .state
-            .set("histories", tensor(&[self.items], heard));
-        learning
-            .state
-            .set_scalar("histories_clients", clients as f32);
+        let all = [self.items];
+        for block in blocks {
+            let rows = self.rows(block);
+            let (new, rest) = histories.split_at(rows.items.min(histories.len()));
+            histories = rest;
+            let state = &mut learning.state;
+            let heard = values_of_mut(state, "histories_clients", &[self.blocks()])?;
+            let Some(heard) = heard.get_mut(block) else {
+                continue;
+            };
+            let total = f64::from(*heard) + clients as f64;
+            *heard = total as f32;
+            let scale = population as f64 / total;
+            let heard = values_of_mut(state, "histories", &all)?;
+            let counts = values_of_mut(&mut learning.parameters, "counts", &all)?;
+            let cells = heard.iter_mut().zip(counts).skip(rows.first).zip(new);
+            for ((heard, count), new) in cells {
+                let total = f64::from(*heard) + new.max(0.0);
+                *heard = total as f32;
+                *count = (total * scale) as f32;
+            }
+        }
         Ok(())
     }
 
@@ -258,13 +318,15 @@ impl IalsRecipe {
         Ok(factor)
     }
 
-    /// V_i <- V_i - eta (c_i G/n + alpha0 G + lambda_i I)^-1 g_i with lambda_i = lambda (c_i + alpha0 n).
+    /// V_i <- V_i - eta (c_i G/n + alpha0 G + lambda_i I)^-1 g_i with lambda_i = lambda (c_i + alpha0 n), for the
+    /// items i of `rows`.
     ///
     /// The matrix is (c_i + alpha0 n) (G/n + lambda I), so one factorisation serves every item.
     fn step(
         &self,
         learning: &mut Learning,
-        rows: &[f64],
+        rows: Block,
+        gradient: &[f64],
         scale: f64,
         eta: f64,
         population: usize,
@@ -281,23 +343,25 @@ impl IalsRecipe {
         let solver = Cholesky::new(matrix).ok_or_else(|| {
             LearnError::Numeric("the averaged Gram matrix is not positive".to_owned())
         })?;
-        let table = values_of(&learning.parameters, "items", &[self.items, d])?;
         let counts = values_of(&learning.parameters, "counts", &[self.items])?;
-        let mut next = Vec::with_capacity(table.len());
-        for ((row, sum), count) in table.chunks_exact(d).zip(rows.chunks_exact(d)).zip(counts) {
-            let row = DVector::from_iterator(d, row.iter().copied().map(f64::from));
-            let weight = f64::from(*count) + alpha0 * n;
+        let counts = counts.get(rows.range()).unwrap_or_default().to_vec();
+        let table = values_of_mut(&mut learning.parameters, "items", &[self.items, d])?;
+        let table = table.chunks_exact_mut(d).skip(rows.first);
+        for ((cells, sum), count) in table.zip(gradient.chunks_exact(d)).zip(counts) {
+            let row = DVector::from_iterator(d, cells.iter().copied().map(f64::from));
+            let weight = f64::from(count) + alpha0 * n;
             let mut gradient = &gram * &row * alpha0 + &row * (self.regularisation * weight);
             gradient
                 .iter_mut()
                 .zip(sum)
                 .for_each(|(value, sum)| *value += scale * sum);
             solver.solve_mut(&mut gradient);
-            next.extend((row - gradient * (eta / weight)).iter());
+            let next = row - gradient * (eta / weight);
+            cells
+                .iter_mut()
+                .zip(next.iter())
+                .for_each(|(cell, value)| *cell = *value as f32);
         }
-        learning
-            .parameters
-            .set("items", tensor(&[self.items, d], next));
         Ok(())
     }
 }

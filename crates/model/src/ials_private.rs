@@ -104,10 +104,11 @@ impl IalsPrivateRecipe {
 
     pub(crate) fn sums(&self) -> Vec<Sum> {
         let sum = |name: String, step: Step, clip: f64| {
-            let length = step.length(self.items, self.factors);
+            let length = step.length(self.items, self.factors, None);
             Sum {
                 name,
                 step,
+                block: None,
                 length,
                 clip,
             }

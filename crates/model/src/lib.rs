@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod algebra;
+mod block;
 mod delta;
 mod direct;
 mod event;
@@ -13,6 +14,7 @@ mod recipe;
 mod sum;
 mod trainer;
 
+pub use block::{Block, BlockError};
 pub use delta::{Delta, MeanDelta};
 pub use direct::Direct;
 pub use event::{Event, ItemId, TrainingSet};

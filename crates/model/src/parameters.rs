@@ -177,6 +177,12 @@ impl Parameters {
         );
     }
 
+    /// The values of the tensor called `name`, to be changed where they are: a large table is not copied for a few rows.
+    pub(crate) fn values_mut(&mut self, name: &str) -> Option<&mut [f32]> {
+        let tensor = self.tensors.get_mut(name)?;
+        Some(&mut tensor.values)
+    }
+
     /// Takes a tensor away; nothing happens when there is none.
     pub fn remove(&mut self, name: &str) {
         self.tensors.remove(name);

@@ -254,6 +254,17 @@ pub(crate) fn tensor(shape: &[usize], values: impl IntoIterator<Item = f64>) -> 
     }
 }
 
+/// The values of the tensor `name`, which must have `shape`, to be changed where they are.
+pub(crate) fn values_of_mut<'a>(
+    parameters: &'a mut Parameters,
+    name: &str,
+    shape: &[usize],
+) -> Result<&'a mut [f32], ParametersError> {
+    values_of(parameters, name, shape)?;
+    let values = parameters.values_mut(name);
+    values.ok_or_else(|| ParametersError::Missing(name.to_owned()))
+}
+
 /// The values of the tensor `name`, which must have `shape`.
 pub(crate) fn values_of<'a>(
     parameters: &'a Parameters,

@@ -1,10 +1,12 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Block;
 use crate::algebra::triangle_length;
 
 /// What every client computes in a round. The layouts are dense and row-major.
 ///
-/// `items` and `factors` are the catalogue size m and the width d of the item table.
+/// `items` and `factors` are the catalogue size m and the width d of the item table; `rows` is the size of the
+/// block that the sum names, and m without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -16,9 +18,10 @@ pub enum Step {
     Gram,
     /// `[items, factors]`: the outer product of the `Counts` vector with the whitened u of norm sqrt(1 - beta^2).
     Projection,
-    /// `[items, factors]` gradient rows (u.v_i - 1) u of the history, zero elsewhere;
-    /// then `[factors (factors + 1) / 2]` upper triangle of u u'; then `[items]` 0/1 history;
-    /// then the loss k - u.sum v_i; then the history length k.
+    /// `[rows, factors]` gradient rows (u.v_i - 1) u of the history's items in the block, zero elsewhere;
+    /// then `[factors (factors + 1) / 2]` upper triangle of u u'; then `[rows]` 0/1 history;
+    /// then the loss k - u.sum v_i; then the history length k. The person vector u, the loss and k are those of the
+    /// whole history: only the first and the third part know the block.
     Gradient,
 }
 
@@ -29,6 +32,9 @@ pub struct Sum {
     pub name: String,
     /// What clients compute.
     pub step: Step,
+    /// The item rows that it trains; left out: the whole catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Block>,
     /// Words in one contribution.
     pub length: usize,
     /// L2 bound of one contribution, in parameter units.
@@ -36,15 +42,18 @@ pub struct Sum {
 }
 
 impl Step {
-    /// Words in one contribution of this step.
-    pub fn length(self, items: usize, factors: usize) -> usize {
+    /// Words in one contribution of this step. A block shortens a gradient; [`Step::rows`] says whether it may.
+    pub fn length(self, items: usize, factors: usize, block: Option<Block>) -> usize {
         let triangle = triangle_length(factors);
+        let rows = block.map_or(items, |block| block.items);
         match self {
             Step::Counts => items,
             Step::History => items + 1,
             Step::Gram => triangle,
             Step::Projection => items * factors,
-            Step::Gradient => items * factors + triangle + items + 2,
+            Step::Gradient => rows
+                .saturating_mul(factors + 1)
+                .saturating_add(triangle + 2),
         }
     }
 }

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::{Delta, Parameters, ParametersError, Step, TrainingSet};
+use crate::{Block, BlockError, Delta, Parameters, ParametersError, Step, TrainingSet};
 
 /// A person's taste in the space of the item table, `[factors]`.
 ///
@@ -14,6 +14,9 @@ pub enum TrainError {
     /// The model does not fit the step.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
+    /// The plan names a block that the model or the step does not have. It says nothing about the history.
+    #[error(transparent)]
+    Block(#[from] BlockError),
     /// The numbers went wrong: a matrix that cannot be solved, a value that is not finite.
     #[error("learning failed: {0}")]
     Numeric(String),
@@ -37,12 +40,21 @@ pub trait Trainer: Send + Sync {
     /// When the solve fails.
     fn person(&self, history: &TrainingSet) -> Result<PersonVector, TrainError>;
 
-    /// What the client adds to the sum of `step`; all zeros for an empty history.
+    /// What the client adds to the sum of `step`, in its layout; all zeros for an empty history.
+    ///
+    /// With a `block` a gradient has only the rows of the block. The person vector still comes from the whole history
+    /// and the whole model, and the length is the same whatever the history holds.
     ///
     /// # Errors
-    /// When the model lacks a tensor of the step, or the solve fails.
+    /// When the block is not of the catalogue or the step takes none, the model lacks a tensor of the step, or the
+    /// solve fails.
     ///
     /// # Privacy
     /// The result must go through clip, noise and mask before it leaves.
-    fn contribution(&self, step: Step, history: &TrainingSet) -> Result<Delta, TrainError>;
+    fn contribution(
+        &self,
+        step: Step,
+        block: Option<Block>,
+        history: &TrainingSet,
+    ) -> Result<Delta, TrainError>;
 }

@@ -42,7 +42,8 @@ fn open(parameters: &Parameters) -> Box<dyn Trainer> {
 }
 
 fn contribution(trainer: &dyn Trainer, step: Step, history: &TrainingSet) -> Vec<f32> {
-    trainer.contribution(step, history).unwrap().into_values()
+    let delta = trainer.contribution(step, None, history).unwrap();
+    delta.into_values()
 }
 
 fn norm(values: &[f32]) -> f64 {
@@ -132,7 +133,7 @@ fn the_gradient_has_the_documented_layout() {
     expected.extend([0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
     expected.extend([2.0 - scores[1] - scores[4], 2.0]);
     let found = contribution(&*trainer, Step::Gradient, &history);
-    assert_eq!(found.len(), Step::Gradient.length(ITEMS, FACTORS));
+    assert_eq!(found.len(), Step::Gradient.length(ITEMS, FACTORS, None));
     for (found, expected) in found.iter().zip(&expected) {
         assert!(
             (f64::from(*found) - expected).abs() < 1e-5,
@@ -158,7 +159,7 @@ fn an_empty_history_adds_nothing() {
         Step::Gradient,
     ] {
         let values = contribution(&*trainer, step, &history(&[]));
-        assert_eq!(values.len(), step.length(ITEMS, FACTORS));
+        assert_eq!(values.len(), step.length(ITEMS, FACTORS, None));
         assert!(values.iter().all(|value| *value == 0.0));
     }
     assert_eq!(trainer.person(&history(&[])).unwrap().0, [0.0; FACTORS]);
@@ -178,7 +179,7 @@ fn a_model_without_the_tensors_of_a_step_is_an_error() {
     let mut parameters = model(1);
     parameters.remove("whitening");
     let error = open(&parameters)
-        .contribution(Step::Projection, &history(&[1]))
+        .contribution(Step::Projection, None, &history(&[1]))
         .err()
         .unwrap();
     assert_eq!(

@@ -32,7 +32,7 @@ fn sum(recipe: &Recipe, learning: &Learning, index: usize, noise: f64) -> MeanDe
     let mut total = vec![0.0; sum.length];
     for user in 0..USERS {
         let part = trainer
-            .contribution(sum.step, &history(user))
+            .contribution(sum.step, sum.block, &history(user))
             .unwrap()
             .into_values();
         total

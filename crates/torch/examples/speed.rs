@@ -50,7 +50,7 @@ fn main() -> Result<(), TrainError> {
                 run(&|history| trainer.person(history).is_ok());
                 let person = run(&|history| trainer.person(history).is_ok());
                 let gradient =
-                    run(&|history| trainer.contribution(Step::Gradient, history).is_ok());
+                    run(&|history| trainer.contribution(Step::Gradient, None, history).is_ok());
                 println!(
                     "{name:6} {threads} thread(s)  {items} items, {factors:3} factors, {length} in the history: \
                      person {person} us, gradient {gradient} us"

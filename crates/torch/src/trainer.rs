@@ -1,6 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
-use chorus_model::{Delta, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet};
+use chorus_model::{
+    Block, Delta, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
+};
 use tch::{Kind, TchError, Tensor};
 
 use crate::solve::{Ridge, Solved, numeric};
@@ -31,21 +33,28 @@ impl Trainer for TorchTrainer {
         Ok(PersonVector(values(&person).map_err(numeric)?))
     }
 
-    fn contribution(&self, step: Step, history: &TrainingSet) -> Result<Delta, TrainError> {
-        let mut out = vec![0.0; step.length(self.items, self.factors)];
+    fn contribution(
+        &self,
+        step: Step,
+        block: Option<Block>,
+        history: &TrainingSet,
+    ) -> Result<Delta, TrainError> {
+        let rows = step.rows(self.items, block)?;
+        let mut out = vec![0.0; step.length(self.items, self.factors, block)];
         if !history.is_empty() {
             self.within_catalogue(history)?;
             match step {
                 Step::Counts => {
-                    self.indicate(history, 1.0 / (history.len() as f64).sqrt(), &mut out)
+                    let value = 1.0 / (history.len() as f64).sqrt();
+                    indicate(history, rows, value, &mut out);
                 }
                 Step::History => {
-                    self.indicate(history, 1.0, &mut out);
+                    indicate(history, rows, 1.0, &mut out);
                     write_from(&mut out, self.items, &[history.len() as f32]);
                 }
                 Step::Gram => self.gram(history, &mut out)?,
                 Step::Projection => self.projection(history, &mut out)?,
-                Step::Gradient => self.gradient(history, &mut out)?,
+                Step::Gradient => self.gradient(history, rows, &mut out)?,
             }
         }
         Ok(Delta::new(out))
@@ -140,27 +149,27 @@ impl TorchTrainer {
         Ok(())
     }
 
-    fn gradient(&self, history: &TrainingSet, out: &mut [f32]) -> Result<(), TrainError> {
+    fn gradient(
+        &self,
+        history: &TrainingSet,
+        block: Block,
+        out: &mut [f32],
+    ) -> Result<(), TrainError> {
         let solved = self.solve(&self.handles(), history)?;
         let (rows, product, loss) = gradient_parts(&solved).map_err(numeric)?;
         for (item, row) in history.items().iter().zip(rows.chunks_exact(self.factors)) {
-            write_from(out, item.0 as usize * self.factors, row);
+            if let Some(position) = block.position(item.0 as usize) {
+                write_from(out, position * self.factors, row);
+            }
         }
-        let table = self.items * self.factors;
+        let table = block.items * self.factors;
         let triangle = self.factors * (self.factors + 1) / 2;
         self.write_triangle(out, table, &product);
         if let Some(tail) = out.get_mut(table + triangle..) {
-            self.indicate(history, 1.0, tail);
-            write_from(tail, self.items, &[loss as f32, history.len() as f32]);
+            indicate(history, block, 1.0, tail);
+            write_from(tail, block.items, &[loss as f32, history.len() as f32]);
         }
         Ok(())
-    }
-
-    /// `value` at the items of the history.
-    fn indicate(&self, history: &TrainingSet, value: f64, out: &mut [f32]) {
-        for item in history.items() {
-            write_from(out, item.0 as usize, &[value as f32]);
-        }
     }
 
     /// The upper triangle, row by row, of a `[factors, factors]` matrix, from `start` on.
@@ -170,6 +179,15 @@ impl TorchTrainer {
             let upper = cells.get(row..).unwrap_or_default();
             write_from(out, at, upper);
             at += upper.len();
+        }
+    }
+}
+
+/// `value` at the items of the history that lie in `rows`.
+fn indicate(history: &TrainingSet, rows: Block, value: f64, out: &mut [f32]) {
+    for item in history.items() {
+        if let Some(position) = rows.position(item.0 as usize) {
+            write_from(out, position, &[value as f32]);
         }
     }
 }

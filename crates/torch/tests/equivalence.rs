@@ -87,9 +87,15 @@ fn person_vectors_and_contributions_agree() {
                 history.len()
             );
             for step in STEPS {
-                let expected = direct.contribution(step, &history).unwrap().into_values();
-                let found = torch.contribution(step, &history).unwrap().into_values();
-                assert_eq!(found.len(), step.length(items, factors));
+                let expected = direct
+                    .contribution(step, None, &history)
+                    .unwrap()
+                    .into_values();
+                let found = torch
+                    .contribution(step, None, &history)
+                    .unwrap()
+                    .into_values();
+                assert_eq!(found.len(), step.length(items, factors, None));
                 let error = relative_error(&expected, &found);
                 assert!(
                     error <= 1e-5,
@@ -121,8 +127,11 @@ fn an_empty_history_contributes_zeros() {
     let nothing = TrainingSet::of([], 20);
     assert_eq!(trainer.person(&nothing).unwrap().0, vec![0.0; 4]);
     for step in STEPS {
-        let values = trainer.contribution(step, &nothing).unwrap().into_values();
-        assert_eq!(values, vec![0.0; step.length(20, 4)]);
+        let values = trainer
+            .contribution(step, None, &nothing)
+            .unwrap()
+            .into_values();
+        assert_eq!(values, vec![0.0; step.length(20, 4, None)]);
     }
 }
 
@@ -138,11 +147,11 @@ fn one_trainer_serves_many_threads() {
             scope.spawn(move || {
                 for history in part {
                     let expected = direct
-                        .contribution(Step::Gradient, history)
+                        .contribution(Step::Gradient, None, history)
                         .unwrap()
                         .into_values();
                     let found = torch
-                        .contribution(Step::Gradient, history)
+                        .contribution(Step::Gradient, None, history)
                         .unwrap()
                         .into_values();
                     assert!(relative_error(&expected, &found) <= 1e-5);

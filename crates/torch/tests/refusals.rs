@@ -85,7 +85,7 @@ fn a_step_the_model_has_no_tensor_for() {
     let history = TrainingSet::of([ItemId(1)], 5);
     for (step, name) in [(Step::Gram, "gram_share"), (Step::Projection, "gram_share")] {
         let error = trainer
-            .contribution(step, &history)
+            .contribution(step, None, &history)
             .map(|_| ())
             .unwrap_err();
         assert!(
@@ -96,7 +96,7 @@ fn a_step_the_model_has_no_tensor_for() {
     parameters.set_scalar("gram_share", 0.3);
     let trainer = Torch.open(&parameters).unwrap();
     let error = trainer
-        .contribution(Step::Projection, &history)
+        .contribution(Step::Projection, None, &history)
         .map(|_| ())
         .unwrap_err();
     assert!(
@@ -114,7 +114,7 @@ fn a_history_outside_the_catalogue() {
     ));
     for step in [Step::Counts, Step::History, Step::Gradient] {
         assert!(matches!(
-            trainer.contribution(step, &history),
+            trainer.contribution(step, None, &history),
             Err(TrainError::Numeric(_))
         ));
     }

@@ -35,7 +35,7 @@ pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
         let mut total = vec![0.0; sum.length];
         for user in &order[..clients] {
             let part = trainer
-                .contribution(sum.step, &histories[*user])
+                .contribution(sum.step, sum.block, &histories[*user])
                 .unwrap()
                 .into_values();
             total
