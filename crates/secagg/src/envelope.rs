@@ -175,6 +175,7 @@ impl Route<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Generator;
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
     const DIGEST: RoundDigest = RoundDigest([5; 32]);
@@ -188,7 +189,8 @@ mod tests {
 
     fn two() -> (RoundKeys, RoundKeys) {
         let mut rng = ChaCha20Rng::from_seed([8; 32]);
-        (RoundKeys::generate(&mut rng), RoundKeys::generate(&mut rng))
+        let mut keys = || RoundKeys::generate(Generator::Aes128Ctr, &mut rng);
+        (keys(), keys())
     }
 
     fn refused(result: Result<SharePair, EnvelopeError>) -> bool {
@@ -251,6 +253,7 @@ mod tests {
         let zero = PublicKeys {
             cipher: [0; 32],
             mask: [0; 32],
+            generator: Generator::Aes128Ctr,
         };
         let low = Some(EnvelopeError::Key(KeyError::LowOrder));
         assert_eq!(seal(&alice, &zero, &DIGEST, 0, 1, &pair()).err(), low);

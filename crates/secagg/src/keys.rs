@@ -7,6 +7,11 @@ use thiserror::Error;
 use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 use zeroize::Zeroizing;
 
+use crate::generator::{Generator, UnknownGenerator};
+
+/// Bytes of saved [`RoundKeys`]: two secret keys and the number of the generator.
+const SAVED_BYTES: usize = 65;
+
 /// Why a key agreement was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyError {
@@ -28,7 +33,8 @@ pub struct RoundKeys {
     public: PublicKeys,
 }
 
-/// The public halves, as advertised and signed. Montgomery u-coordinates, 32 bytes each.
+/// What a client advertises and signs: the public halves (Montgomery u-coordinates, 32 bytes each), and the generator
+/// that suits its processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublicKeys {
@@ -36,6 +42,8 @@ pub struct PublicKeys {
     pub cipher: [u8; 32],
     /// Public key for pairwise masks.
     pub mask: [u8; 32],
+    /// The generator this client would like its masks to be made with.
+    pub generator: Generator,
 }
 
 impl PublicKeys {
@@ -54,28 +62,36 @@ impl PublicKeys {
 }
 
 impl RoundKeys {
-    /// Draws both secret keys.
-    pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+    /// Draws both secret keys. `generator` is the one to advertise: [`Generator::native`] on a real client.
+    pub fn generate(generator: Generator, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self::from_secrets(
             StaticSecret::random_from_rng(rng),
             StaticSecret::random_from_rng(rng),
+            generator,
         )
     }
 
     /// Restores keys saved by [`to_bytes`](Self::to_bytes).
-    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+    ///
+    /// # Errors
+    /// [`UnknownGenerator`] when the last byte is not the number of a generator.
+    pub fn from_bytes(bytes: &[u8; SAVED_BYTES]) -> Result<Self, UnknownGenerator> {
         let mut cipher = Zeroizing::new([0; 32]);
         let mut mask = Zeroizing::new([0; 32]);
-        let (first, second) = bytes.split_at(32);
+        let (secrets, number) = bytes.split_at(64);
+        let (first, second) = secrets.split_at(32);
+        let generator = Generator::try_from(number.first().copied().unwrap_or_default())?;
         cipher.copy_from_slice(first);
         mask.copy_from_slice(second);
-        Self::from_secrets(StaticSecret::from(*cipher), StaticSecret::from(*mask))
+        let (cipher, mask) = (StaticSecret::from(*cipher), StaticSecret::from(*mask));
+        Ok(Self::from_secrets(cipher, mask, generator))
     }
 
-    fn from_secrets(cipher: StaticSecret, mask: StaticSecret) -> Self {
+    fn from_secrets(cipher: StaticSecret, mask: StaticSecret, generator: Generator) -> Self {
         let public = PublicKeys {
             cipher: PublicKey::from(&cipher).to_bytes(),
             mask: PublicKey::from(&mask).to_bytes(),
+            generator,
         };
         Self {
             cipher,
@@ -89,14 +105,15 @@ impl RoundKeys {
         self.public
     }
 
-    /// Both secret keys, for the client's own encrypted store and nothing else.
+    /// Both secret keys and the number of the generator, for the client's own encrypted store and nothing else.
     ///
     /// # Privacy
     /// Restoring an older state and sealing other shares under the same keys breaks the envelope: see
     /// [`seal`](crate::seal).
-    pub fn to_bytes(&self) -> Zeroizing<[u8; 64]> {
-        let mut bytes = Zeroizing::new([0; 64]);
-        let (first, second) = bytes.split_at_mut(32);
+    pub fn to_bytes(&self) -> Zeroizing<[u8; SAVED_BYTES]> {
+        let mut bytes = Zeroizing::new([self.public.generator.number(); SAVED_BYTES]);
+        let (secrets, _) = bytes.split_at_mut(64);
+        let (first, second) = secrets.split_at_mut(32);
         first.copy_from_slice(self.cipher.as_bytes());
         second.copy_from_slice(self.mask.as_bytes());
         bytes
@@ -167,7 +184,7 @@ mod tests {
     /// The points of order 1, 2, 4 and 8, canonical and not (the list of cr.yp.to/ecdh.html).
     #[test]
     fn low_order_points_are_refused() {
-        let keys = RoundKeys::generate(&mut ChaCha20Rng::from_seed([1; 32]));
+        let keys = RoundKeys::generate(Generator::Aes128Ctr, &mut ChaCha20Rng::from_seed([1; 32]));
         for point in [
             "0000000000000000000000000000000000000000000000000000000000000000",
             "0100000000000000000000000000000000000000000000000000000000000000",
@@ -181,6 +198,7 @@ mod tests {
             let theirs = PublicKeys {
                 cipher: bytes(point),
                 mask: bytes(point),
+                generator: Generator::ChaCha12,
             };
             for half in [true, false] {
                 let mut advertised = keys.public();
@@ -205,7 +223,7 @@ mod tests {
     /// Small u-coordinates lie on the curve or on its twist, about half each; but 0 and 1 all have a large order.
     #[test]
     fn usable_points_pass_the_check() {
-        let keys = RoundKeys::generate(&mut ChaCha20Rng::from_seed([3; 32]));
+        let keys = RoundKeys::generate(Generator::Aes128Ctr, &mut ChaCha20Rng::from_seed([3; 32]));
         assert_eq!(keys.public().check(), Ok(()));
         for u in 2..=255 {
             let mut point = [0; 32];
@@ -213,6 +231,7 @@ mod tests {
             let keys = PublicKeys {
                 cipher: point,
                 mask: point,
+                generator: Generator::ChaCha12,
             };
             assert_eq!(keys.check(), Ok(()), "{u}");
         }
@@ -220,11 +239,16 @@ mod tests {
 
     #[test]
     fn saved_keys_come_back() {
-        let keys = RoundKeys::generate(&mut ChaCha20Rng::from_seed([2; 32]));
-        let restored = RoundKeys::from_bytes(&keys.to_bytes());
-        assert_eq!(keys.public(), restored.public());
-        assert_eq!(*keys.to_bytes(), *restored.to_bytes());
-        assert_ne!(keys.public().cipher, keys.public().mask);
-        assert!(secret_matches(&keys.mask_secret(), &keys.public().mask));
+        for generator in Generator::ALL {
+            let keys = RoundKeys::generate(generator, &mut ChaCha20Rng::from_seed([2; 32]));
+            let restored = RoundKeys::from_bytes(&keys.to_bytes()).ok().unwrap();
+            assert_eq!(keys.public(), restored.public());
+            assert_eq!(restored.public().generator, generator);
+            assert_eq!(*keys.to_bytes(), *restored.to_bytes());
+            assert_ne!(keys.public().cipher, keys.public().mask);
+            assert!(secret_matches(&keys.mask_secret(), &keys.public().mask));
+        }
+        let unknown = RoundKeys::from_bytes(&[9; 65]).err();
+        assert_eq!(unknown, Some(UnknownGenerator { number: 9 }));
     }
 }

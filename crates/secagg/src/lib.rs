@@ -4,32 +4,34 @@
 mod aggregate;
 mod derive;
 mod envelope;
+mod expand;
+mod generator;
 mod graph;
 mod hypergeometric;
+mod kernel;
 mod keys;
 mod keystream;
 mod mask;
+mod pack;
 mod plan;
+mod recover;
+mod ring;
 mod shamir;
 
-pub use aggregate::{Aggregate, SpoiledSum};
+pub use aggregate::{Aggregate, SpoiledSum, WrongShape};
 pub use derive::RoundDigest;
 pub use envelope::{EnvelopeError, SEALED_BYTES, Sealed, SharePair, open, seal};
+pub use expand::{Lane, UNIT_BYTES, expand};
+pub use generator::{Generator, UnknownGenerator};
 pub use graph::{Graph, share_position};
+pub use kernel::Kernel;
 pub use keys::{KeyError, PublicKeys, RoundKeys, secret_matches};
 pub use keystream::Sign;
-pub use mask::{
-    MaskKey, MaskedUpdate, WrongLength, expand_add, expand_range, expand_sub, mask, masked_words,
-};
+pub use mask::{MalformedUpdate, MaskKey, MaskedUpdate, mask, mask_with};
 pub use plan::{
     Assumptions, COMPLETE_BELOW, GraphPlan, MAXIMUM_CLIENTS, MAXIMUM_DEGREE, MINIMUM_CLIENTS,
     MINIMUM_SECRECY_BITS, PlanError, plan,
 };
+pub use recover::{Dropped, recover_pairs};
+pub use ring::{Ring, UnknownRing};
 pub use shamir::{Share, ShareError, combine, split};
-
-/// Number of words, all zero before masking, at the end of every masked vector.
-///
-/// Only when every mask cancels is their sum zero again, so [`Aggregate::finish`] can tell a sound sum from a
-/// spoiled one (a client that saw another model, a wrong share, a forgotten mask) before any value is decoded.
-/// Eight words of 32 bits let a spoiled sum pass with probability `2^-256`.
-pub const CHECK_WORDS: usize = 8;

@@ -3,31 +3,39 @@
 use core::fmt;
 
 use thiserror::Error;
-use x25519_dalek::{SharedSecret, StaticSecret};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::CHECK_WORDS;
 use crate::derive::{RoundDigest, derive};
-use crate::keys::{KeyError, PublicKeys, RoundKeys, agree};
-use crate::keystream::{Keystream, Sign, TILE_WORDS, Tile};
+use crate::expand::expand;
+use crate::generator::Generator;
+use crate::kernel::Kernel;
+use crate::keys::{KeyError, PublicKeys, RoundKeys};
+use crate::keystream::Sign;
+use crate::pack::{pack, spare_bits_are_zero};
+use crate::ring::Ring;
 
-/// Keystreams expanded side by side. Larger saves nothing; smaller touches the vector more often.
-const STREAMS: usize = 32;
-
-/// The 16-byte AES key of one mask. Wiped when dropped; neither `Clone` nor `Debug`.
+/// The key of one mask, for one generator. Wiped when dropped; neither `Clone` nor `Debug`.
 ///
 /// # Privacy
 /// One key masks one vector of one round. It never leaves the device; the coordinator derives the keys of dropped
 /// clients and of survivors' own masks from what [`combine`](crate::combine) gives it.
+#[derive(ZeroizeOnDrop)]
+pub struct MaskKey(pub(crate) Secret);
+
+/// A full-entropy key of the length its generator takes.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct MaskKey([u8; 16]);
+pub(crate) enum Secret {
+    Aes128Ctr([u8; 16]),
+    ChaCha12([u8; 32]),
+}
 
 impl MaskKey {
-    /// The key that clients `a` and `b` share, as one of the two computes it; `a` and `b` in either order.
+    /// The key that clients `a` and `b` share, as one of the two computes it; `a` and `b` in either order. Its generator
+    /// is [`Generator::between`] those the two advertise.
     ///
     /// HKDF-SHA256 of the X25519 secret of both mask keys, with the round digest as salt and
-    /// `"chorus/v1/mask/pair" | lower index | higher index | smaller public key | larger public key` as info (secagg.md
-    /// 4.3; indices big-endian, public keys compared as byte strings).
+    /// `"chorus/v1/mask/pair/" | name of the generator | lower index | higher index | smaller public key | larger public
+    /// key` as info (secagg.md 4.3; indices big-endian, public keys compared as byte strings).
     ///
     /// # Errors
     /// [`KeyError::LowOrder`] when `theirs` has a low-order mask key.
@@ -39,110 +47,73 @@ impl MaskKey {
         b: u32,
     ) -> Result<Self, KeyError> {
         let agreed = keys.agree_mask(theirs)?;
-        Ok(Self::from_agreed(
-            &agreed,
-            &keys.public().mask,
-            &theirs.mask,
-            digest,
-            a,
-            b,
-        ))
-    }
-
-    /// The same key, as the coordinator computes it from the rebuilt secret mask key of a dropped client, the public
-    /// keys that client advertised, and those of a survivor. [`secret_matches`](crate::secret_matches) tells whether
-    /// the first two belong together.
-    ///
-    /// # Errors
-    /// [`KeyError::LowOrder`] when `theirs` has a low-order mask key.
-    pub fn recovered(
-        mask_secret: &[u8; 32],
-        advertised: &PublicKeys,
-        theirs: &PublicKeys,
-        digest: &RoundDigest,
-        a: u32,
-        b: u32,
-    ) -> Result<Self, KeyError> {
-        let secret = StaticSecret::from(*mask_secret);
-        let agreed = agree(&secret, &theirs.mask)?;
-        Ok(Self::from_agreed(
-            &agreed,
-            &advertised.mask,
-            &theirs.mask,
-            digest,
-            a,
-            b,
-        ))
+        let ends = [(a, &keys.public()), (b, theirs)];
+        Ok(Self::from_agreed(agreed.as_bytes(), ends, digest))
     }
 
     /// The key of the mask client `index` adds for itself, so that an upload that arrives late, after the client was
-    /// declared dropped, stays masked (Bonawitz et al., CCS 2017, section 4, double masking).
+    /// declared dropped, stays masked (Bonawitz et al., CCS 2017, section 4, double masking). `generator` is the one the
+    /// client advertised.
     ///
-    /// HKDF-SHA256 of the self seed, salt the round digest, info `"chorus/v1/mask/own" | index`.
-    pub fn own(self_seed: &[u8; 32], digest: &RoundDigest, index: u32) -> Self {
-        let key = derive(
-            &digest.0,
-            self_seed,
-            &[b"chorus/v1/mask/own", &index.to_be_bytes()],
-        );
-        Self(*key)
-    }
-
-    fn from_agreed(
-        agreed: &SharedSecret,
-        ours: &[u8; 32],
-        theirs: &[u8; 32],
+    /// HKDF-SHA256 of the self seed, salt the round digest, info `"chorus/v1/mask/own/" | name of the generator | index`.
+    pub fn own(
+        self_seed: &[u8; 32],
         digest: &RoundDigest,
-        a: u32,
-        b: u32,
+        index: u32,
+        generator: Generator,
     ) -> Self {
-        let key = derive(
-            &digest.0,
-            agreed.as_bytes(),
-            &[
-                b"chorus/v1/mask/pair",
-                &a.min(b).to_be_bytes(),
-                &a.max(b).to_be_bytes(),
-                ours.min(theirs),
-                ours.max(theirs),
-            ],
-        );
-        Self(*key)
+        let info: [&[u8]; 3] = [
+            b"chorus/v1/mask/own/",
+            generator.name().as_bytes(),
+            &index.to_be_bytes(),
+        ];
+        Self::derived(generator, digest, self_seed, &info)
     }
 
-    fn keystream(&self) -> Keystream {
-        Keystream::new(&self.0)
+    /// From the X25519 secret of two clients, each given by its index and what it advertised.
+    pub(crate) fn from_agreed(
+        agreed: &[u8; 32],
+        [(a, ours), (b, theirs)]: [(u32, &PublicKeys); 2],
+        digest: &RoundDigest,
+    ) -> Self {
+        let generator = Generator::between(ours.generator, theirs.generator);
+        let info: [&[u8]; 6] = [
+            b"chorus/v1/mask/pair/",
+            generator.name().as_bytes(),
+            &a.min(b).to_be_bytes(),
+            &a.max(b).to_be_bytes(),
+            ours.mask.as_slice().min(theirs.mask.as_slice()),
+            ours.mask.as_slice().max(theirs.mask.as_slice()),
+        ];
+        Self::derived(generator, digest, agreed, &info)
+    }
+
+    fn derived(
+        generator: Generator,
+        digest: &RoundDigest,
+        from: &[u8; 32],
+        info: &[&[u8]],
+    ) -> Self {
+        Self(match generator {
+            Generator::Aes128Ctr => Secret::Aes128Ctr(*derive(&digest.0, from, info)),
+            Generator::ChaCha12 => Secret::ChaCha12(*derive(&digest.0, from, info)),
+        })
+    }
+
+    /// The generator it is a key for.
+    pub fn generator(&self) -> Generator {
+        match self.0 {
+            Secret::Aes128Ctr(_) => Generator::Aes128Ctr,
+            Secret::ChaCha12(_) => Generator::ChaCha12,
+        }
     }
 }
 
-/// Adds the mask of `key` to `words`, from its first word on, modulo `2^32`.
-pub fn expand_add(key: &MaskKey, words: &mut [u32]) {
-    expand_range(key, Sign::Add, 0, words);
-}
-
-/// Subtracts the mask of `key` from `words`, from its first word on, modulo `2^32`.
-pub fn expand_sub(key: &MaskKey, words: &mut [u32]) {
-    expand_range(key, Sign::Subtract, 0, words);
-}
-
-/// Adds or subtracts a part of a mask: `words` is the part of the vector that starts at word `4 * first_block`.
-/// Ranges can be expanded alone and in any order (secagg.md 4.3).
-pub fn expand_range(key: &MaskKey, sign: Sign, first_block: u64, words: &mut [u32]) {
-    let mut stream = key.keystream();
-    stream.seek(first_block);
-    stream.apply(&mut Tile::new(), sign, words);
-}
-
-/// Words of a masked vector of `length` values: the values and [`CHECK_WORDS`] more.
-pub const fn masked_words(length: usize) -> usize {
-    length.saturating_add(CHECK_WORDS)
-}
-
-/// A masked update: elements of Z modulo `2^32`, the check words at the end. The only type that turns into the bytes
-/// of an upload, and on the client only [`mask`] makes one.
+/// A masked update: values of a ring, the check values at the end, packed as they travel. The only type that turns into
+/// an upload, and on the client only [`mask`] makes one.
 ///
 /// # Privacy
-/// Every word is uniformly random to whoever lacks one of the masks. `Debug` prints the length only.
+/// Every value is uniformly random to whoever lacks one of the masks. `Debug` prints the shape only.
 ///
 /// An unmasked vector can not become an upload:
 ///
@@ -151,60 +122,95 @@ pub const fn masked_words(length: usize) -> usize {
 /// let upload = chorus_secagg::MaskedUpdate(values);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct MaskedUpdate(Vec<u32>);
+pub struct MaskedUpdate {
+    ring: Ring,
+    length: usize,
+    bytes: Vec<u8>,
+}
 
-/// A vector or its encoding has the wrong number of bytes.
+/// Bytes are not a vector of the expected ring and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a masked vector of {expected} bytes was expected, this one has {found}")]
-pub struct WrongLength {
-    /// Bytes expected.
-    pub expected: usize,
-    /// Bytes found.
-    pub found: usize,
+pub enum MalformedUpdate {
+    /// The number of bytes is wrong.
+    #[error("a masked vector of {expected} bytes was expected, this one has {found}")]
+    Length {
+        /// Bytes expected.
+        expected: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// A bit after the last value is set: the same vector would have two encodings.
+    #[error("the bits after the last value of a masked vector are not zero")]
+    SpareBits,
 }
 
 impl MaskedUpdate {
-    /// All words, the check words included.
-    pub fn words(&self) -> &[u32] {
-        &self.0
+    /// The ring of its values.
+    pub fn ring(&self) -> Ring {
+        self.ring
     }
 
-    /// The upload: every word in little-endian order.
-    pub fn to_le_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.0.len() * 4];
-        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&self.0) {
-            *place = word.to_le_bytes();
-        }
-        bytes
+    /// Number of values, check values not counted.
+    pub fn length(&self) -> usize {
+        self.length
     }
 
-    /// Reads an upload. `expected_words` counts the check words, as [`masked_words`] does.
+    /// The upload: [`Ring::upload_bytes`] of them. Value `i` takes the bits `[i b, (i + 1) b)`, the lowest bit of a byte
+    /// first; the check values are the last ones.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The upload, without copying it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Reads an upload of `length` values, check values not counted, without copying it.
     ///
     /// # Errors
-    /// [`WrongLength`] unless there are exactly `4 * expected_words` bytes, and room for the check words.
-    pub fn from_le_bytes(bytes: &[u8], expected_words: usize) -> Result<Self, WrongLength> {
-        let expected = expected_words.max(CHECK_WORDS).saturating_mul(4);
-        if bytes.len() != expected || expected_words < CHECK_WORDS {
-            return Err(WrongLength {
-                expected,
-                found: bytes.len(),
-            });
-        }
-        let (words, _) = bytes.as_chunks::<4>();
-        Ok(Self(
-            words.iter().map(|word| u32::from_le_bytes(*word)).collect(),
-        ))
+    /// [`MalformedUpdate`] unless there are exactly [`Ring::upload_bytes`] of them and the bits after the last value
+    /// are zero.
+    pub fn from_bytes(bytes: Vec<u8>, ring: Ring, length: usize) -> Result<Self, MalformedUpdate> {
+        check_encoding(&bytes, ring, length)?;
+        Ok(Self {
+            ring,
+            length,
+            bytes,
+        })
     }
+}
+
+/// Whether `bytes` are `length` values and the check values, as [`pack`] writes them.
+pub(crate) fn check_encoding(
+    bytes: &[u8],
+    ring: Ring,
+    length: usize,
+) -> Result<(), MalformedUpdate> {
+    let (expected, found) = (ring.upload_bytes(length), bytes.len());
+    if found != expected {
+        return Err(MalformedUpdate::Length { expected, found });
+    }
+    if !spare_bits_are_zero(ring, bytes) {
+        return Err(MalformedUpdate::SpareBits);
+    }
+    Ok(())
 }
 
 impl fmt::Debug for MaskedUpdate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "MaskedUpdate({} words)", self.0.len())
+        let bits = self.ring.bits();
+        write!(
+            formatter,
+            "MaskedUpdate({} values of {bits} bits)",
+            self.length
+        )
     }
 }
 
-/// Masks an encoded update: appends the check words, adds the client's own mask and, with its [`Sign`], the mask
-/// shared with every neighbour that takes part. `values` are elements of Z modulo `2^32`, without check words.
+/// Masks an encoded update: appends the check values, adds the client's own mask and, with its [`Sign`], the mask
+/// shared with every neighbour that takes part. `values` are elements of Z modulo `2^32`, without check values; they are
+/// reduced to the ring, which is a homomorphism, and wiped.
 ///
 /// # Privacy
 /// The result hides `values` from anyone who lacks the own mask or one of the pairwise masks (Bonawitz et al., CCS
@@ -212,37 +218,57 @@ impl fmt::Debug for MaskedUpdate {
 /// one upload per round, and a retry sends the same bytes.
 pub fn mask(
     values: Vec<u32>,
+    ring: Ring,
     own: &MaskKey,
     pairs: impl IntoIterator<Item = (MaskKey, Sign)>,
 ) -> MaskedUpdate {
-    let mut words = with_check_words(values);
-    // Batches never outgrow their first allocation, so no key schedule is left behind in freed memory.
-    let mut batch = Vec::with_capacity(STREAMS);
-    batch.push((own.keystream(), Sign::Add));
-    for (key, sign) in pairs {
-        if batch.len() == STREAMS {
-            apply(&mut batch, &mut words);
-            batch.clear();
-        }
-        batch.push((key.keystream(), sign));
-    }
-    apply(&mut batch, &mut words);
-    MaskedUpdate(words)
+    mask_with(Kernel::detect(), values, ring, own, pairs)
 }
 
-/// Applies several masks tile by tile: a part of the vector stays in cache while every keystream passes over it.
-fn apply(streams: &mut [(Keystream, Sign)], words: &mut [u32]) {
-    let mut tile = Tile::new();
-    for words in words.chunks_mut(TILE_WORDS) {
-        for (stream, sign) in streams.iter_mut() {
-            stream.apply(&mut tile, *sign, words);
+/// [`mask`], with a kernel of the caller's choice: the result is the same.
+pub fn mask_with(
+    kernel: Kernel,
+    values: Vec<u32>,
+    ring: Ring,
+    own: &MaskKey,
+    pairs: impl IntoIterator<Item = (MaskKey, Sign)>,
+) -> MaskedUpdate {
+    let length = values.len();
+    let mut bytes = Vec::with_capacity(ring.upload_bytes(length));
+    let mut values = with_check_values(values, ring);
+    match ring {
+        Ring::Bits16 => {
+            let mut lanes: Vec<u16> = values.iter().map(|value| *value as u16).collect();
+            add_masks(kernel, own, pairs, &mut lanes);
+            for (value, lane) in values.iter_mut().zip(&lanes) {
+                *value = u32::from(*lane);
+            }
         }
+        Ring::Bits20 | Ring::Bits24 | Ring::Bits32 => add_masks(kernel, own, pairs, &mut values),
+    }
+    pack(ring, &values, &mut bytes);
+    MaskedUpdate {
+        ring,
+        length,
+        bytes,
     }
 }
 
-/// Appends the check words. Growing a vector can leave its old contents in freed memory: copy and wipe instead.
-fn with_check_words(mut values: Vec<u32>) -> Vec<u32> {
-    let length = masked_words(values.len());
+fn add_masks<L: crate::expand::Lane>(
+    kernel: Kernel,
+    own: &MaskKey,
+    pairs: impl IntoIterator<Item = (MaskKey, Sign)>,
+    lanes: &mut [L],
+) {
+    crate::expand::expand_one(kernel, own, Sign::Add, 0, lanes);
+    for pair in pairs {
+        expand(kernel, &[pair], 0, lanes);
+    }
+}
+
+/// Appends the check values. Growing a vector can leave its old contents in freed memory: copy and wipe instead.
+fn with_check_values(mut values: Vec<u32>, ring: Ring) -> Vec<u32> {
+    let length = ring.masked_values(values.len());
     if values.capacity() < length {
         let mut words = Vec::with_capacity(length);
         words.extend_from_slice(&values);

@@ -37,6 +37,7 @@ enum Failed {
 struct Round {
     graph: Graph,
     plan: GraphPlan,
+    ring: Ring,
     clients: Vec<Client>,
     uploads: Vec<Option<MaskedUpdate>>,
 }
@@ -52,7 +53,10 @@ impl Round {
                 let mut self_seed = [0; 32];
                 rng.fill_bytes(&mut self_seed);
                 Client {
-                    keys: RoundKeys::generate(&mut rng),
+                    keys: RoundKeys::generate(
+                        Generator::ALL[usize::from(rng.next_u32() % 4 == 0)],
+                        &mut rng,
+                    ),
                     self_seed,
                     values: (0..length).map(|_| rng.next_u32()).collect(),
                     held: Vec::new(),
@@ -63,6 +67,8 @@ impl Round {
         let mut round = Self {
             graph: Graph::new(&graph_seed, &plan),
             plan,
+            // Every ring in turn, with every test that draws its seed.
+            ring: Ring::ALL[(seed % 4) as usize],
             clients,
             uploads: Vec::new(),
         };
@@ -139,10 +145,11 @@ impl Round {
                 (key, Sign::of(index, other))
             })
             .collect();
-        let own = MaskKey::own(&client.self_seed, &digest, index);
-        let masked = mask(client.values.clone(), &own, pairs);
-        let words = masked_words(client.values.len());
-        Some(MaskedUpdate::from_le_bytes(&masked.to_le_bytes(), words).unwrap())
+        let generator = client.keys.public().generator;
+        let own = MaskKey::own(&client.self_seed, &digest, index, generator);
+        let masked = mask(client.values.clone(), self.ring, &own, pairs);
+        let length = client.values.len();
+        Some(MaskedUpdate::from_bytes(masked.into_bytes(), self.ring, length).unwrap())
     }
 
     fn survived(&self, index: u32) -> bool {
@@ -173,41 +180,54 @@ impl Round {
     }
 
     fn unmask(&self, length: usize) -> Result<Vec<u32>, Failed> {
-        let mut sum = Aggregate::new(length);
-        self.uploads
-            .iter()
-            .flatten()
-            .for_each(|upload| sum.add(upload).unwrap());
-        for index in 0..self.clients.len() as u32 {
+        let mut sum = Aggregate::new(self.ring, length);
+        for upload in self.uploads.iter().flatten() {
+            sum.add(upload.clone()).unwrap();
+        }
+        let secrets = self.mask_secrets()?;
+        for index in (0..self.clients.len() as u32).filter(|index| self.survived(*index)) {
             let client = &self.clients[index as usize];
-            if self.survived(index) {
-                let seed = combine(self.plan.threshold, &self.shares(index, false));
-                let seed = seed.map_err(Failed::Shares)?;
-                assert_eq!(*seed, client.self_seed);
-                sum.remove_own(&MaskKey::own(&seed, &DIGEST, index));
-            } else if client.fate == Fate::SharedOnly {
-                let secret = combine(self.plan.threshold, &self.shares(index, true));
-                let secret = secret.map_err(Failed::Shares)?;
-                assert!(secret_matches(&secret, &client.keys.public().mask));
-                for survivor in self
-                    .partners(index)
-                    .into_iter()
-                    .filter(|i| self.survived(*i))
-                {
-                    let theirs = self.clients[survivor as usize].keys.public();
-                    let key = MaskKey::recovered(
-                        &secret,
-                        &client.keys.public(),
-                        &theirs,
-                        &DIGEST,
-                        survivor,
-                        index,
-                    );
-                    sum.remove_pair(&key.ok().unwrap(), Sign::of(survivor, index));
-                }
-            }
+            let seed = combine(self.plan.threshold, &self.shares(index, false));
+            let seed = seed.map_err(Failed::Shares)?;
+            assert_eq!(*seed, client.self_seed);
+            let generator = client.keys.public().generator;
+            let own = MaskKey::own(&seed, &DIGEST, index, generator);
+            sum.remove(&[(own, Sign::Add)]);
+            sum.remove(&self.recovered(index, &secrets));
         }
         sum.finish().map_err(Failed::Sum)
+    }
+
+    /// The mask keys of the clients that vanished after sharing, put together from what their neighbours hold.
+    fn mask_secrets(&self) -> Result<Vec<(u32, [u8; 32])>, Failed> {
+        (0..self.clients.len() as u32)
+            .filter(|index| self.clients[*index as usize].fate == Fate::SharedOnly)
+            .map(|index| {
+                let secret = combine(self.plan.threshold, &self.shares(index, true));
+                let secret = secret.map_err(Failed::Shares)?;
+                let public = self.clients[index as usize].keys.public();
+                assert!(secret_matches(&secret, &public.mask));
+                Ok((index, *secret))
+            })
+            .collect()
+    }
+
+    /// The masks that `survivor` shares with those clients.
+    fn recovered(&self, survivor: u32, secrets: &[(u32, [u8; 32])]) -> Vec<(MaskKey, Sign)> {
+        let theirs = self.clients[survivor as usize].keys.public();
+        let public: Vec<PublicKeys> = self.clients.iter().map(|c| c.keys.public()).collect();
+        let neighbours = self.graph.neighbours(survivor);
+        let dropped: Vec<Dropped<'_>> = secrets
+            .iter()
+            .filter(|(index, _)| neighbours.contains(index))
+            .map(|(index, mask_secret)| Dropped {
+                index: *index,
+                mask_secret,
+                public: &public[*index as usize],
+            })
+            .collect();
+        let recovered = recover_pairs(survivor, &theirs, &dropped, &DIGEST);
+        recovered.ok().unwrap()
     }
 
     fn plain_sum(&self, length: usize) -> Vec<u32> {
@@ -218,7 +238,7 @@ impl Round {
             .filter(|client| client.fate == Fate::Uploaded)
         {
             for (sum, value) in sum.iter_mut().zip(&client.values) {
-                *sum = sum.wrapping_add(*value);
+                *sum = self.ring.reduce(sum.wrapping_add(*value));
             }
         }
         sum
@@ -340,23 +360,20 @@ fn a_late_upload_stays_masked() {
     let plan = plan(10, &Assumptions::DEFAULT).unwrap();
     let round = Round::new(plan, &[Fate::Uploaded; 10], 8, 3);
     let late = &round.clients[0];
-    let mut sum = Aggregate::new(8);
-    sum.add(round.uploads[0].as_ref().unwrap()).unwrap();
+    let mut sum = Aggregate::new(round.ring, 8);
+    sum.add(round.uploads[0].clone().unwrap()).unwrap();
+    let secrets = [(0, *late.keys.mask_secret())];
     for other in 1..10 {
-        let theirs = round.clients[other as usize].keys.public();
-        let key = MaskKey::recovered(
-            &late.keys.mask_secret(),
-            &late.keys.public(),
-            &theirs,
-            &DIGEST,
-            0,
-            other,
-        );
-        sum.remove_pair(&key.ok().unwrap(), Sign::of(0, other));
+        // The other's masks are not on this sum, but they are the late client's with the opposite sign.
+        let [(key, sign)] = round.recovered(other, &secrets).try_into().ok().unwrap();
+        sum.remove(&[(key, sign.opposite())]);
     }
     assert_eq!(sum.clone().finish(), Err(SpoiledSum));
-    sum.remove_own(&MaskKey::own(&late.self_seed, &DIGEST, 0));
-    assert_eq!(sum.finish(), Ok(late.values.clone()));
+    let generator = late.keys.public().generator;
+    let own = MaskKey::own(&late.self_seed, &DIGEST, 0, generator);
+    sum.remove(&[(own, Sign::Add)]);
+    let values = late.values.iter().map(|value| round.ring.reduce(*value));
+    assert_eq!(sum.finish(), Ok(values.collect()));
 }
 
 /// Each client contributes its own power of two: a lost or doubled one would show in the sum.
@@ -378,5 +395,5 @@ fn nobody_is_lost_or_counted_twice() {
     }
     round.uploads = (0..20).map(|index| round.upload(index)).collect();
     let expected: u32 = (0..20).filter(|i| i % 7 != 3).map(|i| 1 << i).sum();
-    assert_eq!(round.unmask(1), Ok(vec![expected]));
+    assert_eq!(round.unmask(1), Ok(vec![round.ring.reduce(expected)]));
 }

@@ -1,134 +1,168 @@
 use super::*;
+use crate::recover::{Dropped, recover_pairs};
 use proptest::prelude::*;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 const DIGEST: RoundDigest = RoundDigest([7; 32]);
 
-fn two() -> (RoundKeys, RoundKeys) {
+fn two(generators: [Generator; 2]) -> [RoundKeys; 2] {
     let mut rng = ChaCha20Rng::from_seed([4; 32]);
-    (RoundKeys::generate(&mut rng), RoundKeys::generate(&mut rng))
+    generators.map(|generator| RoundKeys::generate(generator, &mut rng))
+}
+
+fn pair(ours: &RoundKeys, theirs: &RoundKeys, digest: &RoundDigest, a: u32, b: u32) -> MaskKey {
+    MaskKey::pair(ours, &theirs.public(), digest, a, b)
+        .ok()
+        .unwrap()
+}
+
+fn own(seed: u8, generator: Generator) -> MaskKey {
+    MaskKey::own(&[seed; 32], &DIGEST, 0, generator)
+}
+
+fn bytes(key: &MaskKey) -> Vec<u8> {
+    match &key.0 {
+        Secret::Aes128Ctr(key) => key.to_vec(),
+        Secret::ChaCha12(key) => key.to_vec(),
+    }
 }
 
 #[test]
 fn both_sides_and_the_coordinator_derive_one_key() {
-    let (alice, bob) = two();
-    let ours = MaskKey::pair(&alice, &bob.public(), &DIGEST, 2, 6)
-        .ok()
-        .unwrap();
-    let theirs = MaskKey::pair(&bob, &alice.public(), &DIGEST, 6, 2)
-        .ok()
-        .unwrap();
-    let recovered = MaskKey::recovered(
-        &alice.mask_secret(),
-        &alice.public(),
-        &bob.public(),
-        &DIGEST,
-        2,
-        6,
-    );
-    assert_eq!(ours.0, theirs.0);
-    assert_eq!(ours.0, recovered.ok().unwrap().0);
+    use Generator::{Aes128Ctr, ChaCha12};
+    for generators in [[Aes128Ctr; 2], [Aes128Ctr, ChaCha12], [ChaCha12; 2]] {
+        let [alice, bob] = two(generators);
+        let ours = pair(&alice, &bob, &DIGEST, 2, 6);
+        let theirs = pair(&bob, &alice, &DIGEST, 6, 2);
+        assert_eq!(
+            ours.generator(),
+            Generator::between(generators[0], generators[1])
+        );
+        assert_eq!(bytes(&ours), bytes(&theirs));
 
-    let other_round = RoundDigest([8; 32]);
-    for (digest, a, b) in [(&other_round, 2, 6), (&DIGEST, 2, 7), (&DIGEST, 3, 6)] {
-        let other = MaskKey::pair(&alice, &bob.public(), digest, a, b)
-            .ok()
-            .unwrap();
-        assert_ne!(ours.0, other.0);
+        let dropped = Dropped {
+            index: 2,
+            mask_secret: &alice.mask_secret(),
+            public: &alice.public(),
+        };
+        let recovered = recover_pairs(6, &bob.public(), &[dropped], &DIGEST);
+        let (recovered, sign) = recovered.ok().unwrap().pop().unwrap();
+        assert_eq!(sign, Sign::Subtract, "the survivor has the higher index");
+        assert_eq!(bytes(&ours), bytes(&recovered));
+
+        let other_round = RoundDigest([8; 32]);
+        for (digest, a, b) in [(&other_round, 2, 6), (&DIGEST, 2, 7), (&DIGEST, 3, 6)] {
+            assert_ne!(bytes(&ours), bytes(&pair(&alice, &bob, digest, a, b)));
+        }
     }
-    let seed = [1; 32];
-    assert_ne!(
-        MaskKey::own(&seed, &DIGEST, 0).0,
-        MaskKey::own(&seed, &DIGEST, 1).0
-    );
-    assert_ne!(
-        MaskKey::own(&seed, &DIGEST, 0).0,
-        MaskKey::own(&seed, &other_round, 0).0
-    );
+    for generator in Generator::ALL {
+        let key = |digest, index| bytes(&MaskKey::own(&[1; 32], digest, index, generator));
+        assert_ne!(key(&DIGEST, 0), key(&DIGEST, 1));
+        assert_ne!(key(&DIGEST, 0), key(&RoundDigest([8; 32]), 0));
+    }
+    assert_ne!(bytes(&own(1, Aes128Ctr)), bytes(&own(1, ChaCha12))[..16]);
 }
 
 #[test]
 fn low_order_keys_are_refused() {
-    let (alice, _) = two();
+    let [alice, _] = two([Generator::Aes128Ctr; 2]);
     let zero = PublicKeys {
         cipher: [0; 32],
         mask: [0; 32],
+        generator: Generator::Aes128Ctr,
     };
     let pair = MaskKey::pair(&alice, &zero, &DIGEST, 0, 1);
     assert_eq!(pair.err(), Some(KeyError::LowOrder));
-    let recovered = MaskKey::recovered(&[1; 32], &zero, &zero, &DIGEST, 0, 1);
-    assert_eq!(recovered.err(), Some(KeyError::LowOrder));
 }
 
-/// More masks than one batch holds, with and without spare capacity, equal masks applied one by one.
+/// Many masks of both kinds, with and without spare capacity, equal masks added one by one.
 #[test]
-fn batches_equal_single_masks() {
-    for spare in [0, 100] {
+fn many_masks_are_the_sum_of_each() {
+    let sign = |i: u8| Sign::of(u32::from(i) % 2, 1);
+    let generator = |i: u8| Generator::ALL[usize::from(i % 3 / 2)];
+    for (ring, spare) in Ring::ALL.into_iter().zip([0, 100, 0, 100]) {
         let mut values: Vec<u32> = Vec::with_capacity(2_500 + spare);
-        values.extend(0..2_500_u32);
-        let key = |i: u8| MaskKey([i; 16]);
-        let sign = |i: u8| Sign::of(u32::from(i) % 2, 1);
-        let mut expected: Vec<u32> = values.iter().copied().chain([0; CHECK_WORDS]).collect();
-        expand_add(&key(200), &mut expected);
-        for i in 0..70 {
-            match sign(i) {
-                Sign::Add => expand_add(&key(i), &mut expected),
-                Sign::Subtract => expand_sub(&key(i), &mut expected),
-            }
+        values.extend((0..2_500_u32).map(|i| i.wrapping_mul(0x9e37_79b9)));
+        let mut words = values.clone();
+        words.resize(2_500 + ring.check_values(), 0);
+        let mut lanes: Vec<u16> = words.iter().map(|word| *word as u16).collect();
+        for i in (0..70).chain([200]) {
+            let mask = [(
+                own(i, generator(i)),
+                if i == 200 { Sign::Add } else { sign(i) },
+            )];
+            expand(Kernel::PORTABLE, &mask, 0, &mut words);
+            expand(Kernel::PORTABLE, &mask, 0, &mut lanes);
         }
-        let masked = mask(values, &key(200), (0..70).map(|i| (key(i), sign(i))));
-        assert_eq!(masked.words(), expected);
+        if ring == Ring::Bits16 {
+            words = lanes.iter().map(|lane| u32::from(*lane)).collect();
+        }
+        let mut expected = Vec::new();
+        pack(ring, &words, &mut expected);
+        for kernel in Kernel::available() {
+            let pairs = (0..70).map(|i| (own(i, generator(i)), sign(i)));
+            let masked = mask_with(
+                kernel,
+                values.clone(),
+                ring,
+                &own(200, generator(200)),
+                pairs,
+            );
+            assert_eq!(masked.bytes(), expected, "{kernel} {ring:?}");
+            assert_eq!((masked.ring(), masked.length()), (ring, 2_500));
+        }
     }
 }
 
-#[test]
-fn ranges_make_up_the_whole() {
-    let key = MaskKey([9; 16]);
-    let mut whole = vec![0; 1_000];
-    expand_add(&key, &mut whole);
-    let mut parts = vec![0; 1_000];
-    let (first, second) = parts.split_at_mut(600);
-    expand_range(&key, Sign::Add, 150, second);
-    expand_range(&key, Sign::Add, 0, first);
-    assert_eq!(parts, whole);
+/// Chi-square of the bytes of an upload of zeros, 255 degrees of freedom: 255 expected, deviation 22.6.
+fn chi_square(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let expected = bytes.len() as f64 / 256.0;
+    let squares = counts
+        .iter()
+        .map(|count| (f64::from(*count) - expected).powi(2));
+    squares.sum::<f64>() / expected
 }
 
-/// Chi-square of the bytes of an upload of zeros, 255 degrees of freedom: 255 expected, deviation 22.6.
 #[test]
 fn a_masked_zero_vector_looks_uniform() {
-    let (alice, bob) = two();
-    let pair = MaskKey::pair(&alice, &bob.public(), &DIGEST, 0, 1)
-        .ok()
-        .unwrap();
-    let own = MaskKey::own(&[3; 32], &DIGEST, 0);
-    let bytes = mask(vec![0; 1 << 16], &own, [(pair, Sign::of(0, 1))]).to_le_bytes();
-    let mut counts = [0_u32; 256];
-    bytes
-        .iter()
-        .for_each(|byte| counts[usize::from(*byte)] += 1);
-    let expected = bytes.len() as f64 / 256.0;
-    let chi_square: f64 = counts
-        .iter()
-        .map(|count| (f64::from(*count) - expected).powi(2) / expected)
-        .sum();
-    assert!((160.0..370.0).contains(&chi_square), "{chi_square}");
+    for generators in [[Generator::Aes128Ctr; 2], [Generator::ChaCha12; 2]] {
+        let [alice, bob] = two(generators);
+        for ring in Ring::ALL {
+            let pairs = [(pair(&alice, &bob, &DIGEST, 0, 1), Sign::of(0, 1))];
+            let upload = mask(vec![0; 1 << 16], ring, &own(3, generators[0]), pairs);
+            let statistic = chi_square(upload.bytes());
+            assert!((160.0..370.0).contains(&statistic), "{ring:?} {statistic}");
+        }
+    }
 }
 
 proptest! {
     #[test]
     fn reading_arbitrary_bytes_never_panics(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
-        expected in 0..60_usize,
+        length in 0..60_usize,
     ) {
-        match MaskedUpdate::from_le_bytes(&bytes, expected) {
-            Ok(update) => {
-                prop_assert!(expected >= CHECK_WORDS);
-                prop_assert_eq!(update.words().len(), expected);
-                prop_assert_eq!(update.to_le_bytes(), bytes);
-            }
-            Err(error) => {
-                prop_assert!(bytes.len() != expected * 4 || expected < CHECK_WORDS);
-                prop_assert_eq!(error.found, bytes.len());
+        for ring in Ring::ALL {
+            match MaskedUpdate::from_bytes(bytes.clone(), ring, length) {
+                Ok(update) => {
+                    prop_assert_eq!(bytes.len(), ring.upload_bytes(length));
+                    prop_assert_eq!((update.ring(), update.length()), (ring, length));
+                    prop_assert_eq!(update.bytes(), &bytes);
+                    prop_assert_eq!(update.into_bytes(), bytes.clone());
+                }
+                Err(MalformedUpdate::Length { expected, found }) => {
+                    prop_assert_eq!(expected, ring.upload_bytes(length));
+                    prop_assert_eq!(found, bytes.len());
+                    prop_assert_ne!(expected, found);
+                }
+                Err(MalformedUpdate::SpareBits) => {
+                    prop_assert_eq!(ring, Ring::Bits20);
+                    prop_assert!(bytes.last().is_some_and(|last| last >> 4 != 0));
+                }
             }
         }
     }
@@ -136,14 +170,18 @@ proptest! {
 
 #[test]
 fn absurd_lengths_are_refused() {
-    for expected in [0, CHECK_WORDS - 1, usize::MAX, usize::MAX / 4 + 1] {
-        assert!(MaskedUpdate::from_le_bytes(&[], expected).is_err());
+    for ring in Ring::ALL {
+        for length in [1, usize::MAX, usize::MAX / 4 + 1, usize::MAX - 8] {
+            let read = |bytes| MaskedUpdate::from_bytes(bytes, ring, length);
+            assert!(read(vec![]).is_err());
+            assert!(read(vec![0; ring.upload_bytes(0)]).is_err());
+        }
+        assert!(MaskedUpdate::from_bytes(vec![0; ring.upload_bytes(0)], ring, 0).is_ok());
     }
-    assert!(MaskedUpdate::from_le_bytes(&[0; 4 * CHECK_WORDS], CHECK_WORDS).is_ok());
 }
 
 #[test]
-fn debug_shows_no_words() {
-    let update = MaskedUpdate(vec![12_345; 9]);
-    assert_eq!(format!("{update:?}"), "MaskedUpdate(9 words)");
+fn debug_shows_no_values() {
+    let update = MaskedUpdate::from_bytes(vec![123; 48], Ring::Bits24, 5).unwrap();
+    assert_eq!(format!("{update:?}"), "MaskedUpdate(5 values of 24 bits)");
 }
