@@ -12,7 +12,11 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-const FILES: [&str; 2] = ["chorus/v1/enrolment.proto", "chorus/v1/training.proto"];
+const FILES: [&str; 3] = [
+    "chorus/v1/enrolment.proto",
+    "chorus/v1/training.proto",
+    "chorus/v1/witness.proto",
+];
 const GENERATED: &str = "chorus.v1.rs";
 
 fn root() -> PathBuf {

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::is_name;
-use crate::{LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName};
+use crate::{
+    COHORT_MOST, Consistency, LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, Unproven,
+};
 
 /// The least that a client insists on, whatever a coordinator proposes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Floor {
     pub dropout: f64,
     /// Smallest corrupt share that a plan must bear.
     pub corrupt: f64,
+    /// Whether this client takes part only where a witness outside the coordinator vouches that everyone is told the
+    /// same.
+    pub witness: bool,
     /// Whether this client contributes to a task that adds no noise.
     pub without_noise: bool,
     /// Largest epsilon over all of this client's contributions to one task.
@@ -33,6 +38,7 @@ impl Default for Floor {
             cohort: 10,
             dropout: 0.3,
             corrupt: 0.1,
+            witness: false,
             without_noise: false,
             epsilon: 8.0,
             delta: 1e-5,
@@ -137,6 +143,9 @@ pub enum Refusal {
         /// Why it is refused.
         reason: &'static str,
     },
+    /// No proof that others were told the same.
+    #[error("the coordinator's proof that everyone was told the same: {0}")]
+    Unproven(#[from] Unproven),
     /// An answer that does not belong to the question.
     #[error("the coordinator answered with something that does not belong here")]
     Unexpected,
@@ -185,6 +194,7 @@ impl Floor {
             });
         }
         self.check_numbers(plan)?;
+        self.check_consistency(plan)?;
         self.check_noise(plan, charges)
     }
 
@@ -270,6 +280,22 @@ impl Floor {
             plan.survivors.honest,
             plan.survivors.honest <= own.honest,
             || format!("at most {}", own.honest),
+        )
+    }
+
+    fn check_consistency(&self, plan: &RoundPlan) -> Result<(), Refusal> {
+        let witnessed = plan.consistency == Consistency::Witness;
+        require(
+            "consistency",
+            "the cohort's own signatures",
+            witnessed || !self.witness,
+            || "a witness: this client takes part in no round without one".to_owned(),
+        )?;
+        require(
+            "consistency",
+            "the cohort's own signatures",
+            witnessed || plan.invited <= COHORT_MOST,
+            || format!("a witness above {COHORT_MOST} clients"),
         )
     }
 

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod consistency;
 mod floor;
 mod ids;
+mod merkle;
 mod message;
 mod participation;
 mod plan;
@@ -14,6 +16,10 @@ mod signing;
 mod task;
 
 pub use chorus_secagg::PublicKeys;
+pub use consistency::{
+    Beacon, COHORT_MOST, Consistency, Endorsement, Proof, Question, Seal, Statement, Testimony,
+    Unproven, commitment, quorum,
+};
 pub use floor::{Charge, Floor, Refusal, cost};
 pub use ids::{ClientId, Digest, PROTOCOL_VERSION, RoundId, TaskName};
 pub use message::{
@@ -27,6 +33,8 @@ pub use registry::{LogEntry, LogError, LogView, Origin, SignedEntry};
 pub use reject::Reject;
 pub use report::{RoundReport, sum_digest};
 pub use road::{Encoded, decode, encode};
-pub use round::{Event, Funnel, Input, Message, Millis, Phase, Recovered, Round, Timing};
+pub use round::{
+    Event, Funnel, Input, Message, Millis, Phase, Record, Recovered, Round, Timing, Unreadable,
+};
 pub use signing::{BadSignature, Identity, Purpose, verify, verify_advertisement};
 pub use task::{Privacy, Task, TaskError};

@@ -4,7 +4,7 @@ use chorus_secagg::{MaskedUpdate, PublicKeys, Sealed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{Digest, Invitation, RoundId, SignedEntry, TaskName};
+use crate::{Beacon, Digest, Invitation, Proof, RoundId, SignedEntry, TaskName};
 
 /// What a client says to the coordinator. The list is the whole of what can leave a client.
 ///
@@ -98,6 +98,13 @@ pub enum Request {
         /// Uniformly random to anyone but the sum.
         update: MaskedUpdate,
     },
+    /// "This is what I was told": signed by the enrolled key, where the cohort itself vouches for consistency.
+    Endorse {
+        /// The round.
+        round: RoundId,
+        /// Ed25519 over the digest of the [`Statement`](crate::Statement).
+        signature: [u8; 64],
+    },
     /// One share for each neighbour that sent shares: of its self mask if it survived, of its mask key if not.
     Unmask {
         /// The round.
@@ -125,12 +132,14 @@ pub enum Awaited {
     Sharers,
     /// Whose update arrived.
     Survivors,
+    /// That others were told the same.
+    Proof,
     /// How the round ended.
     Outcome,
 }
 
 /// What the coordinator answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Response {
     /// No round for you yet: check in again after so many milliseconds.
     Wait {
@@ -164,6 +173,8 @@ pub enum Response {
     Sharers(Roster),
     /// Whose update is in the sum.
     Survivors(Roster),
+    /// Others were told the same.
+    Proof(Proof),
     /// The sum was recovered and a new model version published.
     Completed {
         /// The version.
@@ -177,14 +188,20 @@ pub enum Response {
 }
 
 /// A client's place in the cohort.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Neighbourhood {
     /// Its own number in the cohort.
     pub index: u32,
     /// Clients in the cohort.
     pub cohort: u32,
-    /// Digest of every advertisement of the cohort in the order of the numbers; the graph is drawn from it.
+    /// Root of the Merkle tree over the enrolled keys of the cohort, in the order of the numbers.
+    pub cohort_root: Digest,
+    /// Root of the Merkle tree over every advertisement of the cohort; the graph is drawn from it.
     pub key_root: Digest,
+    /// From its own advertisement to the key root.
+    pub path: Vec<Digest>,
+    /// What the witness drew once the key root was fixed; nothing without a witness.
+    pub beacon: Option<Beacon>,
     /// Its neighbours, ascending.
     pub neighbours: Vec<Neighbour>,
 }
@@ -200,6 +217,8 @@ pub struct Neighbour {
     pub keys: PublicKeys,
     /// Its signature over the round digest and the keys.
     pub signature: [u8; 64],
+    /// From its advertisement to the key root.
+    pub path: Vec<Digest>,
 }
 
 impl fmt::Debug for Neighbour {

@@ -1,9 +1,9 @@
-use chorus_model::Step;
+use chorus_model::{Block, Step};
 use chorus_privacy::{Encoding, LocalNoise, Survivors};
-use chorus_secagg::{Assumptions, RoundDigest};
+use chorus_secagg::{Assumptions, Ring, RoundDigest};
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, PROTOCOL_VERSION, RoundId, TaskName};
+use crate::{Consistency, Digest, PROTOCOL_VERSION, RoundId, TaskName};
 
 /// Everything about one round that its clients and the coordinator must agree on.
 ///
@@ -22,7 +22,10 @@ pub struct RoundPlan {
     pub release: String,
     /// What clients compute.
     pub step: Step,
-    /// Clip, scale and length of one contribution.
+    /// The rows of the item table that this round trains, the same for everyone; nothing for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Block>,
+    /// Clip, scale, length and ring of one contribution.
     pub encoding: Encoding,
     /// The noise that each client adds, in grid units.
     pub noise: LocalNoise,
@@ -34,6 +37,8 @@ pub struct RoundPlan {
     pub survivors: Survivors,
     /// What the graph and the thresholds are computed from.
     pub assumptions: Assumptions,
+    /// Who vouches that everyone was told the same.
+    pub consistency: Consistency,
     /// The version of the model that is trained.
     pub version: u64,
     /// SHA-256 of that model's bytes.
@@ -57,6 +62,12 @@ impl RoundPlan {
             ],
         );
         RoundDigest(digest.0)
+    }
+
+    /// The ring that the sum is taken in.
+    pub fn ring(&self) -> Ring {
+        // An encoding has the bits of one of the rings, or it does not come into being.
+        Ring::try_from(self.encoding.bits()).unwrap_or(Ring::Bits32)
     }
 }
 

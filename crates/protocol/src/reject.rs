@@ -23,8 +23,10 @@ pub enum Reject {
     /// The same message with other content was accepted before.
     #[error("another `{0}` of this client was accepted in this round")]
     Duplicate(&'static str),
-    /// The signature over the round's keys is not valid.
-    #[error("field `signature`: not valid for the enrolled key and the digest of this round")]
+    /// The signature over the round's keys, or over what the client was told, is not valid.
+    #[error(
+        "field `signature`: not valid for the enrolled key and for this round as its clients were told of it"
+    )]
     Signature,
     /// A list that is not what this client was asked for.
     #[error("field `{field}`: {expected}")]
@@ -35,11 +37,11 @@ pub enum Reject {
         expected: &'static str,
     },
     /// A vector of another length than the plan's.
-    #[error("field `update`: {found} words where the plan has {expected}")]
+    #[error("field `update`: {found} bytes where the plan has {expected}")]
     Length {
-        /// Words in the plan, check words included.
+        /// Bytes by the plan, check values included.
         expected: usize,
-        /// Words found.
+        /// Bytes found.
         found: usize,
     },
 }

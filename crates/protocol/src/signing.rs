@@ -18,6 +18,12 @@ pub enum Purpose {
     LogEntry,
     /// An authority's list of revoked certificates.
     Revocations,
+    /// A client's statement of what it was told in a round.
+    Endorse,
+    /// A witness's randomness for one round.
+    Beacon,
+    /// A witness's one statement of a round.
+    Seal,
 }
 
 impl Purpose {
@@ -27,6 +33,9 @@ impl Purpose {
             Purpose::Plan => "chorus/v1/sign/plan",
             Purpose::LogEntry => "chorus/v1/sign/log-entry",
             Purpose::Revocations => "chorus/v1/sign/revocations",
+            Purpose::Endorse => "chorus/v2/sign/endorse",
+            Purpose::Beacon => "chorus/v2/sign/beacon",
+            Purpose::Seal => "chorus/v2/sign/seal",
         }
     }
 }
@@ -78,9 +87,14 @@ impl Identity {
         self.key.sign(&digest.0).to_bytes()
     }
 
+    /// Signs a statement of what this client was told in a round.
+    pub fn endorse(&self, statement: &Digest) -> [u8; 64] {
+        self.sign(Purpose::Endorse, &[&statement.0])
+    }
+
     /// Signs this round's keys.
     pub fn advertise(&self, digest: &RoundDigest, keys: &PublicKeys) -> [u8; 64] {
-        self.sign(Purpose::Advertise, &[&digest.0, &keys.cipher, &keys.mask])
+        self.sign(Purpose::Advertise, &advertised(digest, keys))
     }
 }
 
@@ -113,7 +127,13 @@ pub fn verify_advertisement(
     verify(
         key,
         Purpose::Advertise,
-        &[&digest.0, &keys.cipher, &keys.mask],
+        &advertised(digest, keys),
         signature,
     )
+}
+
+/// What a client signs when it advertises its keys.
+fn advertised<'a>(digest: &'a RoundDigest, keys: &'a PublicKeys) -> [&'a [u8]; 4] {
+    let generator = keys.generator.name().as_bytes();
+    [&digest.0, &keys.cipher, &keys.mask, generator]
 }

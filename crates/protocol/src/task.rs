@@ -2,11 +2,13 @@ use chorus_model::{Recipe, RecipeError, Sum};
 use chorus_privacy::{
     Encoding, Guarantee, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
 };
-use chorus_secagg::{Assumptions, MAXIMUM_CLIENTS, MINIMUM_CLIENTS};
+use chorus_secagg::{Assumptions, COMPLETE_BELOW, MAXIMUM_CLIENTS, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName};
+use crate::{
+    COHORT_MOST, Consistency, Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, quorum,
+};
 
 /// One model being trained for one population: what an operator decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,12 @@ pub struct Task {
     /// Share of clients that are taken to collude with the coordinator, and to leave out their noise.
     #[serde(default = "tenth")]
     pub corrupt: f64,
+    /// Bits of the ring that sums are taken in: 16, 20, 24 or 32. Fewer make a smaller upload and a coarser grid.
+    #[serde(default = "widest")]
+    pub bits: u32,
+    /// Who vouches that all clients of a round were told the same; above 5,000 clients a round only the witness can.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// Whether noise is added. There is no default: somebody decides it.
     pub privacy: Privacy,
     /// What is learned.
@@ -133,6 +141,10 @@ fn tenth() -> f64 {
     0.1
 }
 
+fn widest() -> u32 {
+    32
+}
+
 fn require(holds: bool, field: &'static str, problem: &str) -> Result<(), TaskError> {
     if holds {
         Ok(())
@@ -215,6 +227,20 @@ impl Task {
             field: "corrupt",
             problem: error.to_string(),
         })?;
+        if self.consistency == Consistency::Cohort {
+            require(
+                clients <= COHORT_MOST,
+                "consistency",
+                "more than 5000 clients a round cannot vouch for each other; take `witness`, or a smaller cohort",
+            )?;
+            let left = survivors(clients, self.dropout, self.corrupt)?.minimum;
+            require(
+                quorum(clients, self.corrupt) <= left,
+                "consistency",
+                "with so many lost and corrupt clients the cohort cannot vouch for itself; take `witness`, or assume \
+                 fewer",
+            )?;
+        }
         // A sum that cannot be planned should not be found out in the middle of the task.
         let deviation = self.noise_deviation()?;
         let mut shapes: Vec<(usize, f64)> = Vec::new();
@@ -243,13 +269,13 @@ impl Task {
     ) -> Result<(Encoding, LocalNoise, Survivors), TaskError> {
         let needed = survivors(invited, self.dropout, self.corrupt)?;
         if self.privacy == Privacy::Off {
-            let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0)?;
+            let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0, self.bits)?;
             return Ok((encoding, LocalNoise::Off, needed));
         }
         let multiplier = deviation / sum.clip;
         // Everyone may survive, and then the sum carries everyone's share.
         let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
-        let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most)?;
+        let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most, self.bits)?;
         let noise = LocalNoise::share(multiplier, &encoding, &needed)?;
         Ok((encoding, noise, needed))
     }
@@ -305,12 +331,14 @@ impl Task {
             round,
             release: sum.name,
             step: sum.step,
+            block: sum.block,
             encoding,
             noise,
             invited,
             dropout: self.dropout,
             survivors: needed,
             assumptions: self.assumptions(),
+            consistency: self.consistency,
             version,
             model,
             delta,
@@ -347,10 +375,28 @@ impl Task {
         Ok(Guarantee::new(&releases, delta, &needed)?.to_string())
     }
 
-    /// Against whom the sums are protected, in words.
-    pub fn trust(one_party: bool) -> String {
-        let assumption = "Protects against an honest-but-curious coordinator: one that follows the protocol \
-                          and keeps all it hears. ";
+    /// Against whom the sums are protected, in words. `one_party`: who runs the coordinator runs the authority too.
+    pub fn trust(&self, one_party: bool) -> String {
+        let clients = self.fewest_invited();
+        // As the graph's plan counts them: 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
+        let corrupt = (self.corrupt * clients as f64 - 1e-9).ceil();
+        let bound =
+            format!("as long as at most {corrupt} of the clients that it can invite work for it");
+        let promise = match self.consistency {
+            Consistency::Witness => format!(
+                "Protects against a coordinator that cheats, {bound} and the witness does not: the witness draws the \
+                 graph of each round, and signs one list of survivors."
+            ),
+            Consistency::Cohort if self.cohort_size() < COMPLETE_BELOW => format!(
+                "Protects against a coordinator that cheats, {bound}: clients give back shares only for the one list \
+                 of survivors that more than half of their cohort signed."
+            ),
+            Consistency::Cohort => format!(
+                "Protects against a coordinator that draws the graph of each round as the protocol says, {bound}; \
+                 clients give back shares only for the one list of survivors that more than half of their cohort \
+                 signed. Without that trust, the task needs a witness."
+            ),
+        };
         let roles = match one_party {
             true => {
                 "One party runs both the enrolment authority and the coordinator here, so it could also \
@@ -361,7 +407,7 @@ impl Task {
                       different device."
             }
         };
-        format!("{assumption}{roles}")
+        format!("{promise} {roles}")
     }
 }
 

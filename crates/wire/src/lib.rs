@@ -29,4 +29,4 @@ pub use clock::Clock;
 pub use error::WireError;
 pub use invitation::{InvitationCode, InvitationError};
 pub use rejection::{Kind, Rejection};
-pub use request::Call;
+pub use request::{Call, Shape};

@@ -14,6 +14,9 @@ pub const MAX_NEIGHBOURS: usize = 254;
 /// Most clients in a cohort.
 pub const MAX_COHORT: u32 = 1 << 20;
 
+/// Most nodes beside the way from a leaf of a tree over a cohort to its root: the cohort has at most 2^20 leaves.
+pub const MAX_PATH: usize = 20;
+
 /// Longest certificate or certificate request, DER.
 pub const MAX_CERTIFICATE_BYTES: usize = 4096;
 

@@ -1,7 +1,8 @@
 //! What the coordinator answers, as it travels.
 
 use chorus_protocol::{
-    Digest, Invitation, Neighbour, Neighbourhood, PublicKeys, Response, Roster, SignedEntry,
+    Beacon, COHORT_MOST, Digest, Endorsement, Invitation, Neighbour, Neighbourhood, Proof,
+    PublicKeys, Response, Roster, Seal, SignedEntry,
 };
 
 use crate::{
@@ -9,11 +10,11 @@ use crate::{
     error::{at_most, fixed},
     limits::{
         LOG_BYTES_PER_ANSWER, LOG_ENTRIES_PER_ANSWER, MAX_CERTIFICATE_BYTES, MAX_COHORT,
-        MAX_LOG_ENTRY_BYTES, MAX_NEIGHBOURS, MAX_PLAN_BYTES, MAX_SENTENCE_BYTES,
+        MAX_LOG_ENTRY_BYTES, MAX_NEIGHBOURS, MAX_PATH, MAX_PLAN_BYTES, MAX_SENTENCE_BYTES,
     },
-    proto::{self, reply::Reply as Part},
+    proto::{self, proof::Proof as Vouched, reply::Reply as Part},
     rejection::sentence,
-    request::addressed,
+    request::{addressed, generator},
 };
 
 impl TryFrom<Response> for proto::Reply {
@@ -57,6 +58,7 @@ impl TryFrom<Response> for proto::Reply {
             }
             Response::Sharers(roster) => Part::Sharers(roster_message(&roster)?),
             Response::Survivors(roster) => Part::Survivors(roster_message(&roster)?),
+            Response::Proof(proof) => Part::Proof(proof_message(proof)?),
             Response::Completed { version } => Part::Completed(proto::Completed { version }),
             Response::Aborted { reason } => Part::Aborted(proto::Aborted {
                 reason: sentence(reason),
@@ -106,6 +108,7 @@ impl TryFrom<proto::Reply> for Response {
             Part::Shares(shares) => Response::Shares(addressed("Shares.shares", shares.shares)?),
             Part::Sharers(message) => Response::Sharers(roster(&message)?),
             Part::Survivors(message) => Response::Survivors(roster(&message)?),
+            Part::Proof(message) => Response::Proof(proof(message)?),
             Part::Completed(completed) => Response::Completed {
                 version: completed.version,
             },
@@ -173,24 +176,24 @@ fn neighbours(neighbourhood: Neighbourhood) -> Result<proto::Neighbours, WireErr
         MAX_NEIGHBOURS,
     )?;
     let write = |neighbour: Neighbour| {
-        at_most(
-            "Neighbour.certificate",
-            "bytes",
-            neighbour.certificate.len(),
-            MAX_CERTIFICATE_BYTES,
-        )?;
+        certificate("Neighbour.certificate", &neighbour.certificate)?;
         Ok(proto::Neighbour {
             index: neighbour.index,
             certificate: neighbour.certificate,
             cipher_key: neighbour.keys.cipher.to_vec(),
             mask_key: neighbour.keys.mask.to_vec(),
             signature: neighbour.signature.to_vec(),
+            generator: proto::Generator::from(neighbour.keys.generator).into(),
+            path: path_message(&neighbour.path),
         })
     };
     Ok(proto::Neighbours {
         index: neighbourhood.index,
         cohort,
         key_root: neighbourhood.key_root.0.to_vec(),
+        cohort_root: neighbourhood.cohort_root.0.to_vec(),
+        path: path_message(&neighbourhood.path),
+        beacon: neighbourhood.beacon.map(beacon_message).transpose()?,
         neighbours: neighbourhood
             .neighbours
             .into_iter()
@@ -208,18 +211,15 @@ fn neighbourhood(message: proto::Neighbours) -> Result<Neighbourhood, WireError>
         MAX_NEIGHBOURS,
     )?;
     let read = |neighbour: proto::Neighbour| {
-        at_most(
-            "Neighbour.certificate",
-            "bytes",
-            neighbour.certificate.len(),
-            MAX_CERTIFICATE_BYTES,
-        )?;
+        certificate("Neighbour.certificate", &neighbour.certificate)?;
         Ok(Neighbour {
             index: neighbour.index,
             keys: PublicKeys {
                 cipher: fixed("Neighbour.cipher_key", &neighbour.cipher_key)?,
                 mask: fixed("Neighbour.mask_key", &neighbour.mask_key)?,
+                generator: generator("Neighbour.generator", neighbour.generator)?,
             },
+            path: path("Neighbour.path", &neighbour.path)?,
             signature: fixed("Neighbour.signature", &neighbour.signature)?,
             certificate: neighbour.certificate,
         })
@@ -228,12 +228,136 @@ fn neighbourhood(message: proto::Neighbours) -> Result<Neighbourhood, WireError>
         index: message.index,
         cohort,
         key_root: Digest(fixed("Neighbours.key_root", &message.key_root)?),
+        cohort_root: Digest(fixed("Neighbours.cohort_root", &message.cohort_root)?),
+        path: path("Neighbours.path", &message.path)?,
+        beacon: message.beacon.map(beacon).transpose()?,
         neighbours: message
             .neighbours
             .into_iter()
             .map(read)
             .collect::<Result<_, _>>()?,
     })
+}
+
+fn certificate(field: &'static str, der: &[u8]) -> Result<(), WireError> {
+    at_most(field, "bytes", der.len(), MAX_CERTIFICATE_BYTES)
+}
+
+fn path_message(path: &[Digest]) -> Vec<Vec<u8>> {
+    path.iter().map(|node| node.0.to_vec()).collect()
+}
+
+fn path(field: &'static str, nodes: &[Vec<u8>]) -> Result<Vec<Digest>, WireError> {
+    at_most(field, "nodes", nodes.len(), MAX_PATH)?;
+    let read = |node: &Vec<u8>| fixed(field, node).map(Digest);
+    nodes.iter().map(read).collect()
+}
+
+pub(crate) fn beacon_message(beacon: Beacon) -> Result<proto::Beacon, WireError> {
+    certificate("Beacon.certificate", &beacon.certificate)?;
+    Ok(proto::Beacon {
+        certificate: beacon.certificate,
+        randomness: beacon.randomness.to_vec(),
+        signature: beacon.signature.to_vec(),
+    })
+}
+
+pub(crate) fn beacon(message: proto::Beacon) -> Result<Beacon, WireError> {
+    certificate("Beacon.certificate", &message.certificate)?;
+    Ok(Beacon {
+        randomness: fixed("Beacon.randomness", &message.randomness)?,
+        signature: fixed("Beacon.signature", &message.signature)?,
+        certificate: message.certificate,
+    })
+}
+
+pub(crate) fn seal_message(seal: Seal) -> Result<proto::Seal, WireError> {
+    certificate("Seal.certificate", &seal.certificate)?;
+    Ok(proto::Seal {
+        certificate: seal.certificate,
+        signature: seal.signature.to_vec(),
+    })
+}
+
+pub(crate) fn seal(message: proto::Seal) -> Result<Seal, WireError> {
+    certificate("Seal.certificate", &message.certificate)?;
+    Ok(Seal {
+        signature: fixed("Seal.signature", &message.signature)?,
+        certificate: message.certificate,
+    })
+}
+
+fn proof_message(proof: Proof) -> Result<proto::Proof, WireError> {
+    let proof = match proof {
+        Proof::Witness(seal) => Vouched::Witness(seal_message(seal)?),
+        Proof::Cohort {
+            members,
+            endorsements,
+        } => {
+            at_most("CohortProof.members", "clients", members.len(), COHORT_MOST)?;
+            let write = |endorsement: Endorsement| {
+                certificate("Endorsement.certificate", &endorsement.certificate)?;
+                Ok(proto::Endorsement {
+                    index: endorsement.index,
+                    certificate: endorsement.certificate,
+                    signature: endorsement.signature.to_vec(),
+                })
+            };
+            Vouched::Cohort(proto::CohortProof {
+                members: members.into_iter().flatten().collect(),
+                endorsements: endorsements
+                    .into_iter()
+                    .map(write)
+                    .collect::<Result<_, WireError>>()?,
+            })
+        }
+    };
+    Ok(proto::Proof { proof: Some(proof) })
+}
+
+fn proof(message: proto::Proof) -> Result<Proof, WireError> {
+    match message.proof {
+        None => Err(WireError::Missing {
+            field: "Proof.proof",
+        }),
+        Some(Vouched::Witness(message)) => seal(message).map(Proof::Witness),
+        Some(Vouched::Cohort(message)) => {
+            let (members, rest) = message.members.as_chunks::<32>();
+            if !rest.is_empty() {
+                let expected = 32 * (members.len() as u64 + 1);
+                let found = message.members.len() as u64;
+                let field = "CohortProof.members";
+                return Err(WireError::Length {
+                    field,
+                    expected,
+                    found,
+                });
+            }
+            let most = [members.len(), message.endorsements.len()];
+            for (field, count) in ["CohortProof.members", "CohortProof.endorsements"]
+                .into_iter()
+                .zip(most)
+            {
+                at_most(field, "clients", count, COHORT_MOST)?;
+            }
+            let read = |endorsement: proto::Endorsement| {
+                certificate("Endorsement.certificate", &endorsement.certificate)?;
+                Ok(Endorsement {
+                    index: endorsement.index,
+                    signature: fixed("Endorsement.signature", &endorsement.signature)?,
+                    certificate: endorsement.certificate,
+                })
+            };
+            Ok(Proof::Cohort {
+                members: members.to_vec(),
+                endorsements: message
+                    .endorsements
+                    .into_iter()
+                    .map(read)
+                    .collect::<Result<_, WireError>>()?,
+            })
+        }
+    }
 }
 
 fn roster_message(roster: &Roster) -> Result<proto::Roster, WireError> {

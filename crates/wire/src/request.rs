@@ -4,7 +4,7 @@ use chorus_protocol::{
     Addressed, Awaited, Digest, PROTOCOL_VERSION, PublicKeys, Request, Revealed, RoundId, Secret,
     TaskName,
 };
-use chorus_secagg::MaskedUpdate;
+use chorus_secagg::{Generator, MaskedUpdate, Ring};
 
 use crate::{
     WireError,
@@ -30,6 +30,8 @@ pub enum Call {
     ConfirmShares(proto::ConfirmSharesRequest),
     /// `Upload`: a start and the bytes of the whole.
     Upload(proto::UploadStart, Vec<u8>),
+    /// `Endorse`.
+    Endorse(proto::EndorseRequest),
     /// `Unmask`.
     Unmask(proto::UnmaskRequest),
     /// `Await`.
@@ -63,6 +65,7 @@ impl From<&Request> for Call {
                 cipher_key: keys.cipher.to_vec(),
                 mask_key: keys.mask.to_vec(),
                 signature: signature.to_vec(),
+                generator: proto::Generator::from(keys.generator).into(),
             }),
             Request::ShareKeys { round, sealed } => Call::ShareKeys(proto::ShareKeysRequest {
                 protocol_version,
@@ -77,7 +80,7 @@ impl From<&Request> for Call {
                 })
             }
             Request::Upload { round, update } => {
-                let bytes = update.to_le_bytes();
+                let bytes = update.bytes().to_vec();
                 let start = proto::UploadStart {
                     protocol_version,
                     round: round.0,
@@ -87,6 +90,11 @@ impl From<&Request> for Call {
                 };
                 Call::Upload(start, bytes)
             }
+            Request::Endorse { round, signature } => Call::Endorse(proto::EndorseRequest {
+                protocol_version,
+                round: round.0,
+                signature: signature.to_vec(),
+            }),
             Request::Unmask { round, revealed } => Call::Unmask(proto::UnmaskRequest {
                 protocol_version,
                 round: round.0,
@@ -104,18 +112,21 @@ impl From<&Request> for Call {
     }
 }
 
-impl TryFrom<Call> for Request {
-    type Error = WireError;
-
-    fn try_from(call: Call) -> Result<Self, WireError> {
-        match call {
+impl Call {
+    /// What was said. `shape`: of the round's uploads; only an upload is read by it.
+    ///
+    /// # Errors
+    /// Names the field that is wrong.
+    pub fn read(self, shape: Shape) -> Result<Request, WireError> {
+        match self {
             Call::CheckIn(message) => message.try_into(),
             Call::FetchLog(message) => message.try_into(),
             Call::FetchModel(message) => message.try_into(),
             Call::AdvertiseKeys(message) => message.try_into(),
             Call::ShareKeys(message) => message.try_into(),
             Call::ConfirmShares(message) => message.try_into(),
-            Call::Upload(start, bytes) => upload(&Start::try_from(start)?, &bytes),
+            Call::Upload(start, bytes) => upload(&Start::try_from(start)?, shape, bytes),
+            Call::Endorse(message) => message.try_into(),
             Call::Unmask(message) => message.try_into(),
             Call::Await(message) => message.try_into(),
         }
@@ -173,6 +184,7 @@ impl TryFrom<proto::AdvertiseKeysRequest> for Request {
             keys: PublicKeys {
                 cipher: fixed("AdvertiseKeysRequest.cipher_key", &message.cipher_key)?,
                 mask: fixed("AdvertiseKeysRequest.mask_key", &message.mask_key)?,
+                generator: generator("AdvertiseKeysRequest.generator", message.generator)?,
             },
             signature: fixed("AdvertiseKeysRequest.signature", &message.signature)?,
         })
@@ -217,6 +229,18 @@ impl TryFrom<proto::ConfirmSharesRequest> for Request {
     }
 }
 
+impl TryFrom<proto::EndorseRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: proto::EndorseRequest) -> Result<Self, WireError> {
+        version("EndorseRequest.protocol_version", message.protocol_version)?;
+        Ok(Request::Endorse {
+            round: RoundId(message.round),
+            signature: fixed("EndorseRequest.signature", &message.signature)?,
+        })
+    }
+}
+
 impl TryFrom<proto::UnmaskRequest> for Request {
     type Error = WireError;
 
@@ -250,6 +274,7 @@ impl TryFrom<proto::AwaitRequest> for Request {
             Ok(proto::Awaited::Shares) => Awaited::Shares,
             Ok(proto::Awaited::Sharers) => Awaited::Sharers,
             Ok(proto::Awaited::Survivors) => Awaited::Survivors,
+            Ok(proto::Awaited::Proof) => Awaited::Proof,
             Ok(proto::Awaited::Outcome) => Awaited::Outcome,
             Ok(proto::Awaited::Unspecified) | Err(_) => {
                 let field = "AwaitRequest.awaited";
@@ -273,8 +298,27 @@ impl From<Awaited> for proto::Awaited {
             Awaited::Shares => proto::Awaited::Shares,
             Awaited::Sharers => proto::Awaited::Sharers,
             Awaited::Survivors => proto::Awaited::Survivors,
+            Awaited::Proof => proto::Awaited::Proof,
             Awaited::Outcome => proto::Awaited::Outcome,
         }
+    }
+}
+
+impl From<Generator> for proto::Generator {
+    fn from(generator: Generator) -> Self {
+        match generator {
+            Generator::Aes128Ctr => proto::Generator::Aes128Ctr,
+            Generator::ChaCha12 => proto::Generator::Chacha12,
+        }
+    }
+}
+
+/// The generator that a client named.
+pub(crate) fn generator(field: &'static str, found: i32) -> Result<Generator, WireError> {
+    match proto::Generator::try_from(found) {
+        Ok(proto::Generator::Aes128Ctr) => Ok(Generator::Aes128Ctr),
+        Ok(proto::Generator::Chacha12) => Ok(Generator::ChaCha12),
+        Ok(proto::Generator::Unspecified) | Err(_) => Err(WireError::Unspecified { field, found }),
     }
 }
 
@@ -379,8 +423,24 @@ impl TryFrom<proto::UploadStart> for Start {
     }
 }
 
+/// What an upload to a round must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The ring of the round's sum.
+    pub ring: Ring,
+    /// Values, check values not counted.
+    pub length: usize,
+}
+
+impl Shape {
+    /// Bytes of the whole upload.
+    pub fn bytes(&self) -> u64 {
+        self.ring.upload_bytes(self.length) as u64
+    }
+}
+
 /// An upload of which every byte has arrived.
-pub(crate) fn upload(start: &Start, bytes: &[u8]) -> Result<Request, WireError> {
+pub(crate) fn upload(start: &Start, shape: Shape, bytes: Vec<u8>) -> Result<Request, WireError> {
     if bytes.len() as u64 != start.total {
         let (expected, found) = (start.total, bytes.len() as u64);
         return Err(WireError::Length {
@@ -389,7 +449,7 @@ pub(crate) fn upload(start: &Start, bytes: &[u8]) -> Result<Request, WireError> 
             found,
         });
     }
-    if Digest::of(bytes) != start.sha256 {
+    if Digest::of(&bytes) != start.sha256 {
         let reason = "the digest of what arrived is another; send the upload again from the start"
             .to_owned();
         return Err(WireError::Value {
@@ -397,11 +457,12 @@ pub(crate) fn upload(start: &Start, bytes: &[u8]) -> Result<Request, WireError> 
             reason,
         });
     }
-    let update =
-        MaskedUpdate::from_le_bytes(bytes, bytes.len() / 4).map_err(|error| WireError::Value {
+    let update = MaskedUpdate::from_bytes(bytes, shape.ring, shape.length).map_err(|error| {
+        WireError::Value {
             field: "UploadChunk.data",
             reason: error.to_string(),
-        })?;
+        }
+    })?;
     Ok(Request::Upload {
         round: start.round,
         update,

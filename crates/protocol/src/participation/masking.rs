@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use chorus_secagg::{Graph, MaskKey, MaskedUpdate, SharePair, Sign, mask, open, plan, seal, split};
+use chorus_secagg::{
+    Graph, MaskKey, MaskedUpdate, RoundDigest, SharePair, Sign, mask, open, plan, seal, split,
+};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Certificates, Own};
+use super::{Certificates, Frame, Own};
+use crate::consistency::{check_cohort, graph_seed};
+use crate::merkle::is_included;
+use crate::round::key_leaf;
 use crate::{
-    Addressed, Neighbourhood, PublicKeys, Refusal, Revealed, Roster, RoundPlan, Secret,
-    verify_advertisement,
+    Addressed, Consistency, Digest, Neighbour, Neighbourhood, Proof, PublicKeys, Refusal, Revealed,
+    Roster, RoundPlan, Secret, Statement, Unproven, commitment, verify_advertisement,
 };
 
 /// The neighbours of a client, once they have proven who they are.
@@ -18,12 +23,34 @@ use crate::{
 pub(super) struct Circle {
     index: u32,
     cohort: u32,
+    cohort_root: Digest,
+    key_root: Digest,
+    graph_seed: [u8; 32],
+    /// The witness that drew the graph's seed.
+    witness: Option<[u8; 32]>,
     threshold: usize,
+    /// This client's own enrolled key.
+    enrolled: [u8; 32],
     /// Ascending.
-    neighbours: Vec<(u32, PublicKeys)>,
+    neighbours: Vec<Near>,
     self_seed: Zeroizing<[u8; 32]>,
     /// With whom the update was masked; bit for bit what the coordinator said.
     sharers: Option<Vec<u8>>,
+}
+
+/// A neighbour that has proven who it is.
+#[derive(Serialize, Deserialize)]
+struct Near {
+    number: u32,
+    enrolled: [u8; 32],
+    keys: PublicKeys,
+}
+
+/// What this client was told of the round's end, and has checked; it gives back shares for nothing else.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Told {
+    pub statement: Digest,
+    survivors: Vec<u8>,
 }
 
 /// The shares that neighbours entrusted to this client.
@@ -43,66 +70,128 @@ struct Entrusted {
 }
 
 impl Circle {
-    /// Checks what the coordinator says of this client's place: the cohort's size, the graph, and
-    /// that every neighbour is an enrolled client that signed its keys for this very round and model.
+    /// Checks what the coordinator says of this client's place: the cohort's size, who drew the graph and from what,
+    /// and that every neighbour is an enrolled client that signed its keys for this very round and model, and that
+    /// these keys, like its own, are among those that were fixed before the graph was drawn.
     pub fn new(
         place: Neighbourhood,
-        round: &RoundPlan,
+        frame: &Frame,
         own: &Own,
+        enrolled: [u8; 32],
         certificates: &impl Certificates,
     ) -> Result<Self, Refusal> {
+        let round = &frame.plan;
         let cohort = place.cohort as usize;
+        let fault = |reason| Refusal::Roster {
+            list: "neighbours",
+            reason,
+        };
         if cohort < round.survivors.minimum || cohort > round.invited || place.index >= place.cohort
         {
-            return Err(Refusal::Roster {
-                list: "neighbours",
-                reason: "is of a cohort whose size the plan does not allow",
-            });
+            return Err(fault("is of a cohort whose size the plan does not allow"));
         }
+        let witness = Self::witness(&place, frame, own, certificates)?;
+        let drawn = place.beacon.as_ref().map(|beacon| &beacon.randomness);
+        let graph_seed = graph_seed(&place.key_root, drawn);
         let graph_plan =
             plan(cohort, &round.assumptions).map_err(|error| Refusal::Crypto(error.to_string()))?;
-        let graph = Graph::new(&place.key_root.0, &graph_plan);
+        let graph = Graph::new(&graph_seed, &graph_plan);
         let numbers = place.neighbours.iter().map(|neighbour| neighbour.index);
         if !numbers.eq(graph.neighbours(place.index)) {
-            return Err(Refusal::Roster {
-                list: "neighbours",
-                reason: "is not what the graph of this round gives",
-            });
+            return Err(fault("is not what the graph of this round gives"));
         }
-        let mut neighbours: Vec<(u32, PublicKeys)> = Vec::with_capacity(place.neighbours.len());
-        let mut enrolled = BTreeSet::new();
+        let included = |number: u32, enrolled: &[u8; 32], keys: &PublicKeys, path: &[Digest]| {
+            let leaf = key_leaf(enrolled, keys);
+            is_included(&leaf, number, place.cohort, path, &place.key_root)
+        };
+        if !included(place.index, &enrolled, &own.keys.public(), &place.path) {
+            return Err(fault(
+                "comes with a key root that leaves out this client's own keys",
+            ));
+        }
+        let mut neighbours: Vec<Near> = Vec::with_capacity(place.neighbours.len());
+        let mut seen = BTreeSet::from([enrolled]);
         let mut used = BTreeSet::from([own.keys.public().cipher, own.keys.public().mask]);
-        for neighbour in place.neighbours {
-            let fault = |reason: String| Refusal::Neighbour {
-                number: neighbour.index,
-                reason,
+        for neighbour in &place.neighbours {
+            let (number, keys) = (neighbour.index, neighbour.keys);
+            let fault = |reason: &str| Refusal::Neighbour {
+                number,
+                reason: reason.to_owned(),
             };
-            let key = certificates
-                .enrolled_key(&neighbour.certificate)
-                .map_err(fault)?;
-            verify_advertisement(&key, &own.digest, &neighbour.keys, &neighbour.signature)
-                .map_err(|error| fault(format!("its keys: {error}")))?;
+            let key = Self::prove(neighbour, own, certificates)?;
             // One client in many places would be given as many shares, and open what only many may open.
-            if !enrolled.insert(key)
-                || !used.insert(neighbour.keys.cipher)
-                || !used.insert(neighbour.keys.mask)
-            {
-                return Err(fault("it is in the cohort a second time".to_owned()));
+            if !seen.insert(key) || !used.insert(keys.cipher) || !used.insert(keys.mask) {
+                return Err(fault("it is in the cohort a second time"));
             }
-            neighbours.push((neighbour.index, neighbour.keys));
+            if !included(number, &key, &keys, &neighbour.path) {
+                return Err(fault(
+                    "its keys are not among those that were fixed before the graph",
+                ));
+            }
+            neighbours.push(Near {
+                number,
+                enrolled: key,
+                keys,
+            });
         }
         Ok(Self {
             index: place.index,
             cohort: place.cohort,
+            cohort_root: place.cohort_root,
+            key_root: place.key_root,
+            graph_seed,
+            witness,
             threshold: graph_plan.threshold,
+            enrolled,
             neighbours,
             self_seed: Zeroizing::new([0; 32]),
             sharers: None,
         })
     }
 
+    /// The neighbour's enrolled key, with which it signed its keys for this round.
+    fn prove(
+        neighbour: &Neighbour,
+        own: &Own,
+        certificates: &impl Certificates,
+    ) -> Result<[u8; 32], Refusal> {
+        let number = neighbour.index;
+        let fault = |reason: String| Refusal::Neighbour { number, reason };
+        let key = certificates
+            .enrolled_key(&neighbour.certificate)
+            .map_err(fault)?;
+        verify_advertisement(&key, &own.digest, &neighbour.keys, &neighbour.signature)
+            .map_err(|error| fault(format!("its keys: {error}")))?;
+        Ok(key)
+    }
+
+    /// The witness's key, where the plan needs one: it must have drawn its randomness for these very keys.
+    fn witness(
+        place: &Neighbourhood,
+        frame: &Frame,
+        own: &Own,
+        certificates: &impl Certificates,
+    ) -> Result<Option<[u8; 32]>, Refusal> {
+        let unproven = |reason: String| Refusal::Unproven(Unproven::Witness(reason));
+        let beacon = match (frame.plan.consistency, &place.beacon) {
+            (Consistency::Cohort, None) => return Ok(None),
+            (Consistency::Witness, Some(beacon)) => beacon,
+            (Consistency::Cohort, Some(_)) | (Consistency::Witness, None) => {
+                return Err(Refusal::Unproven(Unproven::Kind));
+            }
+        };
+        let key = certificates
+            .witness_key(&beacon.certificate)
+            .map_err(unproven)?;
+        let commitment = commitment(&own.digest, &place.cohort_root, &place.key_root);
+        beacon
+            .verify(&key, &frame.coordinator, frame.plan.round, &commitment)
+            .map_err(|error| unproven(format!("its randomness: {error}")))?;
+        Ok(Some(key))
+    }
+
     fn numbers(&self) -> Vec<u32> {
-        self.neighbours.iter().map(|(number, _)| *number).collect()
+        self.neighbours.iter().map(|near| near.number).collect()
     }
 
     /// Draws the seed of the self mask, and splits it and the mask key among the neighbours.
@@ -118,15 +207,16 @@ impl Circle {
         let mask_keys = split(&mask_key, self.threshold, count, rng).map_err(|e| fault(&e))?;
         let seeds = split(&self.self_seed, self.threshold, count, rng).map_err(|e| fault(&e))?;
         let mut sealed = Vec::with_capacity(count);
-        for (((peer, keys), mask_key), seed) in self.neighbours.iter().zip(&mask_keys).zip(&seeds) {
+        for ((near, mask_key), seed) in self.neighbours.iter().zip(&mask_keys).zip(&seeds) {
             let pair = SharePair {
                 mask_key: mask_key.y,
                 self_seed: seed.y,
             };
-            let sealed_pair = seal(&own.keys, keys, &own.digest, self.index, *peer, &pair)
+            let (peer, keys) = (near.number, &near.keys);
+            let sealed_pair = seal(&own.keys, keys, &own.digest, self.index, peer, &pair)
                 .map_err(|e| fault(&e))?;
             sealed.push(Addressed {
-                peer: *peer,
+                peer,
                 sealed: sealed_pair,
             });
         }
@@ -151,14 +241,12 @@ impl Circle {
             shares: Vec::with_capacity(sealed.len()),
         };
         for one in sealed {
-            let keys = self
-                .neighbours
-                .iter()
-                .find(|(number, _)| *number == one.peer);
-            let opened = keys.and_then(|(_, keys)| {
+            let sender = numbers.binary_search(&one.peer).ok();
+            let sender = sender.and_then(|place| self.neighbours.get(place));
+            let opened = sender.and_then(|near| {
                 open(
                     &own.keys,
-                    keys,
+                    &near.keys,
                     &own.digest,
                     one.peer,
                     self.index,
@@ -190,46 +278,114 @@ impl Circle {
             return Ok(None);
         }
         let mut keys = Vec::with_capacity(self.neighbours.len());
-        for (peer, theirs) in &self.neighbours {
-            if roster.contains(*peer) {
-                let key = MaskKey::pair(&own.keys, theirs, &own.digest, self.index, *peer)
-                    .map_err(|error| Refusal::Crypto(error.to_string()))?;
-                keys.push((key, Sign::of(self.index, *peer)));
+        for near in &self.neighbours {
+            if roster.contains(near.number) {
+                let key =
+                    MaskKey::pair(&own.keys, &near.keys, &own.digest, self.index, near.number)
+                        .map_err(|error| Refusal::Crypto(error.to_string()))?;
+                keys.push((key, Sign::of(self.index, near.number)));
             }
         }
-        let own_key = MaskKey::own(&self.self_seed, &own.digest, self.index);
+        let generator = own.keys.public().generator;
+        let own_key = MaskKey::own(&self.self_seed, &own.digest, self.index, generator);
         self.sharers = Some(roster.bits().to_vec());
         let words = own.words.to_vec();
-        Ok(Some(mask(words, &own_key, keys)))
+        Ok(Some(mask(words, round.ring(), &own_key, keys)))
+    }
+
+    /// Checks who is said to have survived, and puts what this client was told in the round into one digest.
+    pub fn told(
+        &self,
+        digest: &RoundDigest,
+        survivors: &Roster,
+        round: &RoundPlan,
+    ) -> Result<Told, Refusal> {
+        self.check(survivors, "survivors", round)?;
+        let fault = |reason| Refusal::Roster {
+            list: "survivors",
+            reason,
+        };
+        // Its neighbours would be asked for the key of its pairwise masks, though its update is in the sum.
+        if !survivors.contains(self.index) {
+            return Err(fault("leaves out this client, whose update was accepted"));
+        }
+        let sharers = self.sharers()?;
+        if !survivors.iter().all(|survivor| sharers.contains(survivor)) {
+            return Err(fault("names a client that nobody masked with"));
+        }
+        let statement = Statement {
+            round: digest,
+            cohort_root: &self.cohort_root,
+            key_root: &self.key_root,
+            graph_seed: &self.graph_seed,
+            sharers: &sharers,
+            survivors,
+        };
+        Ok(Told {
+            statement: statement.digest(),
+            survivors: survivors.bits().to_vec(),
+        })
+    }
+
+    /// Checks that others were told the same.
+    pub fn check_proof(
+        &self,
+        proof: &Proof,
+        told: &Told,
+        frame: &Frame,
+        certificates: &impl Certificates,
+    ) -> Result<(), Refusal> {
+        let statement = &told.statement;
+        match (frame.plan.consistency, proof) {
+            (
+                Consistency::Cohort,
+                Proof::Cohort {
+                    members,
+                    endorsements,
+                },
+            ) => {
+                self.check_members(members)?;
+                let corrupt = frame.plan.assumptions.corrupt;
+                let enrolled = |certificate: &[u8]| certificates.enrolled_key(certificate);
+                let root = &self.cohort_root;
+                check_cohort(members, root, endorsements, statement, corrupt, enrolled)?;
+            }
+            (Consistency::Witness, Proof::Witness(seal)) => {
+                let fault = |reason: String| Refusal::Unproven(Unproven::Witness(reason));
+                let key = certificates.witness_key(&seal.certificate).map_err(fault)?;
+                if self.witness != Some(key) {
+                    return Err(fault("it is not the one that drew the graph".to_owned()));
+                }
+                seal.verify(&key, &frame.coordinator, frame.plan.round, statement)
+                    .map_err(|error| fault(format!("its statement: {error}")))?;
+            }
+            _ => return Err(Refusal::Unproven(Unproven::Kind)),
+        }
+        Ok(())
+    }
+
+    /// The list of the cohort must hold this client and its neighbours where it knows them to be.
+    fn check_members(&self, members: &[[u8; 32]]) -> Result<(), Refusal> {
+        let own = (self.index, &self.enrolled);
+        let near = self
+            .neighbours
+            .iter()
+            .map(|near| (near.number, &near.enrolled));
+        let mut known = near.chain([own]);
+        let fits = members.len() == self.cohort as usize
+            && known.all(|(number, key)| members.get(number as usize) == Some(key));
+        match fits {
+            true => Ok(()),
+            false => Err(Refusal::Unproven(Unproven::Members)),
+        }
     }
 
     /// Picks one share for each neighbour that was masked with, and forgets the rest. It is the only answer
     /// that this client ever gives in the round: `held` is consumed.
-    pub fn reveal(
-        &self,
-        held: Held,
-        survivors: &Roster,
-        round: &RoundPlan,
-    ) -> Result<Vec<Revealed>, Refusal> {
-        self.check(survivors, "survivors", round)?;
-        // Its neighbours would be asked for the key of its pairwise masks, though its update is in the sum.
-        if !survivors.contains(self.index) {
-            return Err(Refusal::Roster {
-                list: "survivors",
-                reason: "leaves out this client, whose update was accepted",
-            });
-        }
-        let sharers = self
-            .sharers
-            .as_deref()
-            .and_then(|bits| Roster::from_bits(self.cohort, bits))
-            .ok_or(Refusal::Unexpected)?;
-        if !survivors.iter().all(|survivor| sharers.contains(survivor)) {
-            return Err(Refusal::Roster {
-                list: "survivors",
-                reason: "names a client that nobody masked with",
-            });
-        }
+    pub fn reveal(&self, held: Held, told: &Told) -> Result<Vec<Revealed>, Refusal> {
+        let sharers = self.sharers()?;
+        let survivors =
+            Roster::from_bits(self.cohort, &told.survivors).ok_or(Refusal::Unexpected)?;
         let one_of_each = |share: Entrusted| match survivors.contains(share.owner) {
             true => Revealed {
                 owner: share.owner,
@@ -247,6 +403,14 @@ impl Circle {
         Ok(masked.map(one_of_each).collect())
     }
 
+    /// With whom the update was masked.
+    fn sharers(&self) -> Result<Roster, Refusal> {
+        self.sharers
+            .as_deref()
+            .and_then(|bits| Roster::from_bits(self.cohort, bits))
+            .ok_or(Refusal::Unexpected)
+    }
+
     /// The rules for every list of clients: of this cohort, no fewer than the plan allows, and enough neighbours.
     fn check(&self, roster: &Roster, list: &'static str, round: &RoundPlan) -> Result<(), Refusal> {
         let fault = |reason| Err(Refusal::Roster { list, reason });
@@ -259,7 +423,7 @@ impl Circle {
         let near = self
             .neighbours
             .iter()
-            .filter(|(number, _)| roster.contains(*number))
+            .filter(|near| roster.contains(near.number))
             .count();
         if near < self.threshold {
             return fault("leaves fewer neighbours than the threshold");

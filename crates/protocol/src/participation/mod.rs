@@ -7,27 +7,33 @@ mod masking;
 mod saved;
 
 use chorus_privacy::NoisedUpdate;
-use chorus_secagg::{MaskedUpdate, RoundDigest, RoundKeys};
+use chorus_secagg::{Generator, MaskedUpdate, RoundDigest, RoundKeys};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    Addressed, Awaited, Charge, Digest, Floor, Identity, Invitation, LogView, Neighbourhood,
-    PROTOCOL_VERSION, Purpose, Refusal, Request, Response, Revealed, RoundId, RoundPlan, TaskName,
-    floor, signing,
+    Addressed, Awaited, Charge, Consistency, Digest, Floor, Identity, Invitation, LogView,
+    Neighbourhood, PROTOCOL_VERSION, Purpose, Refusal, Request, Response, Revealed, RoundId,
+    RoundPlan, TaskName, floor, signing,
 };
-use masking::{Circle, Held};
+use masking::{Circle, Held, Told};
 pub use saved::SaveError;
 pub(crate) use saved::array;
 
-/// Checks that a certificate was issued by the authority to a client and is valid now.
+/// Checks that a certificate was issued by the authority, to a client or to a witness, and is valid now.
 pub trait Certificates {
     /// The client's enrolled key.
     ///
     /// # Errors
     /// Why the certificate proves nothing, in a sentence.
     fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String>;
+
+    /// The key of a witness, whose certificate must be the authority's and of that role.
+    ///
+    /// # Errors
+    /// Why the certificate proves nothing, in a sentence.
+    fn witness_key(&self, certificate: &[u8]) -> Result<[u8; 32], String>;
 }
 
 /// What a client brings to a round.
@@ -137,10 +143,26 @@ enum State {
     Uploading {
         #[serde(with = "saved::masked")]
         masked: MaskedUpdate,
+        #[serde(with = "saved::digest")]
+        digest: RoundDigest,
         circle: Box<Circle>,
         held: Held,
     },
     Survivors {
+        #[serde(with = "saved::digest")]
+        digest: RoundDigest,
+        circle: Box<Circle>,
+        held: Held,
+    },
+    Endorsing {
+        #[serde(with = "saved::array")]
+        signature: [u8; 64],
+        told: Told,
+        circle: Box<Circle>,
+        held: Held,
+    },
+    Proof {
+        told: Told,
         circle: Box<Circle>,
         held: Held,
     },
@@ -286,6 +308,11 @@ impl Participation {
                 update: masked.clone(),
             }),
             State::Survivors { .. } => wait(Awaited::Survivors),
+            State::Endorsing { signature, .. } => Next::Send(Request::Endorse {
+                round,
+                signature: *signature,
+            }),
+            State::Proof { .. } => wait(Awaited::Proof),
             State::Unmasking { revealed } => Next::Send(Request::Unmask {
                 round,
                 revealed: revealed.clone(),
@@ -321,7 +348,7 @@ impl Participation {
         // Of the very bytes that were trained on: a client that was given another model
         // derives other keys, and its masks cancel with nobody's.
         let digest = frame.plan.digest(&frame.plan_bytes, &Digest::of(model));
-        let keys = RoundKeys::generate(rng);
+        let keys = RoundKeys::generate(Generator::native(), rng);
         let signature = identity.advertise(&digest, &keys.public());
         self.state = State::Advertising {
             own: Box::new(Own {
@@ -342,6 +369,7 @@ impl Participation {
     pub fn handle(
         &mut self,
         response: Response,
+        identity: &Identity,
         certificates: &impl Certificates,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Refusal> {
@@ -365,7 +393,11 @@ impl Participation {
             ) => self.frame.append(bytes, offset, total, &more)?,
             (State::Advertising { own, .. }, Response::Accepted) => State::Neighbours { own },
             (State::Neighbours { own }, Response::Neighbours(neighbourhood)) => {
-                let mut circle = Box::new(self.frame.circle(neighbourhood, &own, certificates)?);
+                let enrolled = identity.public();
+                let circle = self
+                    .frame
+                    .circle(neighbourhood, &own, enrolled, certificates)?;
+                let mut circle = Box::new(circle);
                 let sealed = circle.share(&own, rng)?;
                 State::Sharing {
                     own,
@@ -395,22 +427,57 @@ impl Participation {
                     self.frame.charge = Some(self.frame.charge()?);
                     State::Uploading {
                         masked,
+                        digest: own.digest,
                         circle,
                         held,
                     }
                 }
                 None => State::Over(Outcome::LeftOut),
             },
-            (State::Uploading { circle, held, .. }, Response::Accepted) => {
-                State::Survivors { circle, held }
-            }
-            (State::Survivors { circle, held }, Response::Survivors(roster)) => State::Unmasking {
-                revealed: circle.reveal(held, &roster, &self.frame.plan)?,
+            (
+                State::Uploading {
+                    digest,
+                    circle,
+                    held,
+                    ..
+                },
+                Response::Accepted,
+            ) => State::Survivors {
+                digest,
+                circle,
+                held,
             },
+            (
+                State::Survivors {
+                    digest,
+                    circle,
+                    held,
+                },
+                Response::Survivors(roster),
+            ) => {
+                let told = circle.told(&digest, &roster, &self.frame.plan)?;
+                self.frame.vouch(told, circle, held, identity)
+            }
+            (
+                State::Endorsing {
+                    told, circle, held, ..
+                },
+                Response::Accepted,
+            ) => State::Proof { told, circle, held },
+            (State::Proof { told, circle, held }, Response::Proof(proof)) => {
+                circle.check_proof(&proof, &told, &self.frame, certificates)?;
+                State::Unmasking {
+                    revealed: circle.reveal(held, &told)?,
+                }
+            }
             (State::Unmasking { .. }, Response::Accepted) => State::Outcome,
             // Others may have unmasked the sum before this client was asked to help.
             (
-                State::Survivors { .. } | State::Unmasking { .. } | State::Outcome,
+                State::Survivors { .. }
+                | State::Endorsing { .. }
+                | State::Proof { .. }
+                | State::Unmasking { .. }
+                | State::Outcome,
                 Response::Completed { version },
             ) => State::Over(Outcome::Completed { version }),
             // The round went on without it, and is over.
@@ -488,6 +555,7 @@ impl Frame {
         &self,
         place: Neighbourhood,
         own: &Own,
+        enrolled: [u8; 32],
         certificates: &impl Certificates,
     ) -> Result<Circle, Refusal> {
         if (place.cohort as usize) < self.cohort {
@@ -496,7 +564,21 @@ impl Frame {
                 reason: "is of a cohort that is smaller than this client's floor",
             });
         }
-        Circle::new(place, &self.plan, own, certificates)
+        Circle::new(place, self, own, enrolled, certificates)
+    }
+
+    /// Signs what this client was told, where the cohort vouches for it. It is the only statement of the round that
+    /// it ever signs: the state in which it could be told something else is gone.
+    fn vouch(&self, told: Told, circle: Box<Circle>, held: Held, identity: &Identity) -> State {
+        match self.plan.consistency {
+            Consistency::Witness => State::Proof { told, circle, held },
+            Consistency::Cohort => State::Endorsing {
+                signature: identity.endorse(&told.statement),
+                told,
+                circle,
+                held,
+            },
+        }
     }
 
     fn charge(&self) -> Result<Charge, Refusal> {

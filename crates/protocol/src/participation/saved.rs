@@ -10,7 +10,7 @@ use super::{Frame, Participation, State};
 use crate::{Charge, Digest, LogView};
 
 /// First byte of a saved participation. Another layout gets another number.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A saved participation that cannot be taken up again. The client simply waits for the next round.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -139,8 +139,8 @@ pub(super) mod keys {
         let bytes = Zeroizing::<Vec<u8>>::deserialize(deserializer)?;
         let bytes = bytes
             .as_array()
-            .ok_or_else(|| D::Error::custom("expected 64 bytes"))?;
-        Ok(RoundKeys::from_bytes(bytes))
+            .ok_or_else(|| D::Error::custom("expected 65 bytes"))?;
+        RoundKeys::from_bytes(bytes).map_err(D::Error::custom)
     }
 }
 
@@ -210,40 +210,34 @@ pub(super) mod words {
     }
 }
 
-/// A masked update, as the bytes that it travels as.
+/// A masked update: its ring, its length, and the bytes that it travels as.
 pub(super) mod masked {
-    use std::fmt;
+    use chorus_secagg::{MaskedUpdate, Ring};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    use chorus_secagg::MaskedUpdate;
-    use serde::{
-        Deserializer, Serializer,
-        de::{Error, Visitor},
-    };
+    #[derive(Serialize, Deserialize)]
+    struct Packed<B> {
+        ring: Ring,
+        length: usize,
+        bytes: B,
+    }
 
     pub fn serialize<S: Serializer>(
         update: &MaskedUpdate,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&update.to_le_bytes())
-    }
-
-    struct Update;
-
-    impl Visitor<'_> for Update {
-        type Value = MaskedUpdate;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the bytes of a masked update")
-        }
-
-        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-            MaskedUpdate::from_le_bytes(bytes, bytes.len() / 4).map_err(E::custom)
-        }
+        let packed = Packed {
+            ring: update.ring(),
+            length: update.length(),
+            bytes: update.bytes(),
+        };
+        packed.serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<MaskedUpdate, D::Error> {
-        deserializer.deserialize_bytes(Update)
+        let packed = Packed::<Vec<u8>>::deserialize(deserializer)?;
+        MaskedUpdate::from_bytes(packed.bytes, packed.ring, packed.length).map_err(D::Error::custom)
     }
 }

@@ -1,42 +1,84 @@
 use std::collections::BTreeMap;
 
 use chorus_secagg::{Graph, GraphPlan};
+use serde::{Deserialize, Serialize};
 
-use crate::{ClientId, Digest, Neighbour, Neighbourhood, PublicKeys, Reject};
+use crate::consistency::{cohort_tree, graph_seed};
+use crate::merkle::Tree;
+use crate::{Beacon, ClientId, Digest, Neighbour, Neighbourhood, PublicKeys, Reject};
 
 /// A client's keys of the round, with what proves whose they are.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Advertisement {
     pub key: [u8; 32],
     pub certificate: Vec<u8>,
     pub keys: PublicKeys,
+    #[serde(with = "crate::participation::array")]
     pub signature: [u8; 64],
 }
 
-/// The clients that advertised, numbered in the order of their ids, and who is whose neighbour.
+/// The clients that advertised, numbered in the order of their ids.
+#[derive(Clone, PartialEq)]
+pub(super) struct Members {
+    numbers: BTreeMap<ClientId, u32>,
+    advertised: Vec<Advertisement>,
+    keys: Tree,
+    pub cohort_root: Digest,
+}
+
+impl Members {
+    pub fn new(advertised: BTreeMap<ClientId, Advertisement>) -> Self {
+        let numbers = advertised.keys().copied().zip(0..).collect();
+        let advertised: Vec<Advertisement> = advertised.into_values().collect();
+        let leaves = advertised
+            .iter()
+            .map(|member| key_leaf(&member.key, &member.keys));
+        let enrolled: Vec<[u8; 32]> = advertised.iter().map(|member| member.key).collect();
+        Self {
+            keys: Tree::new(leaves),
+            cohort_root: cohort_tree(&enrolled).root(),
+            numbers,
+            advertised,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.advertised.len()
+    }
+
+    pub fn key_root(&self) -> Digest {
+        self.keys.root()
+    }
+
+    /// The advertisements by their senders, as [`Members::new`] takes them.
+    pub fn advertised(&self) -> impl Iterator<Item = (&ClientId, &Advertisement)> {
+        self.numbers.keys().zip(&self.advertised)
+    }
+}
+
+/// The cohort once its graph is drawn: who is whose neighbour.
 #[derive(Clone, PartialEq)]
 pub(super) struct Cohort {
-    numbers: BTreeMap<ClientId, u32>,
-    members: Vec<Advertisement>,
+    members: Members,
     neighbours: Vec<Vec<u32>>,
-    key_root: Digest,
+    pub beacon: Option<Beacon>,
+    pub seed: [u8; 32],
     pub threshold: usize,
 }
 
 impl Cohort {
-    pub fn new(advertised: BTreeMap<ClientId, Advertisement>, plan: &GraphPlan) -> Self {
-        let numbers = advertised.keys().copied().zip(0..).collect();
-        let members: Vec<Advertisement> = advertised.into_values().collect();
-        let key_root = key_root(&members);
-        let graph = Graph::new(&key_root.0, plan);
+    pub fn new(members: Members, beacon: Option<Beacon>, plan: &GraphPlan) -> Self {
+        let drawn = beacon.as_ref().map(|beacon| &beacon.randomness);
+        let seed = graph_seed(&members.key_root(), drawn);
+        let graph = Graph::new(&seed, plan);
         let neighbours = (0..members.len() as u32)
             .map(|index| graph.neighbours(index))
             .collect();
         Self {
-            numbers,
             members,
             neighbours,
-            key_root,
+            beacon,
+            seed,
             threshold: plan.threshold,
         }
     }
@@ -45,9 +87,14 @@ impl Cohort {
         self.members.len()
     }
 
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// The client's number.
     pub fn number(&self, client: &ClientId) -> Result<u32, Reject> {
-        self.numbers.get(client).copied().ok_or(Reject::LeftOut)
+        let number = self.members.numbers.get(client).copied();
+        number.ok_or(Reject::LeftOut)
     }
 
     pub fn neighbours(&self, number: u32) -> &[u32] {
@@ -56,8 +103,14 @@ impl Cohort {
             .map_or(&[], Vec::as_slice)
     }
 
-    pub fn keys(&self, number: u32) -> Option<&PublicKeys> {
-        self.members.get(number as usize).map(|member| &member.keys)
+    pub fn member(&self, number: u32) -> Option<&Advertisement> {
+        self.members.advertised.get(number as usize)
+    }
+
+    /// Every enrolled key, in the order of the numbers.
+    pub fn enrolled(&self) -> Vec<[u8; 32]> {
+        let advertised = self.members.advertised.iter();
+        advertised.map(|member| member.key).collect()
     }
 
     pub fn neighbourhood(&self, client: &ClientId) -> Result<Neighbourhood, Reject> {
@@ -66,35 +119,38 @@ impl Cohort {
             .neighbours(index)
             .iter()
             .filter_map(|number| {
-                self.members.get(*number as usize).map(|member| Neighbour {
+                self.member(*number).map(|member| Neighbour {
                     index: *number,
                     certificate: member.certificate.clone(),
                     keys: member.keys,
                     signature: member.signature,
+                    path: self.members.keys.path(*number),
                 })
             })
             .collect();
         Ok(Neighbourhood {
             index,
             cohort: self.members.len() as u32,
-            key_root: self.key_root,
+            cohort_root: self.members.cohort_root,
+            key_root: self.members.key_root(),
+            path: self.members.keys.path(index),
+            beacon: self.beacon.clone(),
             neighbours,
         })
     }
 }
 
-/// One digest over all keys of the cohort; the graph is drawn from it, so a coordinator that
-/// follows the protocol cannot choose who is whose neighbour.
-fn key_root(members: &[Advertisement]) -> Digest {
-    let parts: Vec<&[u8]> = members
+/// What the tree over the keys of a round holds of one client. Every part has a fixed length.
+pub(crate) fn key_leaf(enrolled: &[u8; 32], keys: &PublicKeys) -> [u8; 97] {
+    let mut leaf = [0; 97];
+    let generator = [keys.generator as u8];
+    let parts = enrolled
         .iter()
-        .flat_map(|member| {
-            [
-                &member.key[..],
-                &member.keys.cipher[..],
-                &member.keys.mask[..],
-            ]
-        })
-        .collect();
-    Digest::of_parts("chorus/v1/key-root", &parts)
+        .chain(&keys.cipher)
+        .chain(&keys.mask)
+        .chain(&generator);
+    for (place, byte) in leaf.iter_mut().zip(parts) {
+        *place = *byte;
+    }
+    leaf
 }

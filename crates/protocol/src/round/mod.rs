@@ -2,19 +2,27 @@
 //!
 //! Each phase is a struct that holds only what that phase may know, and is consumed when the next begins.
 
+mod agreeing;
+mod checkpoint;
 mod cohort;
+mod input;
 mod phases;
 mod unmasking;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_secagg::{MaskedUpdate, RoundDigest};
+use chorus_secagg::RoundDigest;
 
 use crate::{
-    Addressed, Awaited, ClientId, Digest, PublicKeys, Reject, Response, Revealed, RoundPlan,
+    Awaited, ClientId, Consistency, Digest, Question, Reject, Response, RoundPlan, Testimony,
 };
+use agreeing::Endorsing;
+pub use checkpoint::{Record, Unreadable};
 use cohort::Advertisement;
-use phases::{Advertising, Confirming, Sharing, Uploading};
+pub(crate) use cohort::key_leaf;
+use input::Kind;
+pub use input::{Input, Message};
+use phases::{Advertising, Confirming, Drawing, Sharing, Uploading};
 use unmasking::Unmasking;
 
 /// Milliseconds on the caller's clock.
@@ -29,97 +37,11 @@ pub struct Timing {
     pub quiet: Millis,
 }
 
-/// What comes into a round.
-pub enum Input {
-    /// A message of a client whose certificate the caller has checked.
-    From {
-        /// Who.
-        client: ClientId,
-        /// What.
-        message: Message,
-    },
-    /// Time passes.
-    Tick,
-}
-
-/// A client's message, one kind for each phase.
-pub enum Message {
-    /// This round's keys.
-    Advertise {
-        /// The client's enrolled key, from its certificate; its id must be that of the sender.
-        key: [u8; 32],
-        /// The certificate, DER, for its neighbours to check.
-        certificate: Vec<u8>,
-        /// X25519 keys.
-        keys: PublicKeys,
-        /// Over the round digest and the keys.
-        signature: [u8; 64],
-    },
-    /// Sealed shares, one for each neighbour, ascending.
-    Share(Vec<Addressed>),
-    /// Senders whose shares could not be opened, ascending.
-    Confirm(Vec<u32>),
-    /// The masked update.
-    Upload(MaskedUpdate),
-    /// Shares that unmask the sum, ascending by owner.
-    Unmask(Vec<Revealed>),
-}
-
-impl Message {
-    fn name(&self) -> &'static str {
-        match self {
-            Message::Advertise { .. } => "advertise",
-            Message::Share(_) => "share",
-            Message::Confirm(_) => "confirm",
-            Message::Upload(_) => "upload",
-            Message::Unmask(_) => "unmask",
-        }
-    }
-
-    /// Tells a repeated message from a different one.
-    fn digest(&self) -> Digest {
-        let numbers = |numbers: &[u32]| -> Vec<u8> {
-            numbers
-                .iter()
-                .flat_map(|number| number.to_be_bytes())
-                .collect()
-        };
-        match self {
-            Message::Advertise {
-                keys, signature, ..
-            } => Digest::of_parts("advertise", &[&keys.cipher, &keys.mask, signature]),
-            Message::Share(sealed) => {
-                let bytes: Vec<u8> = sealed
-                    .iter()
-                    .flat_map(|one| one.peer.to_be_bytes().into_iter().chain(one.sealed))
-                    .collect();
-                Digest::of_parts("share", &[&bytes])
-            }
-            Message::Confirm(unopenable) => Digest::of_parts("confirm", &[&numbers(unopenable)]),
-            Message::Upload(update) => Digest::of_parts("upload", &[&update.to_le_bytes()]),
-            Message::Unmask(revealed) => {
-                let bytes: Vec<u8> = revealed
-                    .iter()
-                    .flat_map(|one| {
-                        let kind = [one.kind as u8];
-                        one.owner
-                            .to_be_bytes()
-                            .into_iter()
-                            .chain(kind)
-                            .chain(one.share)
-                    })
-                    .collect();
-                Digest::of_parts("unmask", &[&bytes])
-            }
-        }
-    }
-}
-
 /// What the caller must do or know after an input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The round moved on; whoever waits can be answered. `Unmasking` must be charged to the budget,
-    /// durably, before anyone is answered.
+    /// The round moved on; whoever waits can be answered. With `Endorsing` the survivors are settled: before anyone
+    /// is answered, the sum must be charged to the budget and the round's [`checkpoint`](Round::checkpoint) kept, durably.
     Began(Phase),
     /// The sum was recovered.
     Completed(Recovered),
@@ -144,12 +66,16 @@ pub struct Recovered {
 pub enum Phase {
     /// Waits for keys.
     Advertising,
+    /// Waits for the witness to draw what the graph is made from.
+    Drawing,
     /// Waits for sealed shares.
     Sharing,
     /// Waits for every receiver to say what it could open.
     Confirming,
     /// Waits for masked updates.
     Uploading,
+    /// Waits for proof that everyone was told the same survivors.
+    Endorsing,
     /// Waits for the shares that unmask the sum.
     Unmasking,
     /// Over.
@@ -161,9 +87,11 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Advertising => "advertising",
+            Phase::Drawing => "drawing",
             Phase::Sharing => "sharing",
             Phase::Confirming => "confirming",
             Phase::Uploading => "uploading",
+            Phase::Endorsing => "endorsing",
             Phase::Unmasking => "unmasking",
             Phase::Ended => "ended",
         }
@@ -198,10 +126,11 @@ pub struct Round {
 #[derive(Clone, PartialEq)]
 struct Frame {
     plan: RoundPlan,
+    plan_bytes: Vec<u8>,
     digest: RoundDigest,
     timing: Timing,
     invited: BTreeSet<ClientId>,
-    accepted: BTreeMap<(ClientId, &'static str), Digest>,
+    accepted: BTreeMap<(ClientId, Kind), Digest>,
     funnel: Funnel,
     began: Millis,
     heard: Millis,
@@ -210,9 +139,11 @@ struct Frame {
 #[derive(Clone, PartialEq)]
 enum State {
     Advertising(Advertising),
+    Drawing(Drawing),
     Sharing(Sharing),
     Confirming(Confirming),
     Uploading(Uploading),
+    Endorsing(Endorsing),
     Unmasking(Unmasking),
     Ended(Ending),
 }
@@ -247,6 +178,7 @@ impl Round {
         };
         let frame = Frame {
             plan,
+            plan_bytes: plan_bytes.to_vec(),
             digest,
             timing,
             invited,
@@ -270,9 +202,11 @@ impl Round {
     pub fn phase(&self) -> Phase {
         match &self.state {
             State::Advertising(_) => Phase::Advertising,
+            State::Drawing(_) => Phase::Drawing,
             State::Sharing(_) => Phase::Sharing,
             State::Confirming(_) => Phase::Confirming,
             State::Uploading(_) => Phase::Uploading,
+            State::Endorsing(_) => Phase::Endorsing,
             State::Unmasking(_) => Phase::Unmasking,
             State::Ended(_) => Phase::Ended,
         }
@@ -293,11 +227,29 @@ impl Round {
         input: Input,
         out: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        if let Input::From { client, message } = input {
-            self.take(now, client, message)?;
+        match input {
+            Input::From { client, message } => self.take(now, client, message)?,
+            Input::Witness(testimony) => self.testify(now, testimony, out)?,
+            Input::Tick => {}
         }
         self.advance(now, out);
         Ok(())
+    }
+
+    /// What the witness must be asked now; nothing when the round does not wait for it.
+    pub fn question(&self) -> Option<Question> {
+        let round = self.frame.plan.round;
+        match &self.state {
+            State::Drawing(phase) => Some(Question::Draw {
+                round,
+                commitment: phase.commitment(&self.frame),
+            }),
+            State::Endorsing(phase) if self.frame.plan.consistency == Consistency::Witness => {
+                let statement = phase.settled().statement(&self.frame);
+                Some(Question::Seal { round, statement })
+            }
+            _ => None,
+        }
     }
 
     /// Tells the clients of a completed round which version their sum led to.
@@ -310,13 +262,13 @@ impl Round {
     /// Ends the round without a sum: the caller's own failure, or its wish.
     pub fn abort(&mut self, reason: &str, out: &mut Vec<Event>) {
         if self.phase() != Phase::Ended {
-            self.end(Turn::Abort(reason.to_owned()), out);
+            self.turn(Turn::Abort(reason.to_owned()), self.frame.heard, out);
         }
     }
 
-    /// The words of one upload, check words included.
-    pub fn upload_words(&self) -> usize {
-        self.frame.upload_words()
+    /// The bytes of one upload, check values included.
+    pub fn upload_bytes(&self) -> usize {
+        self.frame.upload_bytes()
     }
 
     fn take(&mut self, now: Millis, client: ClientId, message: Message) -> Result<(), Reject> {
@@ -324,11 +276,11 @@ impl Round {
         if !frame.invited.contains(&client) {
             return Err(Reject::NotInvited);
         }
-        let (name, digest) = (message.name(), message.digest());
-        match frame.accepted.get(&(client, name)) {
+        let (kind, digest) = (message.kind(), message.digest());
+        match frame.accepted.get(&(client, kind)) {
             // A client that was interrupted sends again what it does not know to have arrived.
             Some(before) if *before == digest => return Ok(()),
-            Some(_) => return Err(Reject::Duplicate(name)),
+            Some(_) => return Err(Reject::Duplicate(kind.name())),
             None => {}
         }
         match (&mut self.state, message) {
@@ -353,73 +305,115 @@ impl Round {
             (State::Sharing(phase), Message::Share(sealed)) => phase.take(client, sealed)?,
             (State::Confirming(phase), Message::Confirm(list)) => phase.take(client, list)?,
             (State::Uploading(phase), Message::Upload(update)) => {
-                phase.take(frame, client, &update)?;
+                phase.take(frame, client, update)?;
+            }
+            (State::Endorsing(phase), Message::Endorse(signature)) => {
+                phase.take(frame, client, signature)?;
             }
             (State::Unmasking(phase), Message::Unmask(revealed)) => {
                 phase.take(client, revealed)?;
             }
-            // The sum was unmasked with the help of others: late help is no fault.
-            (State::Ended(_), Message::Unmask(_)) => return Ok(()),
+            // The round went on with the help of others: late help is no fault.
+            (State::Ended(_), Message::Unmask(_) | Message::Endorse(_)) => return Ok(()),
+            (State::Unmasking(phase), Message::Endorse(_)) => {
+                return phase.settled().survivor(&client).map(|_| ());
+            }
             _ => {
                 return Err(Reject::WrongPhase {
-                    message: name,
+                    message: kind.name(),
                     phase: self.phase().name(),
                 });
             }
         }
-        self.frame.accepted.insert((client, name), digest);
+        self.frame.accepted.insert((client, kind), digest);
         self.frame.heard = now;
         Ok(())
+    }
+
+    /// Takes what the witness answered.
+    fn testify(
+        &mut self,
+        now: Millis,
+        testimony: Testimony,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let phase = self.phase();
+        let turn = match (self.take_state(), testimony) {
+            (State::Drawing(phase), Testimony::Beacon(beacon)) => {
+                phase.take(&mut self.frame, beacon)
+            }
+            (State::Endorsing(phase), Testimony::Seal(seal))
+                if self.frame.plan.consistency == Consistency::Witness =>
+            {
+                phase.seal(seal)
+            }
+            (state, _) => {
+                self.state = state;
+                return Err(Reject::WrongPhase {
+                    message: "witness",
+                    phase: phase.name(),
+                });
+            }
+        };
+        self.turn(turn, now, out);
+        Ok(())
+    }
+
+    /// Takes the state out, to be consumed by what comes next.
+    fn take_state(&mut self) -> State {
+        let ended = State::Ended(Ending::Aborted {
+            reason: String::new(),
+        });
+        std::mem::replace(&mut self.state, ended)
     }
 
     /// Moves through every phase that is ready to end.
     fn advance(&mut self, now: Millis, out: &mut Vec<Event>) {
         loop {
-            let ended = State::Ended(Ending::Aborted {
-                reason: String::new(),
-            });
-            let state = std::mem::replace(&mut self.state, ended);
+            let state = self.take_state();
             let frame = &mut self.frame;
             let turn = match state {
                 State::Advertising(phase) => phase.turn(frame, now),
+                State::Drawing(phase) => phase.turn(frame, now),
                 State::Sharing(phase) => phase.turn(frame, now),
                 State::Confirming(phase) => phase.turn(frame, now),
                 State::Uploading(phase) => phase.turn(frame, now),
+                State::Endorsing(phase) => phase.turn(frame, now),
                 State::Unmasking(phase) => phase.turn(frame, now),
                 State::Ended(ending) => Turn::Stay(State::Ended(ending)),
             };
-            match turn {
-                Turn::Stay(state) => {
-                    self.state = state;
-                    return;
-                }
-                Turn::Next(state) => {
-                    self.state = state;
-                    self.frame.began = now;
-                    self.frame.heard = now;
-                    out.push(Event::Began(self.phase()));
-                }
-                turn => {
-                    self.end(turn, out);
-                    return;
-                }
+            if !self.turn(turn, now, out) {
+                return;
             }
         }
     }
 
-    fn end(&mut self, turn: Turn, out: &mut Vec<Event>) {
+    /// Makes a turn. True when the round went on to another phase that waits.
+    fn turn(&mut self, turn: Turn, now: Millis, out: &mut Vec<Event>) -> bool {
         match turn {
+            Turn::Stay(state) => {
+                self.state = state;
+                false
+            }
+            Turn::Next(state) => {
+                self.state = state;
+                self.frame.began = now;
+                self.frame.heard = now;
+                out.push(Event::Began(self.phase()));
+                true
+            }
             Turn::Complete(recovered) => {
                 self.state = State::Ended(Ending::Completed { version: None });
                 out.push(Event::Completed(recovered));
+                false
             }
             Turn::Abort(reason) => {
                 self.state = State::Ended(Ending::Aborted {
                     reason: reason.clone(),
                 });
                 out.push(Event::Aborted { reason });
+                false
             }
-            Turn::Stay(state) | Turn::Next(state) => self.state = state,
         }
     }
 
@@ -444,7 +438,9 @@ impl Round {
             (State::Sharing(phase), Awaited::Neighbours) => phase.neighbours(client),
             (State::Confirming(phase), Awaited::Shares) => phase.shares(client),
             (State::Uploading(phase), Awaited::Sharers) => phase.sharers(client),
-            (State::Unmasking(phase), Awaited::Survivors) => phase.survivors(client),
+            (State::Endorsing(phase), Awaited::Survivors) => phase.settled().told(client),
+            (State::Unmasking(phase), Awaited::Survivors) => phase.settled().told(client),
+            (State::Unmasking(phase), Awaited::Proof) => phase.proof(client),
             _ if self.gone_by(awaited) => Err(Reject::LeftOut),
             _ => Ok(Response::Pending),
         }
@@ -456,7 +452,7 @@ impl Round {
             Awaited::Neighbours => Phase::Sharing,
             Awaited::Shares => Phase::Confirming,
             Awaited::Sharers => Phase::Uploading,
-            Awaited::Survivors => Phase::Unmasking,
+            Awaited::Survivors | Awaited::Proof => Phase::Unmasking,
             Awaited::Outcome => Phase::Ended,
         };
         self.phase() > answered_in
@@ -468,15 +464,20 @@ impl Round {
 }
 
 impl Frame {
-    fn upload_words(&self) -> usize {
-        self.plan.encoding.length() + chorus_secagg::CHECK_WORDS
+    fn upload_bytes(&self) -> usize {
+        self.plan.ring().upload_bytes(self.plan.encoding.length())
+    }
+
+    /// True when the phase has lasted as long as a phase may.
+    fn is_late(&self, now: Millis) -> bool {
+        now.saturating_sub(self.began) >= self.timing.phase
     }
 
     /// True when a phase that `answered` of `expected` clients answered should end.
     fn is_over(&self, now: Millis, answered: usize, expected: usize) -> bool {
         let enough = answered >= self.plan.survivors.minimum;
         answered >= expected
-            || now.saturating_sub(self.began) >= self.timing.phase
+            || self.is_late(now)
             || (enough && now.saturating_sub(self.heard) >= self.timing.quiet)
     }
 

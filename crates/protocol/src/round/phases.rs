@@ -2,10 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_secagg::{Aggregate, MaskedUpdate, Sealed, plan};
 
-use super::cohort::{Advertisement, Cohort};
-use super::unmasking::Unmasking;
+use super::agreeing::{Endorsing, Settled};
+use super::cohort::{Advertisement, Cohort, Members};
 use super::{Frame, Millis, State, Turn};
-use crate::{Addressed, ClientId, PublicKeys, Reject, Response, Roster, verify_advertisement};
+use crate::{
+    Addressed, Beacon, ClientId, Consistency, Digest, PublicKeys, Reject, Response, Roster,
+    commitment, verify_advertisement,
+};
 
 /// Waits for the keys of the invited.
 #[derive(Clone, Default, PartialEq)]
@@ -38,7 +41,7 @@ impl Advertising {
         }
         verify_advertisement(key, &frame.digest, keys, signature).map_err(|_| Reject::Signature)?;
         // Clients refuse neighbours with the same keys: two that agreed on theirs would empty the cohort.
-        let PublicKeys { cipher, mask } = *keys;
+        let PublicKeys { cipher, mask, .. } = *keys;
         if cipher == mask || self.keys.contains(&cipher) || self.keys.contains(&mask) {
             return Err(Reject::Content {
                 field: "keys",
@@ -59,12 +62,37 @@ impl Advertising {
         if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent keys");
         }
-        match plan(answered, &frame.plan.assumptions) {
-            Ok(graph) => Turn::Next(State::Sharing(Sharing {
-                cohort: Cohort::new(self.advertised, &graph),
-                shared: BTreeMap::new(),
-            })),
-            Err(error) => Turn::Abort(error.to_string()),
+        let members = Members::new(self.advertised);
+        match frame.plan.consistency {
+            Consistency::Cohort => Sharing::begin(frame, members, None),
+            Consistency::Witness => Turn::Next(State::Drawing(Drawing { members })),
+        }
+    }
+}
+
+/// Waits for the witness to draw what the graph is made from, now that the keys are fixed.
+#[derive(Clone, PartialEq)]
+pub(super) struct Drawing {
+    members: Members,
+}
+
+impl Drawing {
+    pub fn commitment(&self, frame: &Frame) -> Digest {
+        let members = &self.members;
+        commitment(&frame.digest, &members.cohort_root, &members.key_root())
+    }
+
+    pub fn take(self, frame: &mut Frame, beacon: Beacon) -> Turn {
+        Sharing::begin(frame, self.members, Some(beacon))
+    }
+
+    pub fn turn(self, frame: &Frame, now: Millis) -> Turn {
+        match frame.is_late(now) {
+            false => Turn::Stay(State::Drawing(self)),
+            true => Turn::Abort(
+                "the witness did not answer in time, and the plan needs one; nothing was revealed"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -77,6 +105,16 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
+    fn begin(frame: &Frame, members: Members, beacon: Option<Beacon>) -> Turn {
+        match plan(members.len(), &frame.plan.assumptions) {
+            Ok(graph) => Turn::Next(State::Sharing(Self {
+                cohort: Cohort::new(members, beacon, &graph),
+                shared: BTreeMap::new(),
+            })),
+            Err(error) => Turn::Abort(error.to_string()),
+        }
+    }
+
     pub fn neighbours(&self, client: &ClientId) -> Result<Response, Reject> {
         self.cohort.neighbourhood(client).map(Response::Neighbours)
     }
@@ -172,7 +210,7 @@ impl Confirming {
             return frame.too_few(sharers.len(), "can be masked with");
         }
         Turn::Next(State::Uploading(Uploading {
-            aggregate: Aggregate::new(frame.plan.encoding.length()),
+            aggregate: Aggregate::new(frame.plan.ring(), frame.plan.encoding.length()),
             cohort: self.cohort,
             sharers,
             uploaded: BTreeSet::new(),
@@ -222,15 +260,15 @@ impl Uploading {
         &mut self,
         frame: &Frame,
         client: ClientId,
-        update: &MaskedUpdate,
+        update: MaskedUpdate,
     ) -> Result<(), Reject> {
         let number = self.cohort.number(&client)?;
         if !self.sharers.contains(&number) {
             return Err(Reject::LeftOut);
         }
         let length = Reject::Length {
-            expected: frame.upload_words(),
-            found: update.words().len(),
+            expected: frame.upload_bytes(),
+            found: update.bytes().len(),
         };
         self.aggregate.add(update).map_err(|_| length)?;
         self.uploaded.insert(number);
@@ -246,11 +284,11 @@ impl Uploading {
         if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent an update");
         }
-        Turn::Next(State::Unmasking(Unmasking::new(
-            self.aggregate,
-            self.cohort,
-            self.sharers,
-            self.uploaded,
-        )))
+        Turn::Next(State::Endorsing(Endorsing::new(Settled {
+            aggregate: self.aggregate,
+            cohort: self.cohort,
+            sharers: self.sharers,
+            survivors: self.uploaded,
+        })))
     }
 }

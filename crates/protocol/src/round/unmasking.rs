@@ -1,22 +1,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_secagg::{
-    Aggregate, MaskKey, RoundDigest, Share, Sign, combine, secret_matches, share_position,
+    Dropped, MaskKey, RoundDigest, Share, Sign, combine, recover_pairs, secret_matches,
+    share_position,
 };
 use zeroize::Zeroizing;
 
-use super::cohort::Cohort;
+use super::agreeing::Settled;
 use super::{Frame, Millis, Recovered, State, Turn};
-use crate::{ClientId, Reject, Response, Revealed, Roster, Secret};
+use crate::{ClientId, Proof, Reject, Response, Revealed, Secret};
 
 /// Waits for the shares that take the masks off the sum: of the self mask of every client whose
 /// update is in it, of the mask key of every client that was masked with but sent no update.
 #[derive(Clone, PartialEq)]
 pub(super) struct Unmasking {
-    aggregate: Aggregate,
-    cohort: Cohort,
-    sharers: BTreeSet<u32>,
-    survivors: BTreeSet<u32>,
+    settled: Settled,
+    proof: Proof,
     /// Shares by their owner.
     shares: BTreeMap<u32, Vec<Given>>,
     answered: BTreeSet<u32>,
@@ -25,41 +24,31 @@ pub(super) struct Unmasking {
 /// The receiver's place among the owner's neighbours, and the share's value.
 type Given = (u8, Zeroizing<[u8; 32]>);
 
+/// A secret that was put together from its shares.
+type Opened = Zeroizing<[u8; 32]>;
+
 impl Unmasking {
-    pub fn new(
-        aggregate: Aggregate,
-        cohort: Cohort,
-        sharers: BTreeSet<u32>,
-        survivors: BTreeSet<u32>,
-    ) -> Self {
+    pub fn new(settled: Settled, proof: Proof) -> Self {
         let (shares, answered) = (BTreeMap::new(), BTreeSet::new());
         Self {
-            aggregate,
-            cohort,
-            sharers,
-            survivors,
+            settled,
+            proof,
             shares,
             answered,
         }
     }
 
-    pub fn survivors(&self, client: &ClientId) -> Result<Response, Reject> {
-        let number = self.cohort.number(client)?;
-        if !self.survivors.contains(&number) {
-            return Err(Reject::LeftOut);
-        }
-        let size = self.cohort.len() as u32;
-        Ok(Response::Survivors(Roster::of(
-            size,
-            self.survivors.iter().copied(),
-        )))
+    pub fn settled(&self) -> &Settled {
+        &self.settled
+    }
+
+    pub fn proof(&self, client: &ClientId) -> Result<Response, Reject> {
+        self.settled.survivor(client)?;
+        Ok(Response::Proof(self.proof.clone()))
     }
 
     pub fn take(&mut self, client: ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
-        let number = self.cohort.number(&client)?;
-        if !self.survivors.contains(&number) {
-            return Err(Reject::LeftOut);
-        }
+        let number = self.settled.survivor(&client)?;
         let ascending = revealed.is_sorted_by(|a, b| a.owner < b.owner);
         if !ascending || !revealed.iter().all(|one| self.is_asked(number, one)) {
             return Err(Reject::Content {
@@ -69,7 +58,7 @@ impl Unmasking {
             });
         }
         for one in revealed {
-            if let Some(place) = share_position(self.cohort.neighbours(one.owner), number) {
+            if let Some(place) = share_position(self.settled.cohort.neighbours(one.owner), number) {
                 let share = (place, Zeroizing::new(one.share));
                 self.shares.entry(one.owner).or_default().push(share);
             }
@@ -79,35 +68,30 @@ impl Unmasking {
     }
 
     fn is_asked(&self, responder: u32, one: &Revealed) -> bool {
-        let kind = match self.survivors.contains(&one.owner) {
+        let settled = &self.settled;
+        let kind = match settled.survivors.contains(&one.owner) {
             true => Secret::SelfSeed,
             false => Secret::MaskKey,
         };
+        let neighbours = settled.cohort.neighbours(responder);
         one.kind == kind
-            && self.sharers.contains(&one.owner)
-            && self
-                .cohort
-                .neighbours(responder)
-                .binary_search(&one.owner)
-                .is_ok()
+            && settled.sharers.contains(&one.owner)
+            && neighbours.binary_search(&one.owner).is_ok()
     }
 
     pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
         // Not `is_over`: the round needs no particular number of answers, but every secret's threshold.
         let complete = self.needed().all(|owner| self.has_enough(owner));
-        let late = now.saturating_sub(frame.began) >= frame.timing.phase;
-        if !complete && !late && self.answered.len() < self.survivors.len() {
+        let (answered, clients) = (self.answered.len(), self.settled.survivors.len());
+        if !complete && !frame.is_late(now) && answered < clients {
             return Turn::Stay(State::Unmasking(self));
         }
-        frame.funnel.unmasked = self.answered.len();
+        frame.funnel.unmasked = answered;
         if !complete {
             return Turn::Abort(format!(
-                "{} of {} survivors answered, too few to unmask the sum; nothing was revealed",
-                self.answered.len(),
-                self.survivors.len()
+                "{answered} of {clients} survivors answered, too few to unmask the sum; nothing was revealed"
             ));
         }
-        let clients = self.survivors.len();
         match self.unmask(&frame.digest) {
             Ok(sum) => Turn::Complete(Recovered { sum, clients }),
             Err(reason) => Turn::Abort(reason),
@@ -116,62 +100,79 @@ impl Unmasking {
 
     /// Whose secret is needed: of every survivor, and of every lost client that a survivor masked with.
     fn needed(&self) -> impl Iterator<Item = u32> + '_ {
-        self.sharers.iter().copied().filter(|owner| {
-            let masked = |peer: &u32| self.survivors.contains(peer);
-            self.survivors.contains(owner) || self.cohort.neighbours(*owner).iter().any(masked)
+        let Settled {
+            cohort,
+            sharers,
+            survivors,
+            ..
+        } = &self.settled;
+        sharers.iter().copied().filter(|owner| {
+            let masked = |peer: &u32| survivors.contains(peer);
+            survivors.contains(owner) || cohort.neighbours(*owner).iter().any(masked)
         })
     }
 
     fn has_enough(&self, owner: u32) -> bool {
         self.shares
             .get(&owner)
-            .is_some_and(|shares| shares.len() >= self.cohort.threshold)
+            .is_some_and(|shares| shares.len() >= self.settled.cohort.threshold)
     }
 
     fn unmask(self, digest: &RoundDigest) -> Result<Vec<u32>, String> {
-        let needed: Vec<u32> = self.needed().collect();
-        let mut aggregate = self.aggregate.clone();
-        for owner in needed {
-            if self.survivors.contains(&owner) {
-                let seed = self
-                    .secrets(owner)
-                    .next()
-                    .ok_or_else(|| unreadable(owner))?;
-                aggregate.remove_own(&MaskKey::own(&seed, digest, owner));
+        let mut lost: BTreeMap<u32, Opened> = BTreeMap::new();
+        let mut masks: Vec<(MaskKey, Sign)> = Vec::new();
+        for owner in self.needed() {
+            let public = self.public(owner)?;
+            if self.settled.survivors.contains(&owner) {
+                let seed = self.secrets(owner).next();
+                let seed = seed.ok_or_else(|| unreadable(owner))?;
+                let key = MaskKey::own(&seed, digest, owner, public.generator);
+                masks.push((key, Sign::Add));
             } else {
-                self.remove_pairs(&mut aggregate, owner, digest)?;
+                let mut secrets = self.secrets(owner);
+                let secret = secrets.find(|secret| secret_matches(secret, &public.mask));
+                lost.insert(owner, secret.ok_or_else(|| unreadable(owner))?);
             }
         }
+        for survivor in &self.settled.survivors {
+            masks.append(&mut self.pairs(*survivor, &lost, digest)?);
+        }
+        let mut aggregate = self.settled.aggregate;
+        aggregate.remove(&masks);
         aggregate.finish().map_err(|error| error.to_string())
     }
 
-    /// Takes off what the survivors added for a client that was lost.
-    fn remove_pairs(
+    fn public(&self, number: u32) -> Result<&chorus_secagg::PublicKeys, String> {
+        let member = self.settled.cohort.member(number);
+        let keys = member.map(|member| &member.keys);
+        keys.ok_or_else(|| unreadable(number))
+    }
+
+    /// The masks that a survivor added for clients that were lost.
+    fn pairs(
         &self,
-        aggregate: &mut Aggregate,
-        owner: u32,
+        survivor: u32,
+        lost: &BTreeMap<u32, Opened>,
         digest: &RoundDigest,
-    ) -> Result<(), String> {
-        let public = self.cohort.keys(owner).ok_or_else(|| unreadable(owner))?;
-        let secret = self
-            .secrets(owner)
-            .find(|secret| secret_matches(secret, &public.mask))
-            .ok_or_else(|| unreadable(owner))?;
-        for peer in self.cohort.neighbours(owner) {
-            if let (true, Some(theirs)) = (self.survivors.contains(peer), self.cohort.keys(*peer)) {
-                let key = MaskKey::recovered(&secret, public, theirs, digest, owner, *peer)
-                    .map_err(|error| error.to_string())?;
-                // The survivor added the mask with its own sign.
-                aggregate.remove_pair(&key, Sign::of(*peer, owner));
+    ) -> Result<Vec<(MaskKey, Sign)>, String> {
+        let mut dropped = Vec::new();
+        for index in self.settled.cohort.neighbours(survivor) {
+            if let Some(mask_secret) = lost.get(index) {
+                dropped.push(Dropped {
+                    index: *index,
+                    mask_secret,
+                    public: self.public(*index)?,
+                });
             }
         }
-        Ok(())
+        recover_pairs(survivor, self.public(survivor)?, &dropped, digest)
+            .map_err(|error| error.to_string())
     }
 
     /// Candidates for the owner's secret, each from another run of shares: where one client gave back a
     /// wrong share, a run without it still finds the right secret.
-    fn secrets(&self, owner: u32) -> impl Iterator<Item = Zeroizing<[u8; 32]>> + '_ {
-        let threshold = self.cohort.threshold;
+    fn secrets(&self, owner: u32) -> impl Iterator<Item = Opened> + '_ {
+        let threshold = self.settled.cohort.threshold;
         let shares = self.shares.get(&owner).map_or(&[][..], Vec::as_slice);
         shares.windows(threshold).filter_map(move |run| {
             let run: Vec<Share> = run.iter().map(|(x, y)| Share { x: *x, y: **y }).collect();

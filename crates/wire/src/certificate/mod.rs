@@ -1,7 +1,7 @@
 //! Certificates: which key belongs to the federation, and as what.
 //!
 //! The authority issues X.509 certificates of one narrow profile, and nothing else is accepted: version 3, Ed25519 for
-//! the key and for the signature, subject `O = client | coordinator | authority`, key usage `digitalSignature` alone
+//! the key and for the signature, subject `O = client | coordinator | witness | authority`, key usage `digitalSignature` alone
 //! (critical), extended key usage `clientAuth` alone for a client and `serverAuth` alone for the others, no authority
 //! over other certificates, no critical extension that is not named here.
 
@@ -23,25 +23,32 @@ pub enum Role {
     Client,
     /// Runs rounds.
     Coordinator,
+    /// Vouches that all clients of a round are told the same.
+    Witness,
     /// Answers for the enrolment authority. Issued by the authority to its own server.
     Authority,
 }
 
 impl Role {
-    /// The organisation in the subject: `client`, `coordinator`, `authority`.
+    /// The organisation in the subject: `client`, `coordinator`, `witness`, `authority`.
     pub fn name(self) -> &'static str {
         match self {
             Role::Client => "client",
             Role::Coordinator => "coordinator",
+            Role::Witness => "witness",
             Role::Authority => "authority",
         }
     }
 
     /// The role of a name.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Role::Client, Role::Coordinator, Role::Authority]
-            .into_iter()
-            .find(|role| role.name() == name)
+        let roles = [
+            Role::Client,
+            Role::Coordinator,
+            Role::Witness,
+            Role::Authority,
+        ];
+        roles.into_iter().find(|role| role.name() == name)
     }
 }
 
@@ -186,6 +193,13 @@ impl Certificates for AuthorityAt<'_> {
     fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
         self.authority
             .verify_role(certificate, Role::Client, self.now)
+            .map(|enrolled| enrolled.key)
+            .map_err(|error| error.to_string())
+    }
+
+    fn witness_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
+        self.authority
+            .verify_role(certificate, Role::Witness, self.now)
             .map(|enrolled| enrolled.key)
             .map_err(|error| error.to_string())
     }

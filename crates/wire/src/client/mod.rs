@@ -104,6 +104,10 @@ impl Connection {
                 })
                 .await
             }
+            Call::Endorse(message) => {
+                self.call(deadline, async |mut client| client.endorse(message).await)
+                    .await
+            }
             Call::Unmask(message) => {
                 self.call(deadline, async |mut client| client.unmask(message).await)
                     .await

@@ -2,7 +2,7 @@
 /// Learned by the authority alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrolRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// The one-time invitation: 20 random bytes. The authority keeps its SHA-256 only.
@@ -26,7 +26,7 @@ pub struct EnrolReply {
 /// Says nothing about the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevocationsRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
 }
@@ -406,7 +406,7 @@ pub mod enrolment_server {
 /// Learned by the coordinator: that this client is online and has this task.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckInRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Name of the task, 1 to 64 characters of a-z, 0-9 and `-`.
@@ -416,7 +416,7 @@ pub struct CheckInRequest {
 /// Learned by the coordinator: how much of the public log this client has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchLogRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Index of the first entry wanted, from 0.
@@ -426,7 +426,7 @@ pub struct FetchLogRequest {
 /// Learned by the coordinator: which published model this client downloads.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchModelRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// SHA-256 of the model file, 32 bytes.
@@ -439,7 +439,7 @@ pub struct FetchModelRequest {
 /// Learned by the coordinator and, through it, by the neighbours: fresh random public keys.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AdvertiseKeysRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -451,14 +451,17 @@ pub struct AdvertiseKeysRequest {
     /// X25519 public key that pairwise masks are agreed with, 32 bytes, fresh for this round.
     #[prost(bytes = "vec", tag = "4")]
     pub mask_key: ::prost::alloc::vec::Vec<u8>,
-    /// Ed25519 by the enrolled key over the round digest and both keys, 64 bytes.
+    /// Ed25519 by the enrolled key over the round digest, both keys and the generator, 64 bytes.
     #[prost(bytes = "vec", tag = "5")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// The generator of keystreams that this client is fast with.
+    #[prost(enumeration = "Generator", tag = "6")]
+    pub generator: i32,
 }
 /// Learned by the coordinator: who sent to whom. The content is sealed to the receiver.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ShareKeysRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -481,7 +484,7 @@ pub struct AddressedShares {
 /// Learned by the coordinator: whose shares this client could not open.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfirmSharesRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -506,8 +509,8 @@ pub mod upload_chunk {
         /// The first message of the stream.
         #[prost(message, tag = "1")]
         Start(super::UploadStart),
-        /// Bytes of the masked update in order, at most 1 MiB a message: little-endian u32 words, uniformly random to
-        /// anyone who cannot unmask. Learned by the coordinator, which can remove the masks from the whole sum alone.
+        /// Bytes of the masked update in order, at most 1 MiB a message: values of the plan's ring, packed bit by bit from
+        /// the lowest, uniformly random to anyone who cannot unmask. Learned by the coordinator, which can remove the masks from the whole sum alone.
         #[prost(bytes, tag = "2")]
         Data(::prost::alloc::vec::Vec<u8>),
     }
@@ -515,13 +518,13 @@ pub mod upload_chunk {
 /// Learned by the coordinator: nothing beyond what the round's public plan says.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadStart {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
     #[prost(uint64, tag = "2")]
     pub round: u64,
-    /// Length of the whole masked update in bytes: 4 for each word, the check words included.
+    /// Length of the whole masked update in bytes, the check values included, as the plan's ring packs it.
     #[prost(uint64, tag = "3")]
     pub total_bytes: u64,
     /// SHA-256 of the whole masked update, 32 bytes.
@@ -534,7 +537,7 @@ pub struct UploadStart {
 /// Learned by the coordinator: nothing new.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadStatusRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -551,10 +554,24 @@ pub struct UploadStatusReply {
     #[prost(bytes = "vec", tag = "2")]
     pub sha256: ::prost::alloc::vec::Vec<u8>,
 }
+/// Learned by the coordinator and, through it, by the cohort: that this client was told what the others were told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndorseRequest {
+    /// Version of the protocol that the caller speaks: 2.
+    #[prost(uint32, tag = "1")]
+    pub protocol_version: u32,
+    /// Number of the round.
+    #[prost(uint64, tag = "2")]
+    pub round: u64,
+    /// Ed25519 by the enrolled key, 64 bytes, over the digest of: the round digest (protocol, task, round, model, plan),
+    /// the cohort root, the key root, the graph seed, with whom everyone masked, whose update is in the sum.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
 /// Learned by the coordinator: for each neighbour a share of one of its two secrets, never of both.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UnmaskRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -580,7 +597,7 @@ pub struct RevealedShare {
 /// Learned by the coordinator: that this client is still there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AwaitRequest {
-    /// Version of the protocol that the caller speaks: 1.
+    /// Version of the protocol that the caller speaks: 2.
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
     /// Number of the round.
@@ -594,7 +611,7 @@ pub struct AwaitRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reply {
     /// The answer.
-    #[prost(oneof = "reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub reply: ::core::option::Option<reply::Reply>,
 }
 /// Nested message and enum types in `Reply`.
@@ -638,6 +655,9 @@ pub mod reply {
         /// The round ended without a sum.
         #[prost(message, tag = "12")]
         Aborted(super::Aborted),
+        /// Others were told the same.
+        #[prost(message, tag = "13")]
+        Proof(super::Proof),
     }
 }
 /// No round for the caller yet: check in again.
@@ -692,12 +712,35 @@ pub struct Neighbours {
     /// Clients in the cohort.
     #[prost(uint32, tag = "2")]
     pub cohort: u32,
-    /// Digest of every advertisement of the cohort in the order of the numbers, 32 bytes.
+    /// Root of the Merkle tree (RFC 9162, section 2.1) over the advertisements of the cohort in the order of the numbers,
+    /// 32 bytes. A leaf is: enrolled key, cipher key, mask key (32 bytes each), one byte for the generator.
     #[prost(bytes = "vec", tag = "3")]
     pub key_root: ::prost::alloc::vec::Vec<u8>,
     /// Its neighbours, ascending, at most 254.
     #[prost(message, repeated, tag = "4")]
     pub neighbours: ::prost::alloc::vec::Vec<Neighbour>,
+    /// Root of the tree over the enrolled keys of the cohort, 32 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub cohort_root: ::prost::alloc::vec::Vec<u8>,
+    /// The nodes beside the way from the caller's own leaf to the key root, from below, 32 bytes each, at most 20.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// What the witness drew once the key root was fixed; nothing where the plan has no witness.
+    #[prost(message, optional, tag = "7")]
+    pub beacon: ::core::option::Option<Beacon>,
+}
+/// Randomness that nobody could know when the keys of a round were fixed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Beacon {
+    /// The witness's enrolment certificate, X.509 DER, at most 4096 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub certificate: ::prost::alloc::vec::Vec<u8>,
+    /// 32 random bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub randomness: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 by the witness over the coordinator's key, the round, the digest that fixes the keys, and the randomness.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// A neighbour's advertisement. Learned by its neighbours.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -714,9 +757,15 @@ pub struct Neighbour {
     /// X25519 public key that pairwise masks are agreed with, 32 bytes.
     #[prost(bytes = "vec", tag = "4")]
     pub mask_key: ::prost::alloc::vec::Vec<u8>,
-    /// Ed25519 by its enrolled key over the round digest and both keys, 64 bytes.
+    /// Ed25519 by its enrolled key over the round digest, both keys and the generator, 64 bytes.
     #[prost(bytes = "vec", tag = "5")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// The generator that it named.
+    #[prost(enumeration = "Generator", tag = "6")]
+    pub generator: i32,
+    /// The nodes beside the way from its leaf to the key root, from below, 32 bytes each, at most 20.
+    #[prost(bytes = "vec", repeated, tag = "7")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// What neighbours sealed for the caller.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -734,6 +783,59 @@ pub struct Roster {
     /// One bit for each number, lowest bit first, ceil(size / 8) bytes; bits beyond `size` are zero.
     #[prost(bytes = "vec", tag = "2")]
     pub bits: ::prost::alloc::vec::Vec<u8>,
+}
+/// Shows the caller that others were told the same.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Proof {
+    /// Who vouches.
+    #[prost(oneof = "proof::Proof", tags = "1, 2")]
+    pub proof: ::core::option::Option<proof::Proof>,
+}
+/// Nested message and enum types in `Proof`.
+pub mod proof {
+    /// Who vouches.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Proof {
+        /// More than half of the cohort.
+        #[prost(message, tag = "1")]
+        Cohort(super::CohortProof),
+        /// The witness.
+        #[prost(message, tag = "2")]
+        Witness(super::Seal),
+    }
+}
+/// The cohort vouches. Learned by the cohort: the enrolled keys of its members, and the certificates of those who signed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CohortProof {
+    /// The enrolled key of every member in the order of the numbers, 32 bytes each, at most 5,000.
+    #[prost(bytes = "vec", tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<u8>,
+    /// Ascending by number.
+    #[prost(message, repeated, tag = "2")]
+    pub endorsements: ::prost::alloc::vec::Vec<Endorsement>,
+}
+/// One member's signature under what it was told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Endorsement {
+    /// Its number in the cohort, from 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// Its enrolment certificate, X.509 DER, at most 4096 bytes. Names a key and a role, no person.
+    #[prost(bytes = "vec", tag = "2")]
+    pub certificate: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 by its enrolled key, 64 bytes: see EndorseRequest.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// The witness's one signature of a round.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Seal {
+    /// The witness's enrolment certificate, X.509 DER, at most 4096 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub certificate: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 by the witness over the coordinator's key, the round, and the digest that is described at EndorseRequest.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// The round led to a new model version.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -761,6 +863,39 @@ pub struct ModelChunk {
     /// The bytes, at most 1 MiB.
     #[prost(bytes = "vec", tag = "3")]
     pub data: ::prost::alloc::vec::Vec<u8>,
+}
+/// Generators of keystreams. Two clients use AES when both name it, and ChaCha12 otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Generator {
+    /// Refused: a sender says which.
+    Unspecified = 0,
+    /// AES-128 in counter mode: for processors with AES instructions.
+    Aes128Ctr = 1,
+    /// ChaCha12: for processors without.
+    Chacha12 = 2,
+}
+impl Generator {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GENERATOR_UNSPECIFIED",
+            Self::Aes128Ctr => "GENERATOR_AES128_CTR",
+            Self::Chacha12 => "GENERATOR_CHACHA12",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GENERATOR_UNSPECIFIED" => Some(Self::Unspecified),
+            "GENERATOR_AES128_CTR" => Some(Self::Aes128Ctr),
+            "GENERATOR_CHACHA12" => Some(Self::Chacha12),
+            _ => None,
+        }
+    }
 }
 /// The two secrets of a client in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -811,6 +946,8 @@ pub enum Awaited {
     Survivors = 4,
     /// How the round ended.
     Outcome = 5,
+    /// That others were told the same.
+    Proof = 6,
 }
 impl Awaited {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -825,6 +962,7 @@ impl Awaited {
             Self::Sharers => "AWAITED_SHARERS",
             Self::Survivors => "AWAITED_SURVIVORS",
             Self::Outcome => "AWAITED_OUTCOME",
+            Self::Proof => "AWAITED_PROOF",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -836,6 +974,7 @@ impl Awaited {
             "AWAITED_SHARERS" => Some(Self::Sharers),
             "AWAITED_SURVIVORS" => Some(Self::Survivors),
             "AWAITED_OUTCOME" => Some(Self::Outcome),
+            "AWAITED_PROOF" => Some(Self::Proof),
             _ => None,
         }
     }
@@ -1102,6 +1241,28 @@ pub mod training_client {
                 .insert(GrpcMethod::new("chorus.v1.Training", "UploadStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// The caller's signature under what it was told in the round. Answers accepted or aborted.
+        pub async fn endorse(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndorseRequest>,
+        ) -> std::result::Result<tonic::Response<super::Reply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chorus.v1.Training/Endorse",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chorus.v1.Training", "Endorse"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Shares given back, so that the sum (and nothing else) can be unmasked. Answers accepted or aborted.
         pub async fn unmask(
             &mut self,
@@ -1206,6 +1367,11 @@ pub mod training_server {
             tonic::Response<super::UploadStatusReply>,
             tonic::Status,
         >;
+        /// The caller's signature under what it was told in the round. Answers accepted or aborted.
+        async fn endorse(
+            &self,
+            request: tonic::Request<super::EndorseRequest>,
+        ) -> std::result::Result<tonic::Response<super::Reply>, tonic::Status>;
         /// Shares given back, so that the sum (and nothing else) can be unmasked. Answers accepted or aborted.
         async fn unmask(
             &self,
@@ -1651,6 +1817,49 @@ pub mod training_server {
                     };
                     Box::pin(fut)
                 }
+                "/chorus.v1.Training/Endorse" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndorseSvc<T: Training>(pub Arc<T>);
+                    impl<T: Training> tonic::server::UnaryService<super::EndorseRequest>
+                    for EndorseSvc<T> {
+                        type Response = super::Reply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndorseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Training>::endorse(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndorseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/chorus.v1.Training/Unmask" => {
                     #[allow(non_camel_case_types)]
                     struct UnmaskSvc<T: Training>(pub Arc<T>);
@@ -1774,6 +1983,382 @@ pub mod training_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "chorus.v1.Training";
     impl<T> tonic::server::NamedService for TrainingServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Learned by the witness: that this coordinator has fixed the keys of a round.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrawRequest {
+    /// Version of the protocol that the caller speaks: 2.
+    #[prost(uint32, tag = "1")]
+    pub protocol_version: u32,
+    /// Number of the round.
+    #[prost(uint64, tag = "2")]
+    pub round: u64,
+    /// Digest of the round digest, the cohort root and the key root, 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub commitment: ::prost::alloc::vec::Vec<u8>,
+}
+/// Learned by the witness: that the survivors of a round are settled. The digest says nothing about who they are.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignRequest {
+    /// Version of the protocol that the caller speaks: 2.
+    #[prost(uint32, tag = "1")]
+    pub protocol_version: u32,
+    /// Number of the round.
+    #[prost(uint64, tag = "2")]
+    pub round: u64,
+    /// Digest of the statement that is described at EndorseRequest, 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub statement: ::prost::alloc::vec::Vec<u8>,
+}
+/// Generated client implementations.
+pub mod witness_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The witness: for each coordinator and round it draws once, and signs one statement. It remembers both across
+    /// restarts: asked again the same it answers the same, asked anything else it refuses.
+    #[derive(Debug, Clone)]
+    pub struct WitnessClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> WitnessClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> WitnessClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            WitnessClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Randomness for the graph, once the keys of the round are fixed.
+        pub async fn draw(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrawRequest>,
+        ) -> std::result::Result<tonic::Response<super::Beacon>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/chorus.v1.Witness/Draw");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("chorus.v1.Witness", "Draw"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A signature under what all clients of the round are told.
+        pub async fn sign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SignRequest>,
+        ) -> std::result::Result<tonic::Response<super::Seal>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/chorus.v1.Witness/Sign");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("chorus.v1.Witness", "Sign"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod witness_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with WitnessServer.
+    #[async_trait]
+    pub trait Witness: std::marker::Send + std::marker::Sync + 'static {
+        /// Randomness for the graph, once the keys of the round are fixed.
+        async fn draw(
+            &self,
+            request: tonic::Request<super::DrawRequest>,
+        ) -> std::result::Result<tonic::Response<super::Beacon>, tonic::Status>;
+        /// A signature under what all clients of the round are told.
+        async fn sign(
+            &self,
+            request: tonic::Request<super::SignRequest>,
+        ) -> std::result::Result<tonic::Response<super::Seal>, tonic::Status>;
+    }
+    /// The witness: for each coordinator and round it draws once, and signs one statement. It remembers both across
+    /// restarts: asked again the same it answers the same, asked anything else it refuses.
+    #[derive(Debug)]
+    pub struct WitnessServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> WitnessServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for WitnessServer<T>
+    where
+        T: Witness,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/chorus.v1.Witness/Draw" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrawSvc<T: Witness>(pub Arc<T>);
+                    impl<T: Witness> tonic::server::UnaryService<super::DrawRequest>
+                    for DrawSvc<T> {
+                        type Response = super::Beacon;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrawRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Witness>::draw(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrawSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chorus.v1.Witness/Sign" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignSvc<T: Witness>(pub Arc<T>);
+                    impl<T: Witness> tonic::server::UnaryService<super::SignRequest>
+                    for SignSvc<T> {
+                        type Response = super::Seal;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Witness>::sign(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for WitnessServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "chorus.v1.Witness";
+    impl<T> tonic::server::NamedService for WitnessServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

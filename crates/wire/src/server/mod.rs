@@ -11,7 +11,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use chorus_protocol::{Digest, Request, Response, RoundId};
 
-use crate::Rejection;
+use crate::{Rejection, Shape};
 pub use enrolment::{Certificates, EnrolmentService, serve_enrolment};
 pub use peer::Peer;
 pub use run::{ServeError, ServerTls};
@@ -50,16 +50,16 @@ pub trait Service: Send + Sync + 'static {
         digest: Digest,
     ) -> impl Future<Output = Result<Arc<[u8]>, Rejection>> + Send;
 
-    /// The exact length in bytes of this peer's upload in `round`. Asked before a byte is kept, and again from time to
+    /// What this peer's upload in `round` must be. Asked before a byte is kept, and again from time to
     /// time for uploads that do not get on: those are dropped when this fails.
     ///
     /// # Errors
     /// When the round is over, not at that phase, or this peer is not in it.
-    fn upload_bytes(
+    fn upload_shape(
         &self,
         peer: &Peer,
         round: RoundId,
-    ) -> impl Future<Output = Result<u64, Rejection>> + Send;
+    ) -> impl Future<Output = Result<Shape, Rejection>> + Send;
 }
 
 /// How much a server takes on.
@@ -69,7 +69,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one key at once. More are closed.
     pub connections_per_key: usize,
-    /// Bytes of uploads that have begun and not ended. More are put off.
+    /// Bytes of uploads that have begun and not ended. More wait: nothing of them is read until there is room.
     pub upload_bytes: u64,
     /// Time for calls to end after the signal to stop.
     pub grace: Duration,
@@ -80,7 +80,7 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_key: 8,
-            upload_bytes: 1 << 30,
+            upload_bytes: 256 << 20,
             grace: Duration::from_secs(5),
         }
     }

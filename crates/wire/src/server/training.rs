@@ -24,7 +24,7 @@ use crate::{
         training_server::{Training as Calls, TrainingServer},
         upload_chunk::Part,
     },
-    request::{Start, upload},
+    request::{Shape, Start, upload},
 };
 
 /// Serves the training service on `listener` until `shutdown`.
@@ -81,7 +81,7 @@ async fn sweep<S: Service, T>(service: &S, uploads: &Uploads) -> T {
     loop {
         ticks.tick().await;
         for (key, peer) in uploads.stale(Instant::now()) {
-            if service.upload_bytes(&peer, key.1).await.is_err() {
+            if service.upload_shape(&peer, key.1).await.is_err() {
                 uploads.forget(key);
             }
         }
@@ -168,13 +168,14 @@ impl<S: Service> Training<S> {
         if let Some(response) = self.uploads.done(key, &start) {
             return Ok(response);
         }
-        let expected = self.service.upload_bytes(&peer, start.round).await?;
+        let shape = self.service.upload_shape(&peer, start.round).await?;
+        let expected = shape.bytes();
         if start.total != expected || start.total == 0 {
             let (field, found) = ("UploadStart.total_bytes", start.total);
             let reason = format!("expected {expected}, found {found}");
             return Err(Rejection::from(WireError::Value { field, reason }).into());
         }
-        let turn = match self.uploads.begin(&peer, &start, Instant::now())? {
+        let turn = match self.uploads.enter(&peer, &start).await? {
             Begun::Open(turn) => turn,
             Begun::Done(response) => return Ok(response),
         };
@@ -201,13 +202,15 @@ impl<S: Service> Training<S> {
             };
             whole = self.uploads.add(key, turn, &data, Instant::now())?;
         }
-        Ok(self.take_in(peer, start, whole.unwrap_or_default()).await?)
+        Ok(self.take_in(peer, start, shape, whole.unwrap_or_default())
+            .await?)
     }
 
     async fn take_in(
         &self,
         peer: Arc<Peer>,
         start: Start,
+        shape: Shape,
         bytes: Vec<u8>,
     ) -> Result<Response, Rejection> {
         let (service, uploads) = (self.service.clone(), self.uploads.clone());
@@ -217,11 +220,8 @@ impl<S: Service> Training<S> {
             .admit(&peer)
             .inspect_err(|_| self.uploads.forget(key))?;
         let task = tokio::spawn(async move {
-            let answer = match upload(&start, &bytes) {
-                Ok(request) => {
-                    drop(bytes);
-                    service.handle(&peer, request).await
-                }
+            let answer = match upload(&start, shape, bytes) {
+                Ok(request) => service.handle(&peer, request).await,
                 Err(error) => Err(error.into()),
             };
             uploads.end(key, answer.as_ref().ok().cloned(), Instant::now());
@@ -339,6 +339,13 @@ impl<S: Service> Calls for Training<S> {
             },
             None => proto::UploadStatusReply::default(),
         }))
+    }
+
+    async fn endorse(
+        &self,
+        request: Incoming<proto::EndorseRequest>,
+    ) -> Result<Outgoing<proto::Reply>, Status> {
+        self.unary(request).await
     }
 
     async fn unmask(

@@ -10,7 +10,10 @@ use std::{
 };
 
 use chorus_protocol::{ClientId, Digest, Response, RoundId};
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::Peer;
 use crate::{Kind, Rejection, request::Start};
@@ -18,11 +21,16 @@ use crate::{Kind, Rejection, request::Start};
 /// An upload without a byte for this long makes room when room is short.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// An upload waits for room at most this long, unread: the sender's own window holds it back.
+const WAIT: Duration = Duration::from_secs(15);
+
 /// An upload without a byte for this long is asked about: is its round still on?
 pub(super) const STALE: Duration = Duration::from_secs(15);
 
 /// An upload without a byte for this long is dropped.
 const DEAD: Duration = Duration::from_secs(120);
+
+const NO_ROOM: &str = "upload-room";
 
 pub(super) type Key = (ClientId, RoundId);
 
@@ -31,6 +39,7 @@ pub(super) struct Uploads {
     entries: Mutex<HashMap<Key, Entry>>,
     limit: u64,
     turns: AtomicU64,
+    freed: Notify,
 }
 
 struct Entry {
@@ -85,6 +94,7 @@ impl Uploads {
             entries: Mutex::default(),
             limit,
             turns: AtomicU64::new(0),
+            freed: Notify::new(),
         }
     }
 
@@ -108,6 +118,25 @@ impl Uploads {
                 ..
             }) if *sha256 == start.sha256 => Some(response.clone()),
             _ => None,
+        }
+    }
+
+    /// As [`begin`](Self::begin), but waits a while for room.
+    pub async fn enter(&self, peer: &Arc<Peer>, start: &Start) -> Result<Begun, Rejection> {
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let freed = self.freed.notified();
+            match self.begin(peer, start, Instant::now()) {
+                Err(full) if full.label == NO_ROOM => {
+                    // Uploads that fell silent make room without a word: look again now and then.
+                    let next = deadline.min(Instant::now() + IDLE / 5);
+                    if Instant::now() >= deadline {
+                        return Err(full);
+                    }
+                    let _woken = timeout_at(next, freed).await;
+                }
+                begun => return begun,
+            }
         }
     }
 
@@ -184,9 +213,11 @@ impl Uploads {
             };
             entries.retain(|_, entry| !is_idle(entry));
         }
-        if held(entries).saturating_add(wanted) > self.limit {
+        // One upload alone always has room: the service has said how long it may be.
+        let held = held(entries);
+        if held > 0 && held.saturating_add(wanted) > self.limit {
             let message = "too many uploads are on their way; try again in a few seconds";
-            return Err(Rejection::new(Kind::Busy, "upload-room", message));
+            return Err(Rejection::new(Kind::Busy, NO_ROOM, message));
         }
         Ok(())
     }
@@ -249,6 +280,8 @@ impl Uploads {
             }
             (None, _) => {}
         }
+        drop(entries);
+        self.freed.notify_waiters();
     }
 
     /// Drops what has been dead for long; gives what has been still for a while, to ask whether its round is on.
@@ -269,6 +302,7 @@ impl Uploads {
     /// Drops an upload whose round is over.
     pub fn forget(&self, key: Key) {
         self.entries().remove(&key);
+        self.freed.notify_waiters();
     }
 }
 

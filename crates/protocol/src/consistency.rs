@@ -1,0 +1,313 @@
+//! Proof that everyone in a round was told the same, before anyone gives back a share.
+//!
+//! A coordinator that tells one half of a client's neighbours "it survived" and the other half "it was lost" would
+//! be given shares of both of its secrets. So what a client was told is put into one [`Statement`], and a client gives
+//! back shares only for a statement with a [`Proof`] (secagg.md 4.1 and 4.2).
+
+use std::collections::BTreeSet;
+
+use chorus_secagg::RoundDigest;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::merkle::Tree;
+use crate::{BadSignature, Digest, Identity, Purpose, Roster, RoundId, signing};
+
+/// Who vouches that all clients of a round were told the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// The cohort itself: a [`quorum`] of its members sign the statement. For at most [`COHORT_MOST`] clients.
+    #[default]
+    Cohort,
+    /// A witness outside the coordinator signs one statement a round. It also draws the randomness of the graph.
+    Witness,
+}
+
+/// Above so many clients, collecting signatures of the cohort costs each of them too much: a witness is needed.
+pub const COHORT_MOST: usize = 5_000;
+
+/// How many distinct members of a cohort of `n` must sign: floor((n + ceil(corrupt n)) / 2) + 1.
+///
+/// Two sets of that size have more than `corrupt n` members in common, so one of them is honest, and an honest client
+/// signs once a round: no two statements of a round can both have a quorum.
+pub fn quorum(cohort: usize, corrupt: f64) -> usize {
+    // 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
+    let corrupt = (corrupt * cohort as f64 - 1e-9).ceil().max(0.0) as usize;
+    cohort.saturating_add(corrupt) / 2 + 1
+}
+
+/// The tree over the enrolled keys of a cohort, in the order of its numbers.
+pub(crate) fn cohort_tree(enrolled: &[[u8; 32]]) -> Tree {
+    Tree::new(enrolled)
+}
+
+/// The seed of the round's graph. With a `beacon`, nobody could know it when the keys were fixed.
+pub(crate) fn graph_seed(key_root: &Digest, beacon: Option<&[u8; 32]>) -> [u8; 32] {
+    let drawn = beacon.map_or(&[][..], |randomness| &randomness[..]);
+    Digest::of_parts("chorus/v2/graph-seed", &[&key_root.0, drawn]).0
+}
+
+/// Everything that every client of a round must have been told alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// Covers the protocol, the task, the round, the plan, and the model as the client received it.
+    pub round: &'a RoundDigest,
+    /// Root over the enrolled keys of the cohort.
+    pub cohort_root: &'a Digest,
+    /// Root over the keys of the round.
+    pub key_root: &'a Digest,
+    /// What the graph was drawn from.
+    pub graph_seed: &'a [u8; 32],
+    /// With whom everyone masked.
+    pub sharers: &'a Roster,
+    /// Whose update is in the sum.
+    pub survivors: &'a Roster,
+}
+
+impl Statement<'_> {
+    /// The one digest that is signed.
+    pub fn digest(&self) -> Digest {
+        let root = |roster: &Roster| {
+            Digest::of_parts(
+                "chorus/v2/roster",
+                &[&roster.size().to_be_bytes(), roster.bits()],
+            )
+        };
+        Digest::of_parts(
+            "chorus/v2/statement",
+            &[
+                &self.round.0,
+                &self.cohort_root.0,
+                &self.key_root.0,
+                self.graph_seed,
+                &root(self.sharers).0,
+                &root(self.survivors).0,
+            ],
+        )
+    }
+}
+
+/// What the witness is asked in a round, each once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Randomness for the graph, now that the keys are fixed.
+    Draw {
+        /// The round.
+        round: RoundId,
+        /// What fixes the keys: see [`commitment`].
+        commitment: Digest,
+    },
+    /// A signature under the statement.
+    Seal {
+        /// The round.
+        round: RoundId,
+        /// The statement's digest.
+        statement: Digest,
+    },
+}
+
+/// What the witness answers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Testimony {
+    /// To [`Question::Draw`].
+    Beacon(Beacon),
+    /// To [`Question::Seal`].
+    Seal(Seal),
+}
+
+/// Randomness that the witness drew after the keys of a round were fixed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beacon {
+    /// The witness's enrolment certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Uniform.
+    pub randomness: [u8; 32],
+    /// Ed25519 by the witness.
+    #[serde(with = "crate::participation::array")]
+    pub signature: [u8; 64],
+}
+
+/// The witness's signature under a statement.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// The witness's enrolment certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Ed25519 by the witness.
+    #[serde(with = "crate::participation::array")]
+    pub signature: [u8; 64],
+}
+
+/// What fixes the keys of a round: its digest, and both roots.
+pub fn commitment(round: &RoundDigest, cohort_root: &Digest, key_root: &Digest) -> Digest {
+    Digest::of_parts(
+        "chorus/v2/commitment",
+        &[&round.0, &cohort_root.0, &key_root.0],
+    )
+}
+
+impl Beacon {
+    /// Signs `randomness` for the keys of one round of one coordinator.
+    pub fn sign(
+        identity: &Identity,
+        certificate: Vec<u8>,
+        coordinator: &[u8; 32],
+        round: RoundId,
+        commitment: &Digest,
+        randomness: [u8; 32],
+    ) -> Self {
+        let number = round.0.to_be_bytes();
+        let content: [&[u8]; 4] = [coordinator, &number, &commitment.0, &randomness];
+        Self {
+            certificate,
+            randomness,
+            signature: identity.sign(Purpose::Beacon, &content),
+        }
+    }
+
+    /// Checks the signature of the witness with this `key`.
+    ///
+    /// # Errors
+    /// When it is for another coordinator, round, set of keys or randomness, or by another key.
+    pub fn verify(
+        &self,
+        key: &[u8; 32],
+        coordinator: &[u8; 32],
+        round: RoundId,
+        commitment: &Digest,
+    ) -> Result<(), BadSignature> {
+        let number = round.0.to_be_bytes();
+        let content: [&[u8]; 4] = [coordinator, &number, &commitment.0, &self.randomness];
+        signing::verify(key, Purpose::Beacon, &content, &self.signature)
+    }
+}
+
+impl Seal {
+    /// Signs one statement of one round of one coordinator.
+    pub fn sign(
+        identity: &Identity,
+        certificate: Vec<u8>,
+        coordinator: &[u8; 32],
+        round: RoundId,
+        statement: &Digest,
+    ) -> Self {
+        let number = round.0.to_be_bytes();
+        let content: [&[u8]; 3] = [coordinator, &number, &statement.0];
+        Self {
+            certificate,
+            signature: identity.sign(Purpose::Seal, &content),
+        }
+    }
+
+    /// Checks the signature of the witness with this `key`.
+    ///
+    /// # Errors
+    /// When it is for another coordinator, round or statement, or by another key.
+    pub fn verify(
+        &self,
+        key: &[u8; 32],
+        coordinator: &[u8; 32],
+        round: RoundId,
+        statement: &Digest,
+    ) -> Result<(), BadSignature> {
+        let number = round.0.to_be_bytes();
+        let content: [&[u8]; 3] = [coordinator, &number, &statement.0];
+        signing::verify(key, Purpose::Seal, &content, &self.signature)
+    }
+}
+
+/// Shows a client that others were told the same.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Signatures of the cohort.
+    Cohort {
+        /// The enrolled key of every member, in the order of the numbers.
+        members: Vec<[u8; 32]>,
+        /// Ascending by number.
+        endorsements: Vec<Endorsement>,
+    },
+    /// The signature of the witness.
+    Witness(Seal),
+}
+
+/// One member's signature under the statement, and what proves that it is enrolled.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endorsement {
+    /// Its number in the cohort.
+    pub index: u32,
+    /// Its enrolment certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Ed25519 by its enrolled key.
+    pub signature: [u8; 64],
+}
+
+/// Why a proof does not convince.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Unproven {
+    /// The list of members is not the one that was committed to.
+    #[error("its list of members is not the one this client was shown when the keys were fixed")]
+    Members,
+    /// An endorsement that proves nothing.
+    #[error("the endorsement of member {index}: {reason}")]
+    Endorsement {
+        /// The member's number.
+        index: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Too few.
+    #[error(
+        "{found} distinct members of the cohort signed what this client was told; {needed} are needed"
+    )]
+    TooFew {
+        /// Valid signatures of distinct members.
+        found: usize,
+        /// The quorum.
+        needed: usize,
+    },
+    /// The witness.
+    #[error("the witness: {0}")]
+    Witness(String),
+    /// A proof of the other kind than the plan's.
+    #[error("it is not of the kind that the plan names")]
+    Kind,
+}
+
+/// Counts the valid signatures under `statement` and compares them with the quorum.
+///
+/// `enrolled_key` checks a certificate and gives its key.
+pub(crate) fn check_cohort(
+    members: &[[u8; 32]],
+    cohort_root: &Digest,
+    endorsements: &[Endorsement],
+    statement: &Digest,
+    corrupt: f64,
+    enrolled_key: impl Fn(&[u8]) -> Result<[u8; 32], String>,
+) -> Result<(), Unproven> {
+    if members.len() > COHORT_MOST || cohort_tree(members).root() != *cohort_root {
+        return Err(Unproven::Members);
+    }
+    // One key in two places signs once.
+    let mut signers: BTreeSet<[u8; 32]> = BTreeSet::new();
+    for endorsement in endorsements {
+        let index = endorsement.index;
+        let fault = |reason: String| Unproven::Endorsement { index, reason };
+        let key = enrolled_key(&endorsement.certificate).map_err(fault)?;
+        if members.get(index as usize) != Some(&key) {
+            return Err(fault("its certificate is of another client".to_owned()));
+        }
+        signing::verify(
+            &key,
+            Purpose::Endorse,
+            &[&statement.0],
+            &endorsement.signature,
+        )
+        .map_err(|error| fault(error.to_string()))?;
+        signers.insert(key);
+    }
+    let (found, needed) = (signers.len(), quorum(members.len(), corrupt));
+    match found >= needed {
+        true => Ok(()),
+        false => Err(Unproven::TooFew { found, needed }),
+    }
+}

@@ -1,0 +1,144 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_secagg::Aggregate;
+
+use super::cohort::Cohort;
+use super::unmasking::Unmasking;
+use super::{Frame, Millis, State, Turn};
+use crate::consistency::quorum;
+use crate::{
+    ClientId, Consistency, Digest, Endorsement, Proof, Purpose, Reject, Response, Roster, Seal,
+    Statement, signing,
+};
+
+/// A round whose sum is settled: no update comes in any more, and who is in it never changes again.
+#[derive(Clone, PartialEq)]
+pub(super) struct Settled {
+    pub aggregate: Aggregate,
+    pub cohort: Cohort,
+    pub sharers: BTreeSet<u32>,
+    pub survivors: BTreeSet<u32>,
+}
+
+impl Settled {
+    fn roster(&self, members: &BTreeSet<u32>) -> Roster {
+        Roster::of(self.cohort.len() as u32, members.iter().copied())
+    }
+
+    /// The number of a client whose update is in the sum.
+    pub fn survivor(&self, client: &ClientId) -> Result<u32, Reject> {
+        let number = self.cohort.number(client)?;
+        let survived = self.survivors.contains(&number);
+        survived.then_some(number).ok_or(Reject::LeftOut)
+    }
+
+    /// Who survived, for a client that did.
+    pub fn told(&self, client: &ClientId) -> Result<Response, Reject> {
+        self.survivor(client)?;
+        Ok(Response::Survivors(self.roster(&self.survivors)))
+    }
+
+    /// The digest of what every client of the round is told.
+    pub fn statement(&self, frame: &Frame) -> Digest {
+        Statement {
+            round: &frame.digest,
+            cohort_root: &self.cohort.members().cohort_root,
+            key_root: &self.cohort.members().key_root(),
+            graph_seed: &self.cohort.seed,
+            sharers: &self.roster(&self.sharers),
+            survivors: &self.roster(&self.survivors),
+        }
+        .digest()
+    }
+}
+
+/// Waits for proof that everyone was told the same: signatures of a quorum of the cohort, or the witness's.
+#[derive(Clone, PartialEq)]
+pub(super) struct Endorsing {
+    settled: Settled,
+    endorsed: BTreeMap<u32, [u8; 64]>,
+}
+
+impl Endorsing {
+    pub fn new(settled: Settled) -> Self {
+        Self {
+            settled,
+            endorsed: BTreeMap::new(),
+        }
+    }
+
+    pub fn settled(&self) -> &Settled {
+        &self.settled
+    }
+
+    pub fn take(
+        &mut self,
+        frame: &Frame,
+        client: ClientId,
+        signature: [u8; 64],
+    ) -> Result<(), Reject> {
+        let number = self.settled.survivor(&client)?;
+        let member = self.settled.cohort.member(number).ok_or(Reject::LeftOut)?;
+        let statement = self.settled.statement(frame);
+        signing::verify(&member.key, Purpose::Endorse, &[&statement.0], &signature)
+            .map_err(|_| Reject::Signature)?;
+        self.endorsed.insert(number, signature);
+        Ok(())
+    }
+
+    /// The witness signed.
+    pub fn seal(self, seal: Seal) -> Turn {
+        Turn::Next(State::Unmasking(Unmasking::new(
+            self.settled,
+            Proof::Witness(seal),
+        )))
+    }
+
+    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+        let late = frame.is_late(now);
+        if frame.plan.consistency == Consistency::Witness {
+            return match late {
+                false => Turn::Stay(State::Endorsing(self)),
+                true => Turn::Abort(
+                    "the witness did not sign the list of survivors in time; nothing was revealed"
+                        .to_owned(),
+                ),
+            };
+        }
+        let cohort = self.settled.cohort.len();
+        let needed = quorum(cohort, frame.plan.assumptions.corrupt);
+        if self.endorsed.len() >= needed {
+            let proof = self.proof(needed);
+            return Turn::Next(State::Unmasking(Unmasking::new(self.settled, proof)));
+        }
+        let found = self.endorsed.len();
+        if !late && self.settled.survivors.len() >= needed && found < self.settled.survivors.len() {
+            return Turn::Stay(State::Endorsing(self));
+        }
+        Turn::Abort(format!(
+            "{found} of the {cohort} clients in the cohort signed the list of survivors; {needed} are needed before \
+             anyone gives back a share; nothing was revealed"
+        ))
+    }
+
+    /// Exactly as many signatures as are needed: every client gets them all.
+    fn proof(&self, needed: usize) -> Proof {
+        let cohort = &self.settled.cohort;
+        let endorsement = |(index, signature): (&u32, &[u8; 64])| {
+            cohort.member(*index).map(|member| Endorsement {
+                index: *index,
+                certificate: member.certificate.clone(),
+                signature: *signature,
+            })
+        };
+        Proof::Cohort {
+            members: cohort.enrolled(),
+            endorsements: self
+                .endorsed
+                .iter()
+                .take(needed)
+                .filter_map(endorsement)
+                .collect(),
+        }
+    }
+}

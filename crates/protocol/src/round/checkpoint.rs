@@ -1,0 +1,164 @@
+//! A round at rest. Once its survivors are settled it can be taken up again by another process, and ends with the
+//! same sum: who survived is written once, before anyone is told, and never decided a second time (secagg.md 4.7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_secagg::Aggregate;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::agreeing::{Endorsing, Settled};
+use super::cohort::{Advertisement, Cohort, Members};
+use super::input::Kind;
+use super::{Frame, Funnel, Message, Millis, Round, State, Timing};
+use crate::{Beacon, ClientId, Digest, Revealed, RoundPlan};
+
+/// First byte of a checkpoint. Another layout gets another number.
+const VERSION: u8 = 1;
+
+/// A checkpoint that cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("the round's checkpoint cannot be read: {0}")]
+pub struct Unreadable(String);
+
+/// What is kept of a round whose survivors are settled.
+///
+/// # Privacy
+/// Holds what the coordinator holds anyway: the public keys, who survived, and the sum with its masks on.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    version: u8,
+    plan: Vec<u8>,
+    invited: Vec<[u8; 16]>,
+    accepted: Vec<([u8; 16], Kind, [u8; 32])>,
+    funnel: Funnel,
+    members: Vec<([u8; 16], Advertisement)>,
+    beacon: Option<Beacon>,
+    sharers: BTreeSet<u32>,
+    survivors: BTreeSet<u32>,
+    sum: Vec<u8>,
+}
+
+/// A client's message after the checkpoint, to be kept before it is answered. Given again in any order, such messages
+/// bring a restored round to where it was. Wiped when dropped.
+pub struct Record(Zeroizing<Vec<u8>>);
+
+#[derive(Serialize, Deserialize)]
+enum Kept {
+    Endorse(#[serde(with = "crate::participation::array")] [u8; 64]),
+    Unmask(Vec<Revealed>),
+}
+
+impl Record {
+    /// What must be kept of `message`; nothing for the kinds that come before the checkpoint.
+    pub fn of(message: &Message) -> Option<Self> {
+        let kept = match message {
+            Message::Endorse(signature) => Kept::Endorse(*signature),
+            Message::Unmask(revealed) => Kept::Unmask(revealed.clone()),
+            _ => return None,
+        };
+        let bytes = postcard::to_stdvec(&kept).ok()?;
+        Some(Self(Zeroizing::new(bytes)))
+    }
+
+    /// The bytes, to store.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The message again.
+    ///
+    /// # Errors
+    /// When the bytes are not those of a record.
+    pub fn read(bytes: &[u8]) -> Result<Message, Unreadable> {
+        match postcard::from_bytes(bytes).map_err(fault)? {
+            Kept::Endorse(signature) => Ok(Message::Endorse(signature)),
+            Kept::Unmask(revealed) => Ok(Message::Unmask(revealed)),
+        }
+    }
+}
+
+impl Round {
+    /// The round as bytes, as soon as its survivors are settled; nothing before and after.
+    pub fn checkpoint(&self) -> Option<Vec<u8>> {
+        let State::Endorsing(phase) = &self.state else {
+            return None;
+        };
+        let Settled {
+            aggregate,
+            cohort,
+            sharers,
+            survivors,
+        } = phase.settled();
+        let Frame {
+            plan_bytes,
+            invited,
+            accepted,
+            funnel,
+            ..
+        } = &self.frame;
+        let members = cohort.members().advertised();
+        let checkpoint = Checkpoint {
+            version: VERSION,
+            plan: plan_bytes.clone(),
+            invited: invited.iter().map(|client| client.0).collect(),
+            accepted: accepted
+                .iter()
+                .map(|((client, kind), digest)| (client.0, *kind, digest.0))
+                .collect(),
+            funnel: *funnel,
+            members: members.map(|(id, one)| (id.0, one.clone())).collect(),
+            beacon: cohort.beacon.clone(),
+            sharers: sharers.clone(),
+            survivors: survivors.clone(),
+            sum: aggregate.clone().to_bytes(),
+        };
+        postcard::to_stdvec(&checkpoint).ok()
+    }
+
+    /// Takes up a round from its checkpoint. The messages that were recorded since must be given to it again.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or of another version.
+    pub fn restore(bytes: &[u8], timing: Timing, now: Millis) -> Result<Self, Unreadable> {
+        if bytes.first() != Some(&VERSION) {
+            return Err(fault("it is empty or of another version"));
+        }
+        let kept: Checkpoint = postcard::from_bytes(bytes).map_err(fault)?;
+        let plan: RoundPlan = serde_json::from_slice(&kept.plan).map_err(fault)?;
+        let graph = chorus_secagg::plan(kept.members.len(), &plan.assumptions).map_err(fault)?;
+        let advertised: BTreeMap<ClientId, Advertisement> = kept
+            .members
+            .into_iter()
+            .map(|(id, advertisement)| (ClientId(id), advertisement))
+            .collect();
+        let size = u32::try_from(advertised.len()).map_err(fault)?;
+        let known = |members: &BTreeSet<u32>| members.iter().all(|member| *member < size);
+        if !known(&kept.sharers) || !kept.survivors.is_subset(&kept.sharers) {
+            return Err(fault("its survivors are not of its cohort"));
+        }
+        let aggregate =
+            Aggregate::from_bytes(&kept.sum, plan.ring(), plan.encoding.length()).map_err(fault)?;
+        let settled = Settled {
+            aggregate,
+            cohort: Cohort::new(Members::new(advertised), kept.beacon, &graph),
+            sharers: kept.sharers,
+            survivors: kept.survivors,
+        };
+        let invited = kept.invited.into_iter().map(ClientId).collect();
+        let mut round = Self::open(plan, &kept.plan, invited, timing, now);
+        round.frame.funnel = kept.funnel;
+        round.frame.accepted = kept
+            .accepted
+            .into_iter()
+            .map(|(client, kind, digest)| ((ClientId(client), kind), Digest(digest)))
+            .collect();
+        round.state = State::Endorsing(Endorsing::new(settled));
+        Ok(round)
+    }
+}
+
+fn fault(error: impl std::fmt::Display) -> Unreadable {
+    Unreadable(error.to_string())
+}
