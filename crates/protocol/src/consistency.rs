@@ -5,6 +5,7 @@
 //! back shares only for a statement with a [`Proof`] (secagg.md 4.1 and 4.2).
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use chorus_secagg::RoundDigest;
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,7 @@ pub enum Question {
 }
 
 /// What the witness answers.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Testimony {
     /// To [`Question::Draw`].
     Beacon(Beacon),
@@ -217,7 +218,7 @@ impl Seal {
 }
 
 /// Shows a client that others were told the same.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Signatures of the cohort.
     Cohort {
@@ -239,6 +240,25 @@ pub struct Endorsement {
     pub certificate: Vec<u8>,
     /// Ed25519 by its enrolled key.
     pub signature: [u8; 64],
+}
+
+// A certificate says for long who a client is: none is printed.
+impl fmt::Debug for Beacon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beacon(..)")
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(..)")
+    }
+}
+
+impl fmt::Debug for Endorsement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endorsement({})", self.index)
+    }
 }
 
 /// Why a proof does not convince.

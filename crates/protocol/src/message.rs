@@ -139,7 +139,7 @@ pub enum Awaited {
 }
 
 /// What the coordinator answers.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Response {
     /// No round for you yet: check in again after so many milliseconds.
     Wait {
@@ -188,7 +188,7 @@ pub enum Response {
 }
 
 /// A client's place in the cohort.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Neighbourhood {
     /// Its own number in the cohort.
     pub index: u32,

@@ -9,17 +9,18 @@ use chorus_protocol::{
     Addressed, Awaited, ClientId, Digest, Event, Identity, Input, Message, Next, Phase, PublicKeys,
     Reject, Request, Response, Revealed, Secret,
 };
-use chorus_secagg::{MaskedUpdate, RoundKeys};
+use chorus_secagg::{Generator, MaskedUpdate, Ring, RoundKeys};
 use common::Federation;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-const PHASES: [Phase; 6] = [
+const PHASES: [Phase; 7] = [
     Phase::Advertising,
     Phase::Sharing,
     Phase::Confirming,
     Phase::Uploading,
+    Phase::Endorsing,
     Phase::Unmasking,
     Phase::Ended,
 ];
@@ -46,16 +47,17 @@ fn numbers(rng: &mut ChaCha20Rng, clients: u32) -> Vec<u32> {
     (0..count).map(|_| number(rng, clients)).collect()
 }
 
-fn update(words: usize) -> MaskedUpdate {
-    MaskedUpdate::from_le_bytes(&vec![7; 4 * words], words).unwrap()
+fn update(length: usize) -> MaskedUpdate {
+    let ring = Ring::Bits32;
+    MaskedUpdate::from_bytes(vec![7; ring.upload_bytes(length)], ring, length).unwrap()
 }
 
 /// A message of any kind; some are well formed, none is what an honest client would say.
 fn hostile(rng: &mut ChaCha20Rng, federation: &Federation, sender: usize) -> Message {
     let clients = federation.members.len() as u32;
-    match below(rng, 5) {
+    match below(rng, 6) {
         0 => {
-            let mut keys = RoundKeys::generate(rng).public();
+            let mut keys = RoundKeys::generate(Generator::native(), rng).public();
             let digest = federation
                 .plan
                 .digest(&federation.plan_bytes, &federation.plan.model);
@@ -87,8 +89,13 @@ fn hostile(rng: &mut ChaCha20Rng, federation: &Federation, sender: usize) -> Mes
         }
         2 => Message::Confirm(numbers(rng, clients)),
         3 => {
-            let expected = federation.round.upload_words() as u32;
-            Message::Upload(update((8 + below(rng, 2 * expected)) as usize))
+            let expected = federation.plan.encoding.length() as u32;
+            Message::Upload(update(below(rng, 2 * expected) as usize))
+        }
+        4 => {
+            let mut signature = [0; 64];
+            rng.fill_bytes(&mut signature);
+            Message::Endorse(signature)
         }
         _ => {
             let owners = numbers(rng, clients);
@@ -112,7 +119,7 @@ proptest! {
     /// where everything was refused, the sum is right in the end.
     #[test]
     fn every_reject_leaves_the_round_unchanged(
-        phase in 0usize..6,
+        phase in 0usize..7,
         steps in 0usize..12,
         seed: u64,
         late: bool,
@@ -173,7 +180,8 @@ fn samples() -> Vec<Message> {
         },
         Message::Share(Vec::new()),
         Message::Confirm(vec![5, 4]),
-        Message::Upload(update(8)),
+        Message::Upload(update(0)),
+        Message::Endorse([1; 64]),
         Message::Unmask(vec![Revealed {
             owner: 99,
             kind: Secret::MaskKey,
@@ -228,7 +236,7 @@ fn a_message_is_taken_in_its_own_phase_only() {
                 }
                 // It never sent keys: it is not in the cohort.
                 (true, _) => assert_eq!(result, Err(Reject::LeftOut)),
-                (false, Phase::Ended) if kind == 4 => assert_eq!(result, Ok(())),
+                (false, Phase::Ended) if kind >= 4 => assert_eq!(result, Ok(())),
                 (false, _) => assert_eq!(result.unwrap_err().label(), "wrong-phase"),
             }
         }
@@ -253,6 +261,7 @@ fn next_message(federation: &Federation, index: usize) -> Option<Message> {
         Request::ShareKeys { sealed, .. } => Message::Share(sealed),
         Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable),
         Request::Upload { update, .. } => Message::Upload(update),
+        Request::Endorse { signature, .. } => Message::Endorse(signature),
         Request::Unmask { revealed, .. } => Message::Unmask(revealed),
         _ => return None,
     })
@@ -290,7 +299,14 @@ fn repeats_are_taken_and_equivocation_is_refused() {
             break;
         }
     }
-    let all = BTreeSet::from(["advertise", "share", "confirm", "upload", "unmask"]);
+    let all = BTreeSet::from([
+        "advertise",
+        "share",
+        "confirm",
+        "upload",
+        "endorse",
+        "unmask",
+    ]);
     assert_eq!(seen, all);
     let plain = federation.plain_sum(|_| true);
     assert_eq!(
@@ -318,8 +334,8 @@ fn keys_are_nobody_elses_and_their_senders_own() {
     let mut federation = Federation::new(12, false, 5);
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let ids: Vec<ClientId> = federation.members.iter().map(|m| m.identity.id()).collect();
-    let first = RoundKeys::generate(&mut rng).public();
-    let second = RoundKeys::generate(&mut rng).public();
+    let first = RoundKeys::generate(Generator::native(), &mut rng).public();
+    let second = RoundKeys::generate(Generator::native(), &mut rng).public();
     let message = advertisement(&federation, 0, first);
     assert_eq!(federation.say(ids[0], message), Ok(()));
     for keys in [
@@ -400,7 +416,7 @@ fn a_rubbish_upload_spoils_the_round_and_reveals_nothing() {
     let mut federation = Federation::new(12, false, 8);
     federation.join_all();
     federation.run_to(Phase::Uploading);
-    let words = federation.round.upload_words();
+    let words = federation.plan.encoding.length();
     let client = federation.members[0].identity.id();
     for wrong in [words - 1, words + 1] {
         let reject = federation.say(client, Message::Upload(update(wrong)));

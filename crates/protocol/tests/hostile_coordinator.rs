@@ -143,7 +143,7 @@ fn neighbours_prove_who_they_are_and_are_there_once() {
         .iter()
         .find(|member| member.identity.public().to_vec() == place.neighbours[3].certificate)
         .unwrap();
-    let keys = RoundKeys::generate(&mut rng).public();
+    let keys = RoundKeys::generate(Generator::native(), &mut rng).public();
     let mut sybil = place;
     sybil.neighbours[2].certificate = sybil.neighbours[3].certificate.clone();
     sybil.neighbours[2].signature = traitor.identity.advertise(&digest, &keys);
@@ -387,13 +387,18 @@ fn answers_that_do_not_belong_end_the_round_and_never_panic() {
     for saved in &states {
         for answer in &answers {
             let mut member = Participation::restore(saved).unwrap();
-            if member.handle(answer.clone(), &Keys, &mut rng).is_err() {
+            if member
+                .handle(answer.clone(), &identity, &Keys, &mut rng)
+                .is_err()
+            {
                 refused += 1;
                 assert!(matches!(member.poll(), Next::Over(Outcome::LeftOut)));
             }
         }
         let mut member = Participation::restore(saved).unwrap();
-        member.handle(Response::Pending, &Keys, &mut rng).unwrap();
+        member
+            .handle(Response::Pending, &identity, &Keys, &mut rng)
+            .unwrap();
         assert_eq!(&member.save().unwrap(), saved);
     }
     assert!(refused > 120, "{refused}");

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_model::Delta;
 use chorus_protocol::{
-    Awaited, Certificates, ClientId, Digest, Event, Floor, Identity, Input, Invitation, LogEntry,
-    LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy, Purpose, Recovered,
-    Refusal, Reject, Request, Response, Round, RoundId, RoundPlan, SignedEntry, Standing, Task,
-    Timing, encode,
+    Awaited, Beacon, Certificates, ClientId, Consistency, Digest, Event, Floor, Identity, Input,
+    Invitation, LogEntry, LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy,
+    Purpose, Question, Recovered, Refusal, Reject, Request, Response, Round, RoundId, RoundPlan,
+    Seal, SignedEntry, Standing, Task, Testimony, Timing, encode,
 };
 use rand_chacha::{
     ChaCha20Rng,
@@ -24,6 +24,73 @@ impl Certificates for Keys {
     fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
         certificate.try_into().map_err(|_| "not a key".to_owned())
     }
+
+    /// A witness's certificate is its key after this word.
+    fn witness_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
+        let key = certificate.strip_prefix(b"witness");
+        key.and_then(|key| key.try_into().ok())
+            .ok_or_else(|| "not the certificate of a witness".to_owned())
+    }
+}
+
+/// A witness that keeps its word: one beacon and one seal a round.
+pub struct Witness {
+    pub identity: Identity,
+    pub answered: Vec<(Question, Testimony)>,
+}
+
+impl Witness {
+    pub fn new(seed: u8) -> Self {
+        Self {
+            identity: Identity::from_seed(&[seed; 32]),
+            answered: Vec::new(),
+        }
+    }
+
+    pub fn certificate(&self) -> Vec<u8> {
+        [b"witness", &self.identity.public()[..]].concat()
+    }
+
+    /// Answers a question; nothing to a second one of the same kind for the same round.
+    pub fn answer(&mut self, coordinator: &[u8; 32], question: Question) -> Option<Testimony> {
+        if let Some((_, testimony)) = self.answered.iter().find(|(asked, _)| *asked == question) {
+            return Some(testimony.clone());
+        }
+        let kind = |question: &Question| match question {
+            Question::Draw { round, .. } => (0, *round),
+            Question::Seal { round, .. } => (1, *round),
+        };
+        if self
+            .answered
+            .iter()
+            .any(|(asked, _)| kind(asked) == kind(&question))
+        {
+            return None;
+        }
+        let (identity, certificate) = (&self.identity, self.certificate());
+        let testimony = match &question {
+            Question::Draw { round, commitment } => {
+                let drawn = Digest::of_parts("a test's witness draws", &[&commitment.0]).0;
+                Testimony::Beacon(Beacon::sign(
+                    identity,
+                    certificate,
+                    coordinator,
+                    *round,
+                    commitment,
+                    drawn,
+                ))
+            }
+            Question::Seal { round, statement } => Testimony::Seal(Seal::sign(
+                identity,
+                certificate,
+                coordinator,
+                *round,
+                statement,
+            )),
+        };
+        self.answered.push((question, testimony.clone()));
+        Some(testimony)
+    }
 }
 
 /// Where a client goes silent.
@@ -33,6 +100,7 @@ pub enum Vanish {
     BeforeSharing,
     BeforeConfirming,
     BeforeUploading,
+    BeforeEndorsing,
     BeforeUnmasking,
     Never,
 }
@@ -57,6 +125,8 @@ pub struct Federation {
     pub now: u64,
     /// What the members are given instead of `MODEL`.
     pub models: BTreeMap<usize, Vec<u8>>,
+    /// Asked where the plan names one.
+    pub witness: Witness,
     /// Saves and restores every participation between any two steps.
     pub interrupted: bool,
 }
@@ -80,6 +150,8 @@ pub fn task(population: usize, noise: bool) -> Task {
         split: 1,
         dropout: 0.3,
         corrupt: 0.1,
+        bits: 32,
+        consistency: Consistency::Cohort,
         privacy,
         recipe: serde_json::from_str(recipe).unwrap(),
     }
@@ -87,9 +159,13 @@ pub fn task(population: usize, noise: bool) -> Task {
 
 impl Federation {
     pub fn new(clients: usize, noise: bool, seed: u64) -> Self {
+        Self::of(&task(clients, noise), seed)
+    }
+
+    pub fn of(task: &Task, seed: u64) -> Self {
+        let clients = task.population;
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let coordinator = Identity::generate(&mut rng);
-        let task = task(clients, noise);
         task.validate().unwrap();
         let plan = task
             .plan(0, clients, RoundId(7), 1, Digest::of(MODEL))
@@ -132,6 +208,7 @@ impl Federation {
             events: Vec::new(),
             now: 0,
             models: BTreeMap::new(),
+            witness: Witness::new(77),
             interrupted: false,
         }
     }
@@ -187,12 +264,29 @@ impl Federation {
                     return;
                 }
                 self.now += 50;
-                self.round
-                    .handle(self.now, Input::Tick, &mut self.events)
-                    .unwrap();
+                self.tick();
             }
         }
         panic!("the round does not end");
+    }
+
+    /// Time passes, and the witness answers what the round asks it.
+    pub fn tick(&mut self) {
+        let tick = Input::Tick;
+        self.round.handle(self.now, tick, &mut self.events).unwrap();
+        self.ask_witness();
+    }
+
+    pub fn ask_witness(&mut self) {
+        if let Some(question) = self.round.question() {
+            let coordinator = self.coordinator.public();
+            if let Some(testimony) = self.witness.answer(&coordinator, question) {
+                let input = Input::Witness(testimony);
+                self.round
+                    .handle(self.now, input, &mut self.events)
+                    .unwrap();
+            }
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -246,7 +340,12 @@ impl Federation {
                     match answer {
                         Ok(Response::Pending) => (false, false),
                         Ok(response) => {
-                            let result = participation.handle(response, &Keys, &mut member.rng);
+                            let result = participation.handle(
+                                response,
+                                &member.identity,
+                                &Keys,
+                                &mut member.rng,
+                            );
                             member.refusal = result.err();
                             (true, false)
                         }
@@ -304,10 +403,12 @@ impl Federation {
             Request::ShareKeys { sealed, .. } => Message::Share(sealed),
             Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable),
             Request::Upload { update, .. } => Message::Upload(update),
+            Request::Endorse { signature, .. } => Message::Endorse(signature),
             Request::Unmask { revealed, .. } => Message::Unmask(revealed),
         };
         let input = Input::From { client, message };
         self.round.handle(self.now, input, &mut self.events)?;
+        self.ask_witness();
         if self.recovered().is_some() {
             self.round.published(2);
         }
@@ -337,8 +438,7 @@ impl Federation {
             }
             if !moved {
                 self.now += 50;
-                let tick = Input::Tick;
-                self.round.handle(self.now, tick, &mut self.events).unwrap();
+                self.tick();
             }
         }
         panic!("member {index} never waits for {awaited:?}");
@@ -361,7 +461,7 @@ impl Federation {
     pub fn tell(&mut self, index: usize, response: Response) -> Result<(), Refusal> {
         let member = &mut self.members[index];
         let participation = member.participation.as_mut().unwrap();
-        participation.handle(response, &Keys, &mut member.rng)
+        participation.handle(response, &member.identity, &Keys, &mut member.rng)
     }
 
     /// A message of any client.
@@ -388,6 +488,7 @@ fn leaves(request: &Request, vanish: Vanish) -> bool {
         Request::ShareKeys { .. } => Vanish::BeforeSharing,
         Request::ConfirmShares { .. } => Vanish::BeforeConfirming,
         Request::Upload { .. } => Vanish::BeforeUploading,
+        Request::Endorse { .. } => Vanish::BeforeEndorsing,
         Request::Unmask { .. } => Vanish::BeforeUnmasking,
         _ => return false,
     };
