@@ -2,15 +2,26 @@
 
 use core::fmt;
 use core::num::NonZeroUsize;
+use std::sync::Mutex;
 
 use thiserror::Error;
 
-use crate::expand::expand_one;
+use crate::expand::{BATCH, Batch, Lane, UNIT_BYTES};
 use crate::kernel::Kernel;
 use crate::keystream::Sign;
 use crate::mask::{MalformedUpdate, MaskKey, MaskedUpdate, check_encoding};
-use crate::pack::{pack, unpack};
+use crate::pack::{add_narrow, add_wide, pack_narrow, pack_wide};
 use crate::ring::Ring;
+
+/// Uploads added in one pass over the sum: each pass reads and writes all of it.
+const WAITING_UPLOADS: usize = 8;
+/// Bytes of uploads that may wait for their pass.
+const WAITING_BYTES: usize = 32 << 20;
+/// Values added at a time: their sums stay in the first-level cache while every waiting upload passes over them. A
+/// multiple of eight, so that the parts of every upload start at a byte.
+const TILE: usize = 2048;
+/// Keystream, in bytes, for which it pays to start a thread.
+const WORTH_A_THREAD: usize = 8 << 20;
 
 /// The running sum of masked updates in one ring. Adding and unmasking commute, so uploads can be added as they arrive
 /// and masks removed in any order.
@@ -23,6 +34,8 @@ pub struct Aggregate {
     length: usize,
     /// Values, then check values; reduced to the ring only when they leave.
     lanes: Lanes,
+    /// Uploads not yet added.
+    waiting: Vec<MaskedUpdate>,
 }
 
 #[derive(Clone)]
@@ -68,6 +81,7 @@ impl Aggregate {
             ring,
             length,
             lanes,
+            waiting: Vec::new(),
         }
     }
 
@@ -86,7 +100,7 @@ impl Aggregate {
         self.length == 0
     }
 
-    /// Adds one upload.
+    /// Adds one upload. Up to eight of them, or 32 MiB, wait for each other and are added in one pass.
     ///
     /// # Errors
     /// [`WrongShape`] when the upload has another ring or length; the sum is then unchanged.
@@ -99,29 +113,21 @@ impl Aggregate {
                 found_bits: update.ring().bits(),
             });
         }
-        self.add_packed(update.bytes());
+        let bytes = update.bytes().len();
+        self.waiting.push(update);
+        // They all have the same number of bytes.
+        let waiting = self.waiting.len();
+        if waiting >= WAITING_UPLOADS || bytes.saturating_mul(waiting + 1) > WAITING_BYTES {
+            self.flush();
+        }
         Ok(())
     }
 
-    fn add_packed(&mut self, bytes: &[u8]) {
-        match &mut self.lanes {
-            Lanes::Narrow(lanes) => {
-                let mut places = lanes.iter_mut();
-                unpack(self.ring, bytes, |value| {
-                    if let Some(lane) = places.next() {
-                        *lane = lane.wrapping_add(value as u16);
-                    }
-                });
-            }
-            Lanes::Wide(lanes) => {
-                let mut places = lanes.iter_mut();
-                unpack(self.ring, bytes, |value| {
-                    if let Some(lane) = places.next() {
-                        *lane = lane.wrapping_add(value);
-                    }
-                });
-            }
-        }
+    /// Adds the uploads that wait.
+    fn flush(&mut self) {
+        let uploads: Vec<&[u8]> = self.waiting.iter().map(MaskedUpdate::bytes).collect();
+        add_packed(self.ring, &uploads, &mut self.lanes);
+        self.waiting.clear();
     }
 
     /// Removes masks: survivors' own ones, which were added with [`Sign::Add`], and those that survivors share with
@@ -140,12 +146,9 @@ impl Aggregate {
         threads: NonZeroUsize,
         masks: &[(MaskKey, Sign)],
     ) {
-        let _ = threads;
-        for (key, sign) in masks {
-            match &mut self.lanes {
-                Lanes::Narrow(lanes) => expand_one(kernel, key, sign.opposite(), 0, lanes),
-                Lanes::Wide(lanes) => expand_one(kernel, key, sign.opposite(), 0, lanes),
-            }
+        match &mut self.lanes {
+            Lanes::Narrow(lanes) => remove(kernel, threads, masks, lanes),
+            Lanes::Wide(lanes) => remove(kernel, threads, masks, lanes),
         }
     }
 
@@ -153,8 +156,17 @@ impl Aggregate {
     ///
     /// # Errors
     /// [`SpoiledSum`] when a check value is not zero. That is decided before any value is given out.
-    pub fn finish(self) -> Result<Vec<u32>, SpoiledSum> {
-        let mut values = self.values();
+    pub fn finish(mut self) -> Result<Vec<u32>, SpoiledSum> {
+        self.flush();
+        let mut values = match self.lanes {
+            Lanes::Narrow(lanes) => lanes.into_iter().map(u32::from).collect(),
+            Lanes::Wide(mut lanes) => {
+                for lane in &mut lanes {
+                    *lane = self.ring.reduce(*lane);
+                }
+                lanes
+            }
+        };
         if values.len() != self.ring.masked_values(self.length) {
             return Err(SpoiledSum);
         }
@@ -167,8 +179,16 @@ impl Aggregate {
 
     /// The sum as it stands, masks and all, in the encoding of an upload: for a checkpoint.
     pub fn to_bytes(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        pack(self.ring, &self.values(), &mut bytes);
+        self.flush();
+        let values = match &self.lanes {
+            Lanes::Narrow(lanes) => lanes.len(),
+            Lanes::Wide(lanes) => lanes.len(),
+        };
+        let mut bytes = vec![0; self.ring.packed_bytes(values)];
+        match &self.lanes {
+            Lanes::Narrow(lanes) => pack_narrow(lanes, &mut bytes),
+            Lanes::Wide(lanes) => pack_wide(self.ring, lanes, &mut bytes),
+        }
         bytes
     }
 
@@ -179,16 +199,77 @@ impl Aggregate {
     pub fn from_bytes(bytes: &[u8], ring: Ring, length: usize) -> Result<Self, MalformedUpdate> {
         check_encoding(bytes, ring, length)?;
         let mut sum = Self::new(ring, length);
-        sum.add_packed(bytes);
+        add_packed(ring, &[bytes], &mut sum.lanes);
         Ok(sum)
     }
+}
 
-    /// Values and check values, reduced to the ring.
-    fn values(&self) -> Vec<u32> {
-        match &self.lanes {
-            Lanes::Narrow(lanes) => lanes.iter().map(|lane| u32::from(*lane)).collect(),
-            Lanes::Wide(lanes) => lanes.iter().map(|lane| self.ring.reduce(*lane)).collect(),
+/// Adds uploads of the same length, tile by tile.
+fn add_packed(ring: Ring, uploads: &[&[u8]], lanes: &mut Lanes) {
+    let tile_bytes = ring.packed_bytes(TILE);
+    match lanes {
+        Lanes::Narrow(lanes) => {
+            for (tile, lanes) in lanes.chunks_mut(TILE).enumerate() {
+                for upload in uploads {
+                    let (_, upload) = upload.split_at((tile * tile_bytes).min(upload.len()));
+                    add_narrow(upload, lanes);
+                }
+            }
         }
+        Lanes::Wide(lanes) => {
+            for (tile, lanes) in lanes.chunks_mut(TILE).enumerate() {
+                for upload in uploads {
+                    let (_, upload) = upload.split_at((tile * tile_bytes).min(upload.len()));
+                    add_wide(ring, upload, lanes);
+                }
+            }
+        }
+    }
+}
+
+/// Removes masks from all ranges of a vector, which the threads take one after another.
+fn remove<L: Lane>(
+    kernel: Kernel,
+    threads: NonZeroUsize,
+    masks: &[(MaskKey, Sign)],
+    lanes: &mut [L],
+) {
+    let keystream = size_of_val(lanes).saturating_mul(masks.len());
+    let threads = threads.get().min(keystream / WORTH_A_THREAD).max(1);
+    // A few ranges for each thread, so that none has to wait long for a slower one. Each starts at a unit.
+    let ranges = if threads == 1 { 1 } else { 4 * threads };
+    let units = size_of_val(lanes).div_ceil(UNIT_BYTES);
+    let units_each = units.div_ceil(ranges).max(1);
+    let ranges = lanes.chunks_mut(units_each.saturating_mul(UNIT_BYTES / L::BYTES));
+    let ranges = Mutex::new(ranges.enumerate());
+    let next = || ranges.lock().ok().and_then(|mut ranges| ranges.next());
+    let work = || {
+        while let Some((number, lanes)) = next() {
+            remove_range(kernel, masks, (number * units_each) as u64, lanes);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where the system has no thread to give, the others do its part.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+}
+
+fn remove_range<L: Lane>(
+    kernel: Kernel,
+    masks: &[(MaskKey, Sign)],
+    first_unit: u64,
+    lanes: &mut [L],
+) {
+    let mut batch = Batch::new(kernel, masks.len());
+    for masks in masks.chunks(BATCH) {
+        for (key, sign) in masks {
+            batch.push(key, sign.opposite());
+        }
+        batch.apply(first_unit, lanes);
+        batch.clear();
     }
 }
 
@@ -203,7 +284,9 @@ fn zeros<L: Clone + Default>(length: usize) -> Vec<L> {
 
 impl PartialEq for Aggregate {
     fn eq(&self, other: &Self) -> bool {
-        self.ring == other.ring && self.length == other.length && self.values() == other.values()
+        // Uploads may wait in one and not in the other; and the lanes are not reduced.
+        (self.ring, self.length) == (other.ring, other.length)
+            && self.clone().to_bytes() == other.clone().to_bytes()
     }
 }
 

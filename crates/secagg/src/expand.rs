@@ -1,20 +1,24 @@
 //! Keystreams, expanded straight into the vector they mask.
 
-use aes::Aes128;
-use chacha20::cipher::array::Array;
-use chacha20::cipher::{KeyIvInit, StreamCipherCore, StreamCipherSeekCore};
+use aes::Aes128Enc;
+use aes::cipher::array::Array;
+use aes::cipher::consts::{U16, U64};
+use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipherCore};
 use chacha20::variants::Ietf;
 use chacha20::{ChaChaCore, R12};
-use zeroize::Zeroize;
+use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Schedule};
 use crate::keystream::Sign;
 use crate::mask::{MaskKey, Secret};
 
 /// Bytes of keystream in one unit: four blocks of AES, one of ChaCha. Keystreams are addressed by unit.
 pub const UNIT_BYTES: usize = 64;
 
-/// Units expanded at a time: they stay in the first-level cache between expansion and addition.
+/// Masks expanded side by side. More would not be faster: their key schedules just fit the first-level cache.
+pub(crate) const BATCH: usize = 256;
+
+/// Units that the portable code expands at a time: they stay in the first-level cache until they are added.
 const TILE_UNITS: usize = 64;
 
 mod sealed {
@@ -24,7 +28,7 @@ mod sealed {
 }
 
 /// An element of a masked vector in memory: `u16` modulo `2^16`, `u32` for every other ring.
-pub trait Lane: Copy + Default + Zeroize + Send + sealed::Sealed {
+pub trait Lane: DefaultIsZeroes + Send + sealed::Sealed {
     /// Bytes of keystream that mask one element.
     const BYTES: usize;
 
@@ -40,7 +44,7 @@ impl Lane for u16 {
         let pairs = lanes.iter_mut().zip(keystream.as_chunks::<2>().0);
         match sign {
             Sign::Add => {
-                pairs.for_each(|(lane, key)| *lane = lane.wrapping_add(u16::from_le_bytes(*key)))
+                pairs.for_each(|(lane, key)| *lane = lane.wrapping_add(u16::from_le_bytes(*key)));
             }
             Sign::Subtract => {
                 pairs.for_each(|(lane, key)| *lane = lane.wrapping_sub(u16::from_le_bytes(*key)));
@@ -56,7 +60,7 @@ impl Lane for u32 {
         let pairs = lanes.iter_mut().zip(keystream.as_chunks::<4>().0);
         match sign {
             Sign::Add => {
-                pairs.for_each(|(lane, key)| *lane = lane.wrapping_add(u32::from_le_bytes(*key)))
+                pairs.for_each(|(lane, key)| *lane = lane.wrapping_add(u32::from_le_bytes(*key)));
             }
             Sign::Subtract => {
                 pairs.for_each(|(lane, key)| *lane = lane.wrapping_sub(u32::from_le_bytes(*key)));
@@ -66,60 +70,143 @@ impl Lane for u32 {
 }
 
 /// Adds or subtracts a part of several masks: `lanes` is the part of the vector that starts at element
-/// `first_unit * 64 / L::BYTES`. Parts can be expanded alone and in any order (secagg.md 4.3).
+/// `first_unit * UNIT_BYTES / L::BYTES`. Parts can be expanded alone and in any order (secagg.md 4.3).
 ///
 /// The keystream of an AES key is AES-128 of the 128-bit big-endian numbers 0, 1, 2 and so on (NIST SP 800-38A 6.5 with
 /// an initial counter of zero), unit `u` starting at number `4 u`. That of a ChaCha12 key has the unit as its 64-bit
 /// little-endian counter and a nonce of zero. Elements are little-endian. A key masks one vector, so no nonce is needed.
+/// Units count modulo `2^62`, which is beyond every vector.
 pub fn expand<L: Lane>(
     kernel: Kernel,
     masks: &[(MaskKey, Sign)],
     first_unit: u64,
     lanes: &mut [L],
 ) {
-    for (key, sign) in masks {
-        expand_one(kernel, key, *sign, first_unit, lanes);
+    let mut batch = Batch::new(kernel, masks.len());
+    for masks in masks.chunks(BATCH) {
+        for (key, sign) in masks {
+            batch.push(key, *sign);
+        }
+        batch.apply(first_unit, lanes);
+        batch.clear();
     }
 }
 
-pub(crate) fn expand_one<L: Lane>(
+/// Up to [`BATCH`] masks, their keys expanded, ready to be added to any part of a vector.
+pub(crate) struct Batch {
     kernel: Kernel,
-    key: &MaskKey,
-    sign: Sign,
-    first_unit: u64,
-    lanes: &mut [L],
-) {
-    let _ = kernel;
-    let mut tile = [Array([0; UNIT_BYTES]); TILE_UNITS];
-    let mut unit = first_unit;
-    for lanes in lanes.chunks_mut(TILE_UNITS * UNIT_BYTES / L::BYTES) {
-        match &key.0 {
-            Secret::Aes128Ctr(key) => {
-                let mut stream = ctr::CtrCore::<Aes128, ctr::flavors::Ctr128BE>::new(
-                    key.into(),
-                    &Array([0; 16]),
-                );
-                stream.set_block_pos(u128::from(unit) * 4);
-                let (blocks, _) = Array::slice_as_flattened_mut(&mut tile).as_chunks_mut::<16>();
-                stream.write_keystream_blocks(Array::cast_slice_from_core_mut(blocks));
-            }
-            Secret::ChaCha12(key) => chacha(key, unit, &mut tile),
+    capacity: usize,
+    length: usize,
+    added: Vec<Schedule>,
+    subtracted: Vec<Schedule>,
+    portable: Vec<(Aes128Enc, Sign)>,
+    chacha: Vec<(Zeroizing<[u8; 32]>, Sign)>,
+}
+
+impl Batch {
+    /// For at most `masks` masks, or [`BATCH`] if that is less.
+    pub(crate) fn new(kernel: Kernel, masks: usize) -> Self {
+        Self {
+            kernel,
+            capacity: masks.min(BATCH),
+            length: 0,
+            added: Vec::new(),
+            subtracted: Vec::new(),
+            portable: Vec::new(),
+            chacha: Vec::new(),
         }
-        L::combine(lanes, Array::slice_as_flattened(&tile), sign);
-        unit = unit.wrapping_add(TILE_UNITS as u64);
     }
-    Array::slice_as_flattened_mut(&mut tile).zeroize();
+
+    /// Whether one more mask would make a vector grow.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length >= self.capacity
+    }
+
+    pub(crate) fn push(&mut self, key: &MaskKey, sign: Sign) {
+        self.length += 1;
+        match &key.0 {
+            Secret::Aes128Ctr(key) => match (self.kernel.schedule(key), sign) {
+                (Some(schedule), Sign::Add) => push(&mut self.added, schedule, self.capacity),
+                (Some(schedule), Sign::Subtract) => {
+                    push(&mut self.subtracted, schedule, self.capacity);
+                }
+                (None, sign) => {
+                    let cipher = Aes128Enc::new(key.into());
+                    push(&mut self.portable, (cipher, sign), self.capacity);
+                }
+            },
+            Secret::ChaCha12(key) => {
+                let mask = (Zeroizing::new(*key), sign);
+                push(&mut self.chacha, mask, self.capacity);
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+        self.added.clear();
+        self.subtracted.clear();
+        self.portable.clear();
+        self.chacha.clear();
+    }
+
+    /// Adds and subtracts all masks, as [`expand`] does.
+    pub(crate) fn apply<L: Lane>(&self, first_unit: u64, lanes: &mut [L]) {
+        if !(self.added.is_empty() && self.subtracted.is_empty()) {
+            self.kernel
+                .apply(&self.added, &self.subtracted, first_unit, lanes);
+        }
+        if self.portable.is_empty() && self.chacha.is_empty() {
+            return;
+        }
+        let mut counters = [Array([0; 16]); 4 * TILE_UNITS];
+        let mut keystream = [Array([0; 16]); 4 * TILE_UNITS];
+        let mut unit = first_unit;
+        for lanes in lanes.chunks_mut(TILE_UNITS * UNIT_BYTES / L::BYTES) {
+            let blocks = (lanes.len() * L::BYTES).div_ceil(UNIT_BYTES) * (UNIT_BYTES / 16);
+            let (keystream, _) = keystream.split_at_mut(blocks);
+            let (counters, _) = counters.split_at_mut(blocks);
+            count(unit, counters);
+            for (cipher, sign) in &self.portable {
+                // The lengths are equal, so nothing is refused.
+                let encrypted = cipher.encrypt_blocks_b2b(counters, keystream);
+                debug_assert!(encrypted.is_ok());
+                L::combine(lanes, Array::slice_as_flattened(keystream), *sign);
+            }
+            for (key, sign) in &self.chacha {
+                chacha(key, unit, keystream);
+                L::combine(lanes, Array::slice_as_flattened(keystream), *sign);
+            }
+            unit = unit.wrapping_add(TILE_UNITS as u64);
+        }
+        Array::slice_as_flattened_mut(&mut keystream).zeroize();
+    }
+}
+
+/// Never lets a vector grow, which would leave keys behind in freed memory.
+fn push<T>(masks: &mut Vec<T>, mask: T, capacity: usize) {
+    if masks.capacity() == 0 {
+        masks.reserve_exact(capacity);
+    }
+    masks.push(mask);
+}
+
+/// The counter blocks from the first one of a unit on.
+fn count(first_unit: u64, counters: &mut [Array<u8, U16>]) {
+    let mut block = first_unit.wrapping_mul(4);
+    for counter in counters {
+        *counter = Array(u128::from(block).to_be_bytes());
+        block = block.wrapping_add(1);
+    }
 }
 
 /// The keystream of a ChaCha12 key from a unit on. The crate's counter has 32 bits; the upper half of ours is where the
 /// first word of its nonce is, as in Bernstein's layout of 64-bit counter and 64-bit nonce.
-fn chacha(
-    key: &[u8; 32],
-    first_unit: u64,
-    mut tile: &mut [Array<u8, chacha20::cipher::consts::U64>],
-) {
+fn chacha(key: &[u8; 32], first_unit: u64, keystream: &mut [Array<u8, U16>]) {
     let mut unit = first_unit;
-    while !tile.is_empty() {
+    let bytes = Array::slice_as_flattened_mut(keystream);
+    let (mut blocks, _) = Array::<u8, U64>::slice_as_chunks_mut(bytes);
+    while !blocks.is_empty() {
         let mut nonce = [0; 12];
         let (upper, _) = nonce.split_at_mut(4);
         upper.copy_from_slice(&((unit >> 32) as u32).to_le_bytes());
@@ -127,9 +214,9 @@ fn chacha(
         stream.set_block_pos(unit as u32);
         let until_carry =
             usize::try_from((1_u64 << 32) - (unit & 0xffff_ffff)).unwrap_or(usize::MAX);
-        let (now, later) = tile.split_at_mut(until_carry.min(tile.len()));
+        let (now, later) = blocks.split_at_mut(until_carry.min(blocks.len()));
         stream.write_keystream_blocks(now);
         unit = unit.wrapping_add(now.len() as u64);
-        tile = later;
+        blocks = later;
     }
 }

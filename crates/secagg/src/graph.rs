@@ -1,7 +1,11 @@
 //! Who masks with whom.
 
+use std::collections::VecDeque;
+
+use aes::Aes128;
+use aes::cipher::{Array, Block, BlockCipherEncrypt, KeyInit};
+
 use crate::derive::derive;
-use crate::keystream::{Keystream, Sign, TILE_WORDS, Tile};
 use crate::plan::GraphPlan;
 
 /// The undirected graph of one round: client indices `0..clients`, an edge for every pair that shares a mask.
@@ -9,6 +13,13 @@ use crate::plan::GraphPlan;
 /// A randomly relabelled ring in which each node is joined to the `degree / 2` nearest on either side (secagg.md
 /// 4.1; Bell et al., CCS 2020, section 3), or the complete graph when `degree = clients - 1`. The same seed and
 /// plan give the same graph on every machine.
+///
+/// The order of the ring is a permutation of `0..clients` by Fisher-Yates (Knuth, TAOCP 2, algorithm 3.4.2P): from
+/// `0, 1, 2, ...`, for `last` from `clients - 1` down to 1, the entries `last` and `j` are exchanged, `j` uniform in
+/// `0..=last`. Random words are the 32-bit little-endian words of the AES-128-CTR keystream (initial counter 0, no
+/// nonce) under the key HKDF-SHA256(no salt, seed, `"chorus/v1/graph"`). From a word `w`, `j` is the upper half of
+/// the 64-bit product `w * (last + 1)`; when its lower half is below `2^32 mod (last + 1)`, the next word is taken
+/// instead (Lemire 2019, *Fast Random Integer Generation in an Interval*).
 ///
 /// # Privacy
 /// The graph is public. Whoever can choose the seed after seeing the clients' keys can put a victim among corrupt
@@ -32,8 +43,8 @@ enum Shape {
 }
 
 impl Graph {
-    /// Builds the graph. `plan` should come from [`plan`](crate::plan()); an odd degree loses one neighbour, and a
-    /// degree of `clients - 1` or more gives the complete graph.
+    /// Builds the graph in time linear in the number of clients. `plan` should come from [`plan`](crate::plan()); an
+    /// odd degree loses one neighbour, and a degree of `clients - 1` or more gives the complete graph.
     pub fn new(seed: &[u8; 32], plan: &GraphPlan) -> Self {
         let clients = u32::try_from(plan.clients).unwrap_or(u32::MAX);
         let side = plan.degree / 2;
@@ -50,7 +61,8 @@ impl Graph {
         Self(Shape::Ring { order, place, side })
     }
 
-    /// The neighbours of a client, in ascending order; empty when there is no client with this index.
+    /// The neighbours of a client, in ascending order; empty when there is no client with this index. Takes time in
+    /// proportion to the degree, however many clients there are.
     pub fn neighbours(&self, index: u32) -> Vec<u32> {
         match &self.0 {
             Shape::Complete { clients } if index < *clients => {
@@ -62,20 +74,76 @@ impl Graph {
                     return Vec::new();
                 };
                 let clients = order.len();
-                // Walk the window [place - side, place + side] around the ring and leave out its middle.
-                let mut neighbours: Vec<u32> = order
-                    .iter()
-                    .cycle()
-                    .skip((*place as usize + clients - side) % clients)
-                    .take(2 * side + 1)
-                    .copied()
-                    .filter(|other| *other != index)
-                    .collect();
+                // The window [place - side, place + side] around the ring, without its middle. It is shorter than
+                // the ring, so it passes the end of the order at most once.
+                let first = (*place as usize + clients - side) % clients;
+                let (before, from) = order.split_at(first);
+                let window = from.iter().chain(before).take(2 * side + 1);
+                let mut neighbours: Vec<u32> =
+                    window.copied().filter(|other| *other != index).collect();
                 neighbours.sort_unstable();
                 neighbours
             }
         }
     }
+
+    /// How hard the survivors are to divide: the fewest of them that two disjoint runs of `degree / 2` places of the
+    /// ring have together. `None` for the complete graph, which nothing divides.
+    ///
+    /// The graph of the *honest* survivors falls into parts, whose sums would be revealed one by one, only if two such
+    /// runs contain corrupt clients and lost ones alone. Corrupt clients are few in any two runs, because nobody chose
+    /// where they are. A coordinator that cheats does choose whom to call lost, after it has seen the graph; so a
+    /// client gives back no share unless this number is at least [`GraphPlan::guard`].
+    ///
+    /// Takes time linear in the number of clients.
+    pub fn weakest_cut(&self, survived: impl Fn(u32) -> bool) -> Option<usize> {
+        let Shape::Ring { order, side, .. } = &self.0 else {
+            return None;
+        };
+        let runs = survivors_of_runs(order, *side, survived);
+        // Two runs that begin at places i < j are disjoint when side <= j - i <= clients - side. Of the places at the
+        // right distance from j, `window` keeps those that no later place with fewer survivors has made useless.
+        let mut window: VecDeque<(usize, usize)> = VecDeque::new();
+        let mut weakest = usize::MAX;
+        let mut entering = runs.iter().enumerate();
+        for (j, here) in runs.iter().enumerate().skip(*side) {
+            if let Some((i, count)) = entering.next() {
+                while window.back().is_some_and(|(_, kept)| *kept >= *count) {
+                    window.pop_back();
+                }
+                window.push_back((i, *count));
+            }
+            while window
+                .front()
+                .is_some_and(|(i, _)| j - i > runs.len() - side)
+            {
+                window.pop_front();
+            }
+            if let Some((_, fewest)) = window.front() {
+                weakest = weakest.min(fewest + here);
+            }
+        }
+        Some(weakest)
+    }
+}
+
+/// For each place of the ring, how many clients of the run of `side` places that begins there have survived.
+fn survivors_of_runs(order: &[u32], side: usize, survived: impl Fn(u32) -> bool) -> Vec<usize> {
+    let alive: Vec<usize> = order
+        .iter()
+        .map(|client| usize::from(survived(*client)))
+        .collect();
+    let mut count: usize = alive.iter().take(side).sum();
+    let leaving = alive.iter();
+    let entering = alive.iter().cycle().skip(side);
+    leaving
+        .zip(entering)
+        .map(|(leaves, enters)| {
+            let run = count;
+            count = count + enters - leaves;
+            run
+        })
+        .collect()
 }
 
 /// The `x` of the share that `receiver` holds of an owner's secrets: one plus the receiver's position among the
@@ -87,7 +155,7 @@ pub fn share_position(neighbours: &[u32], receiver: u32) -> Option<u8> {
     u8::try_from(position + 1).ok()
 }
 
-/// A uniform permutation of `0..count` by Fisher-Yates (Knuth, TAOCP 2, algorithm 3.4.2P).
+/// A uniform permutation of `0..count`, as described at [`Graph`].
 fn permutation(seed: &[u8; 32], count: u32) -> Vec<u32> {
     let mut words = Words::new(seed);
     let mut order: Vec<u32> = (0..count).collect();
@@ -97,145 +165,58 @@ fn permutation(seed: &[u8; 32], count: u32) -> Vec<u32> {
     order
 }
 
-/// Uniform words from the keystream of a key derived from the graph seed.
+/// Blocks that are encrypted together, for the sake of speed alone.
+const BATCH: usize = 64;
+
+/// Uniform words from the keystream of a key derived from the graph seed. Nothing here is secret.
 struct Words {
-    stream: Keystream,
-    words: Vec<u32>,
+    cipher: Aes128,
+    /// The number of the next block to encrypt.
+    counter: u128,
+    /// Words of the last blocks that were not given out yet.
+    words: std::vec::IntoIter<u32>,
 }
 
 impl Words {
     fn new(seed: &[u8; 32]) -> Self {
+        let key = derive::<16>(&[], seed, &[b"chorus/v1/graph"]);
         Self {
-            stream: Keystream::new(&derive(&[], seed, &[b"chorus/v1/graph"])),
-            words: Vec::new(),
+            cipher: Aes128::new((&*key).into()),
+            counter: 0,
+            words: Vec::new().into_iter(),
         }
     }
 
     fn next(&mut self) -> u32 {
         loop {
-            if let Some(word) = self.words.pop() {
+            if let Some(word) = self.words.next() {
                 return word;
             }
-            self.words.resize(TILE_WORDS, 0);
-            self.stream
-                .apply(&mut Tile::new(), Sign::Add, &mut self.words);
-            // `pop` takes from the end; reversing keeps the order of the stream, so the graph can be described
-            // without mentioning tiles.
-            self.words.reverse();
+            let mut blocks = [Block::<Aes128>::default(); BATCH];
+            for block in &mut blocks {
+                *block = self.counter.to_be_bytes().into();
+                self.counter += 1;
+            }
+            self.cipher.encrypt_blocks(&mut blocks);
+            let (lanes, _) = Array::slice_as_flattened(&blocks).as_chunks::<4>();
+            let words: Vec<u32> = lanes.iter().map(|lane| u32::from_le_bytes(*lane)).collect();
+            self.words = words.into_iter();
         }
     }
 
-    /// Uniform in `0..bound`, without bias (Lemire 2019, *Fast Random Integer Generation in an Interval*).
-    /// `bound` must not be zero.
+    /// Uniform in `0..bound`, without bias. `bound` must not be zero.
     fn below(&mut self, bound: u32) -> u32 {
-        let reject_below = bound.wrapping_neg() % bound;
-        loop {
-            let product = u64::from(self.next()) * u64::from(bound);
-            if product as u32 >= reject_below {
-                return (product >> 32) as u32;
+        let mut product = u64::from(self.next()) * u64::from(bound);
+        // The division is needed only when the lower half is below the bound, so next to never.
+        if (product as u32) < bound {
+            let reject_below = bound.wrapping_neg() % bound;
+            while (product as u32) < reject_below {
+                product = u64::from(self.next()) * u64::from(bound);
             }
         }
+        (product >> 32) as u32
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{Assumptions, plan};
-
-    fn sparse(clients: usize, degree: usize) -> GraphPlan {
-        GraphPlan {
-            clients,
-            degree,
-            threshold: 2,
-        }
-    }
-
-    #[test]
-    fn symmetric_with_exact_degree() {
-        for clients in [10, 57, 99, 100, 300, 1_000] {
-            let plan = plan(clients, &Assumptions::DEFAULT).unwrap();
-            let graph = Graph::new(&[3; 32], &plan);
-            for index in 0..clients as u32 {
-                let neighbours = graph.neighbours(index);
-                assert_eq!(neighbours.len(), plan.degree);
-                assert!(neighbours.is_sorted_by(|a, b| a < b));
-                assert!(!neighbours.contains(&index));
-                for other in neighbours {
-                    assert!((other as usize) < clients);
-                    assert!(graph.neighbours(other).binary_search(&index).is_ok());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_seed_decides() {
-        let plan = plan(300, &Assumptions::DEFAULT).unwrap();
-        assert_eq!(Graph::new(&[1; 32], &plan), Graph::new(&[1; 32], &plan));
-        assert_ne!(
-            Graph::new(&[1; 32], &plan).neighbours(0),
-            Graph::new(&[2; 32], &plan).neighbours(0)
-        );
-    }
-
-    #[test]
-    fn odd_requests_do_not_panic() {
-        for (clients, degree) in [
-            (0, 0),
-            (1, 0),
-            (1, 9),
-            (2, 1),
-            (5, 3),
-            (5, 4),
-            (5, 99),
-            (6, 0),
-        ] {
-            let graph = Graph::new(&[0; 32], &sparse(clients, degree));
-            for index in 0..10 {
-                let neighbours = graph.neighbours(index);
-                assert!(neighbours.iter().all(|other| (*other as usize) < clients));
-                assert!(neighbours.len() <= degree);
-            }
-        }
-    }
-
-    /// Every pair should be joined equally often: 20 nodes, degree 4, so with probability 4/19.
-    #[test]
-    fn no_pair_is_favoured() {
-        let rounds = 4_000_u32;
-        let mut joined = [0_u32; 400];
-        for round in 0..rounds {
-            let mut seed = [0; 32];
-            seed[..4].copy_from_slice(&round.to_le_bytes());
-            let graph = Graph::new(&seed, &sparse(20, 4));
-            for a in 0..20 {
-                for b in graph.neighbours(a) {
-                    joined[(a * 20 + b) as usize] += 1;
-                }
-            }
-        }
-        let expected = f64::from(rounds) * 4.0 / 19.0;
-        let deviation = (expected * 15.0 / 19.0).sqrt();
-        for a in 0..20 {
-            for b in (0..20).filter(|b| *b != a) {
-                let found = f64::from(joined[a * 20 + b]);
-                assert!(
-                    (found - expected).abs() < 5.0 * deviation,
-                    "{a} {b} {found}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn positions_start_at_one() {
-        let neighbours = [2, 5, 9];
-        assert_eq!(share_position(&neighbours, 2), Some(1));
-        assert_eq!(share_position(&neighbours, 9), Some(3));
-        assert_eq!(share_position(&neighbours, 4), None);
-        let many: Vec<u32> = (0..300).collect();
-        assert_eq!(share_position(&many, 254), Some(255));
-        assert_eq!(share_position(&many, 255), None);
-    }
-}
+mod tests;

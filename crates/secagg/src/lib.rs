@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod aggregate;
 mod derive;
@@ -8,6 +8,10 @@ mod expand;
 mod generator;
 mod graph;
 mod hypergeometric;
+#[allow(
+    unsafe_code,
+    reason = "the instructions for AES and AVX-512; each use has its reason"
+)]
 mod kernel;
 mod keys;
 mod keystream;
@@ -29,8 +33,8 @@ pub use keys::{KeyError, PublicKeys, RoundKeys, secret_matches};
 pub use keystream::Sign;
 pub use mask::{MalformedUpdate, MaskKey, MaskedUpdate, mask, mask_with};
 pub use plan::{
-    Assumptions, COMPLETE_BELOW, GraphPlan, MAXIMUM_CLIENTS, MAXIMUM_DEGREE, MINIMUM_CLIENTS,
-    MINIMUM_SECRECY_BITS, PlanError, plan,
+    Achieved, Assumptions, Bound, COMPLETE_BELOW, GraphPlan, MAXIMUM_CLIENTS, MAXIMUM_DEGREE,
+    MINIMUM_CLIENTS, MINIMUM_SECRECY_BITS, PlanError, Work, plan, ring_for, work,
 };
 pub use recover::{Dropped, recover_pairs};
 pub use ring::{Ring, UnknownRing};

@@ -6,12 +6,12 @@ use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::derive::{RoundDigest, derive};
-use crate::expand::expand;
+use crate::expand::{BATCH, Batch, UNIT_BYTES};
 use crate::generator::Generator;
 use crate::kernel::Kernel;
 use crate::keys::{KeyError, PublicKeys, RoundKeys};
 use crate::keystream::Sign;
-use crate::pack::{pack, spare_bits_are_zero};
+use crate::pack::{pack_narrow, pack_wide, spare_bits_are_zero};
 use crate::ring::Ring;
 
 /// The key of one mask, for one generator. Wiped when dropped; neither `Clone` nor `Debug`.
@@ -181,7 +181,7 @@ impl MaskedUpdate {
     }
 }
 
-/// Whether `bytes` are `length` values and the check values, as [`pack`] writes them.
+/// Whether `bytes` are `length` values and the check values, as an upload has them.
 pub(crate) fn check_encoding(
     bytes: &[u8],
     ring: Ring,
@@ -234,19 +234,14 @@ pub fn mask_with(
     pairs: impl IntoIterator<Item = (MaskKey, Sign)>,
 ) -> MaskedUpdate {
     let length = values.len();
-    let mut bytes = Vec::with_capacity(ring.upload_bytes(length));
-    let mut values = with_check_values(values, ring);
+    let mut bytes = vec![0; ring.upload_bytes(length)];
+    let pairs = pairs.into_iter();
     match ring {
-        Ring::Bits16 => {
-            let mut lanes: Vec<u16> = values.iter().map(|value| *value as u16).collect();
-            add_masks(kernel, own, pairs, &mut lanes);
-            for (value, lane) in values.iter_mut().zip(&lanes) {
-                *value = u32::from(*lane);
-            }
+        Ring::Bits16 => narrow(kernel, values, own, pairs, &mut bytes),
+        Ring::Bits20 | Ring::Bits24 | Ring::Bits32 => {
+            wide(kernel, values, ring, own, pairs, &mut bytes);
         }
-        Ring::Bits20 | Ring::Bits24 | Ring::Bits32 => add_masks(kernel, own, pairs, &mut values),
     }
-    pack(ring, &values, &mut bytes);
     MaskedUpdate {
         ring,
         length,
@@ -254,29 +249,66 @@ pub fn mask_with(
     }
 }
 
-fn add_masks<L: crate::expand::Lane>(
+fn narrow(
     kernel: Kernel,
+    mut values: Vec<u32>,
     own: &MaskKey,
-    pairs: impl IntoIterator<Item = (MaskKey, Sign)>,
-    lanes: &mut [L],
+    pairs: impl Iterator<Item = (MaskKey, Sign)>,
+    bytes: &mut [u8],
 ) {
-    crate::expand::expand_one(kernel, own, Sign::Add, 0, lanes);
-    for pair in pairs {
-        expand(kernel, &[pair], 0, lanes);
+    let mut lanes = vec![0; Ring::Bits16.masked_values(values.len())];
+    for (lane, value) in lanes.iter_mut().zip(&values) {
+        *lane = *value as u16;
     }
+    values.zeroize();
+    in_batches(kernel, own, pairs, |batch| batch.apply(0, &mut lanes));
+    pack_narrow(&lanes, bytes);
 }
 
-/// Appends the check values. Growing a vector can leave its old contents in freed memory: copy and wipe instead.
-fn with_check_values(mut values: Vec<u32>, ring: Ring) -> Vec<u32> {
-    let length = ring.masked_values(values.len());
-    if values.capacity() < length {
-        let mut words = Vec::with_capacity(length);
-        words.extend_from_slice(&values);
-        values.zeroize();
-        values = words;
+/// In place, but for the end: a vector that grew to take the check values would leave its values in freed memory.
+fn wide(
+    kernel: Kernel,
+    mut values: Vec<u32>,
+    ring: Ring,
+    own: &MaskKey,
+    pairs: impl Iterator<Item = (MaskKey, Sign)>,
+    bytes: &mut [u8],
+) {
+    const UNIT: usize = UNIT_BYTES / 4;
+    let units = values.len() / UNIT;
+    let (start, rest) = values.split_at_mut(units * UNIT);
+    let mut end = vec![0; ring.masked_values(rest.len())];
+    for (lane, value) in end.iter_mut().zip(rest.iter()) {
+        *lane = *value;
     }
-    values.resize(length, 0);
-    values
+    in_batches(kernel, own, pairs, |batch| {
+        batch.apply(0, start);
+        batch.apply(units as u64, &mut end);
+    });
+    // A unit has an even number of values, so the first part ends where a byte ends.
+    let (first, second) = bytes.split_at_mut(units * UNIT * ring.bits() as usize / 8);
+    pack_wide(ring, start, first);
+    pack_wide(ring, &end, second);
+    values.zeroize();
+}
+
+/// Calls `apply` with all masks, as few times as their number allows.
+fn in_batches(
+    kernel: Kernel,
+    own: &MaskKey,
+    pairs: impl Iterator<Item = (MaskKey, Sign)>,
+    mut apply: impl FnMut(&Batch),
+) {
+    let mut batch = Batch::new(kernel, BATCH);
+    batch.push(own, Sign::Add);
+    for (key, sign) in pairs {
+        if batch.is_full() {
+            apply(&batch);
+            batch.clear();
+        }
+        batch.push(&key, sign);
+    }
+    apply(&batch);
 }
 
 #[cfg(test)]

@@ -2,67 +2,90 @@
 
 use crate::ring::Ring;
 
-/// Appends the values modulo `2^b`; a last byte that is not full gets zero bits. Only the last call for one vector may
-/// pass an odd number of values.
-pub(crate) fn pack(ring: Ring, values: &[u32], bytes: &mut Vec<u8>) {
-    match ring {
-        Ring::Bits16 => values
-            .iter()
-            .for_each(|value| bytes.extend_from_slice(&(*value as u16).to_le_bytes())),
-        Ring::Bits20 => {
-            let (pairs, last) = values.as_chunks::<2>();
-            for [first, second] in pairs {
-                let both = u64::from(ring.reduce(*first)) | u64::from(ring.reduce(*second)) << 20;
-                let [a, b, c, d, e, ..] = both.to_le_bytes();
-                bytes.extend_from_slice(&[a, b, c, d, e]);
-            }
-            for value in last {
-                let [a, b, c, _] = ring.reduce(*value).to_le_bytes();
-                bytes.extend_from_slice(&[a, b, c]);
-            }
-        }
-        Ring::Bits24 => {
-            for value in values {
-                let [a, b, c, _] = value.to_le_bytes();
-                bytes.extend_from_slice(&[a, b, c]);
-            }
-        }
-        Ring::Bits32 => values
-            .iter()
-            .for_each(|value| bytes.extend_from_slice(&value.to_le_bytes())),
+/// Writes 16-bit values, as far as there is room.
+pub(crate) fn pack_narrow(values: &[u16], bytes: &mut [u8]) {
+    let (places, _) = bytes.as_chunks_mut::<2>();
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value.to_le_bytes();
     }
 }
 
-/// Calls `each` with every value in turn; the bits after the last whole value are not looked at.
-pub(crate) fn unpack(ring: Ring, bytes: &[u8], mut each: impl FnMut(u32)) {
+/// Writes the values modulo `2^b`, as far as there is room; a last byte that is not full gets zero bits. Only the last
+/// part of a vector may have an odd number of values.
+pub(crate) fn pack_wide(ring: Ring, values: &[u32], bytes: &mut [u8]) {
     match ring {
         Ring::Bits16 => {
-            let (values, _) = bytes.as_chunks::<2>();
-            values
-                .iter()
-                .for_each(|value| each(u32::from(u16::from_le_bytes(*value))));
+            let (places, _) = bytes.as_chunks_mut::<2>();
+            for (place, value) in places.iter_mut().zip(values) {
+                *place = (*value as u16).to_le_bytes();
+            }
         }
         Ring::Bits20 => {
-            let (pairs, last) = bytes.as_chunks::<5>();
-            for [a, b, c, d, e] in pairs {
-                each(u32::from_le_bytes([*a, *b, *c & 0x0f, 0]));
-                each(u32::from_le_bytes([*c, *d, *e, 0]) >> 4);
+            let (pairs, last) = values.as_chunks::<2>();
+            let (places, rest) = bytes.as_chunks_mut::<5>();
+            for (place, [first, second]) in places.iter_mut().zip(pairs) {
+                let (first, second) = (ring.reduce(*first), ring.reduce(*second));
+                let both = u64::from(first) | u64::from(second) << 20;
+                let [a, b, c, d, e, ..] = both.to_le_bytes();
+                *place = [a, b, c, d, e];
             }
-            if let [a, b, c] = last {
-                each(u32::from_le_bytes([*a, *b, *c & 0x0f, 0]));
+            for (place, value) in rest.as_chunks_mut::<3>().0.iter_mut().zip(last) {
+                let [a, b, c, _] = ring.reduce(*value).to_le_bytes();
+                *place = [a, b, c];
             }
         }
         Ring::Bits24 => {
-            let (values, _) = bytes.as_chunks::<3>();
-            values
-                .iter()
-                .for_each(|[a, b, c]| each(u32::from_le_bytes([*a, *b, *c, 0])));
+            let (places, _) = bytes.as_chunks_mut::<3>();
+            for (place, value) in places.iter_mut().zip(values) {
+                let [a, b, c, _] = value.to_le_bytes();
+                *place = [a, b, c];
+            }
         }
         Ring::Bits32 => {
-            let (values, _) = bytes.as_chunks::<4>();
-            values
-                .iter()
-                .for_each(|value| each(u32::from_le_bytes(*value)));
+            let (places, _) = bytes.as_chunks_mut::<4>();
+            for (place, value) in places.iter_mut().zip(values) {
+                *place = value.to_le_bytes();
+            }
+        }
+    }
+}
+
+/// Adds packed 16-bit values, as far as both reach.
+pub(crate) fn add_narrow(bytes: &[u8], sums: &mut [u16]) {
+    for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *sum = sum.wrapping_add(u16::from_le_bytes(*value));
+    }
+}
+
+/// Adds packed values modulo `2^32`, as far as both reach.
+pub(crate) fn add_wide(ring: Ring, bytes: &[u8], sums: &mut [u32]) {
+    match ring {
+        Ring::Bits16 => {
+            for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *sum = sum.wrapping_add(u32::from(u16::from_le_bytes(*value)));
+            }
+        }
+        Ring::Bits20 => {
+            let (pairs, last) = sums.as_chunks_mut::<2>();
+            let (values, rest) = bytes.as_chunks::<5>();
+            for ([first, second], [a, b, c, d, e]) in pairs.iter_mut().zip(values) {
+                let both = u64::from_le_bytes([*a, *b, *c, *d, *e, 0, 0, 0]);
+                *first = first.wrapping_add(ring.reduce(both as u32));
+                *second = second.wrapping_add((both >> 20) as u32);
+            }
+            for (sum, [a, b, c]) in last.iter_mut().zip(rest.as_chunks::<3>().0) {
+                *sum = sum.wrapping_add(ring.reduce(u32::from_le_bytes([*a, *b, *c, 0])));
+            }
+        }
+        Ring::Bits24 => {
+            for (sum, [a, b, c]) in sums.iter_mut().zip(bytes.as_chunks::<3>().0) {
+                *sum = sum.wrapping_add(u32::from_le_bytes([*a, *b, *c, 0]));
+            }
+        }
+        Ring::Bits32 => {
+            for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *sum = sum.wrapping_add(u32::from_le_bytes(*value));
+            }
         }
     }
 }
@@ -96,14 +119,24 @@ mod tests {
         #[test]
         fn packing_is_as_defined(values in prop::collection::vec(any::<u32>(), 0..70)) {
             for ring in Ring::ALL {
-                let mut bytes = Vec::new();
-                pack(ring, &values, &mut bytes);
+                let mut bytes = vec![0; (values.len() * ring.bits() as usize).div_ceil(8)];
+                pack_wide(ring, &values, &mut bytes);
                 prop_assert_eq!(&bytes, &slow(ring, &values));
                 prop_assert!(spare_bits_are_zero(ring, &bytes));
-                let mut back = Vec::new();
-                unpack(ring, &bytes, |value| back.push(value));
-                let reduced: Vec<u32> = values.iter().map(|value| ring.reduce(*value)).collect();
-                prop_assert_eq!(back, reduced);
+                let mut sums = vec![0x9abc_def0; values.len()];
+                add_wide(ring, &bytes, &mut sums);
+                for (sum, value) in sums.iter().zip(&values) {
+                    prop_assert_eq!(*sum, ring.reduce(*value).wrapping_add(0x9abc_def0));
+                }
+            }
+            let narrow: Vec<u16> = values.iter().map(|value| *value as u16).collect();
+            let mut bytes = vec![0; 2 * values.len()];
+            pack_narrow(&narrow, &mut bytes);
+            prop_assert_eq!(&bytes, &slow(Ring::Bits16, &values));
+            let mut sums = vec![0xdef0; values.len()];
+            add_narrow(&bytes, &mut sums);
+            for (sum, value) in sums.iter().zip(&narrow) {
+                prop_assert_eq!(*sum, value.wrapping_add(0xdef0));
             }
         }
     }

@@ -1,9 +1,18 @@
 //! How many neighbours each client masks with, and how many shares open a secret.
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+mod achieved;
+mod bounds;
+mod error;
+mod work;
 
-use crate::hypergeometric::{Hypergeometric, ln_choose};
+use serde::{Deserialize, Serialize};
+
+use crate::Ring;
+use bounds::Bounds;
+
+pub use achieved::Achieved;
+pub use error::{Bound, PlanError};
+pub use work::{Work, work};
 
 /// Fewest clients a round may have. A sum over fewer people hides nobody.
 pub const MINIMUM_CLIENTS: usize = 10;
@@ -24,7 +33,8 @@ pub struct Assumptions {
     pub corrupt: f64,
     /// Largest fraction of the cohort that vanishes during the round; `0 <= dropout < 1`.
     pub dropout: f64,
-    /// The chance that some client's secrets fall to its corrupt neighbours is at most `2^-secrecy_bits`.
+    /// The chance that some client's secrets fall to its corrupt neighbours, or that the honest survivors are divided,
+    /// is at most `2^-secrecy_bits`.
     pub secrecy_bits: u32,
     /// The chance that the round must be given up for want of shares is at most `2^-correctness_bits`.
     pub correctness_bits: u32,
@@ -38,6 +48,16 @@ impl Assumptions {
         secrecy_bits: 40,
         correctness_bits: 40,
     };
+
+    /// Corrupt clients of a cohort, rounded up: `0.1 * 70` is `7.000000000000001` in floating point, and means 7.
+    pub fn corrupt_of(&self, clients: usize) -> usize {
+        (self.corrupt * clients as f64 - 1e-9).ceil() as usize
+    }
+
+    /// Clients of a cohort that may vanish: the whole clients within the fraction.
+    pub fn dropped_of(&self, clients: usize) -> usize {
+        (self.dropout * clients as f64 + 1e-9).floor() as usize
+    }
 
     fn valid(&self) -> bool {
         // Written so that NaN fails every comparison.
@@ -61,56 +81,23 @@ pub struct GraphPlan {
     pub threshold: usize,
 }
 
-/// Why no plan can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PlanError {
-    /// Fewer than [`MINIMUM_CLIENTS`].
-    #[error("a round needs at least {MINIMUM_CLIENTS} clients, this one has {clients}")]
-    TooFewClients {
-        /// Number of clients asked for.
-        clients: usize,
-    },
-    /// More than [`MAXIMUM_CLIENTS`].
-    #[error(
-        "a round takes at most {MAXIMUM_CLIENTS} clients, this one has {clients}: split the cohort"
-    )]
-    TooManyClients {
-        /// Number of clients asked for.
-        clients: usize,
-    },
-    /// A number outside the ranges given at [`Assumptions`].
-    #[error(
-        "assumptions out of range: corrupt must be in [0, 0.5), dropout in [0, 1), their sum below 1, \
-         secrecy_bits in {MINIMUM_SECRECY_BITS}..=256, correctness_bits in 1..=256"
-    )]
-    Assumptions,
-    /// No graph with at most [`MAXIMUM_DEGREE`] neighbours meets the bounds.
-    #[error(
-        "no graph of {clients} clients with at most {MAXIMUM_DEGREE} neighbours each meets the bounds: \
-         assume fewer corrupt or vanishing clients"
-    )]
-    Infeasible {
-        /// Number of clients asked for.
-        clients: usize,
-    },
-}
-
 /// Computes the graph plan for a cohort. Deterministic, pure, and well under a millisecond, so that every client
 /// computes it for itself instead of believing the coordinator.
 ///
 /// Below [`COMPLETE_BELOW`] clients: the complete graph, threshold `floor((n + ceil(corrupt n)) / 2) + 1`.
-/// Otherwise the smallest even degree `k`, and for it the smallest threshold `t`, that meet the three bounds of
-/// secagg.md 4.1, a re-derivation with hypergeometric tails of the conditions for a good graph in Bell, Bonawitz,
-/// Gascon, Lepoint, Raykova, *Secure Single-Server Aggregation with (Poly)Logarithmic Overhead*, CCS 2020, section 3:
-/// secrecy, connectivity and correctness (formulas in the crate's first page).
+/// Otherwise the smallest even degree `k`, and for it the smallest threshold `t`, that meet the bounds on secrecy,
+/// connectivity and correctness: the conditions for a good graph in Bell, Bonawitz, Gascon, Lepoint, Raykova, *Secure
+/// Single-Server Aggregation with (Poly)Logarithmic Overhead*, CCS 2020, section 3, as union bounds over exact
+/// hypergeometric tails. The crate's first page has the formulas, and what they were compared with.
 ///
 /// # Errors
 /// [`PlanError`] when the cohort is too small or too large, the assumptions are out of range, or no graph with at
-/// most [`MAXIMUM_DEGREE`] neighbours exists.
+/// most [`MAXIMUM_DEGREE`] neighbours exists. It says which bound fails and what would help. A witness would not: it
+/// proves that everyone was told the same, and changes nothing about who is whose neighbour.
 ///
 /// # Privacy
 /// The bounds hold when corruption and dropouts do not depend on the graph, and against a coordinator that tells
-/// every client the same story. See the crate's first page.
+/// every client the same story. For one that calls lost whom it pleases, see [`GraphPlan::guard`].
 pub fn plan(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
     if clients < MINIMUM_CLIENTS {
         return Err(PlanError::TooFewClients { clients });
@@ -121,71 +108,84 @@ pub fn plan(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, Plan
     if !assumptions.valid() {
         return Err(PlanError::Assumptions);
     }
-    let plan = if clients < COMPLETE_BELOW {
+    if clients < COMPLETE_BELOW {
         complete(clients, assumptions)
     } else {
         sparse(clients, assumptions)
-    };
-    plan.ok_or(PlanError::Infeasible { clients })
+    }
 }
 
-/// Corrupt clients, rounded up: `0.1 * 70` is `7.000000000000001` in floating point, and means 7.
-fn corrupt_clients(clients: usize, assumptions: &Assumptions) -> usize {
-    (assumptions.corrupt * clients as f64 - 1e-9).ceil() as usize
+/// The narrowest ring in which a sum cannot wrap around: of `clients` values of `value_bits` bits each, sign and noise
+/// included. The sum of `n` such values has `value_bits + ceil(log2 n)` bits. `None` when that is more than 32.
+pub fn ring_for(clients: usize, value_bits: u32) -> Option<Ring> {
+    let carries = usize::BITS - clients.saturating_sub(1).leading_zeros();
+    Ring::smallest_holding(value_bits.saturating_add(carries))
 }
 
-/// Clients that may vanish: the whole clients within the fraction.
-fn dropped_clients(clients: usize, assumptions: &Assumptions) -> usize {
-    (assumptions.dropout * clients as f64 + 1e-9).floor() as usize
-}
-
-fn complete(clients: usize, assumptions: &Assumptions) -> Option<GraphPlan> {
-    let corrupt = corrupt_clients(clients, assumptions);
-    let threshold = (clients + corrupt) / 2 + 1;
+fn complete(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
+    let threshold = (clients + assumptions.corrupt_of(clients)) / 2 + 1;
     // A survivor's shares lie with the other survivors; its own device holds none.
-    let holders = clients - 1 - dropped_clients(clients, assumptions);
-    (threshold <= holders).then_some(GraphPlan {
+    let holders = (clients - 1).saturating_sub(assumptions.dropped_of(clients));
+    if threshold > holders {
+        return Err(PlanError::TooManyLost {
+            clients,
+            threshold,
+            holders,
+        });
+    }
+    Ok(GraphPlan {
         clients,
         degree: clients - 1,
         threshold,
     })
 }
 
-fn sparse(clients: usize, assumptions: &Assumptions) -> Option<GraphPlan> {
-    let n = clients as u64;
-    let corrupt = corrupt_clients(clients, assumptions) as u64;
-    let dropped = dropped_clients(clients, assumptions) as u64;
-    let removed = corrupt + dropped;
-    let ln_n = (clients as f64).ln();
-    let secrecy = -f64::from(assumptions.secrecy_bits) * core::f64::consts::LN_2;
-    let correctness = -f64::from(assumptions.correctness_bits) * core::f64::consts::LN_2;
-
+fn sparse(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
+    let bounds = Bounds::new(clients, assumptions);
+    let correctness = ln_of_bits(assumptions.correctness_bits);
     // A threshold of 1 would put the secret itself into every envelope.
     let mut threshold = 2;
+    let mut infeasible = PlanError::Assumptions;
     for degree in (2..=MAXIMUM_DEGREE.min(clients - 2)).step_by(2) {
-        let k = degree as u64;
-        // One more neighbour can only add a corrupt one, so the smallest safe threshold never falls as k grows.
-        let corrupt_neighbours = Hypergeometric::new(n - 1, corrupt, k);
-        while threshold <= k && ln_n + corrupt_neighbours.ln_at_least(threshold) > secrecy {
+        let fails = |bound, ln_probability: f64, wanted| PlanError::Infeasible {
+            bound,
+            clients,
+            degree,
+            // Never negative: a probability is at most 1.
+            found: (-ln_probability / core::f64::consts::LN_2).floor() as u32,
+            wanted,
+        };
+        // Both ways of losing secrecy together may have the probability that was asked for.
+        let disconnected = bounds.connectivity(degree);
+        let left = ln_of_bits(assumptions.secrecy_bits).exp() - disconnected.exp();
+        let safe = |threshold| left > 0.0 && bounds.secrecy(degree, threshold) <= left.ln();
+        if !safe(degree) {
+            infeasible = fails(Bound::Connectivity, disconnected, assumptions.secrecy_bits);
+            continue;
+        }
+        while !safe(threshold) {
             threshold += 1;
         }
-        if threshold > k {
-            continue;
+        // A larger degree leaves more to secrecy, so the threshold may once in a while fall.
+        while threshold > 2 && safe(threshold - 1) {
+            threshold -= 1;
         }
-        let ln_disconnected = ln_choose(n, 2) + ln_choose(removed, k) - ln_choose(n, k);
-        if ln_disconnected > secrecy {
-            continue;
-        }
-        let surviving_neighbours = Hypergeometric::new(n - 1, n - dropped, k);
-        if ln_n + surviving_neighbours.ln_below(threshold) <= correctness {
-            return Some(GraphPlan {
+        let lost = bounds.correctness(degree, threshold);
+        if lost <= correctness {
+            return Ok(GraphPlan {
                 clients,
                 degree,
-                threshold: threshold as usize,
+                threshold,
             });
         }
+        infeasible = fails(Bound::Correctness, lost, assumptions.correctness_bits);
     }
-    None
+    Err(infeasible)
+}
+
+/// The natural logarithm of `2^-bits`.
+fn ln_of_bits(bits: u32) -> f64 {
+    -f64::from(bits) * core::f64::consts::LN_2
 }
 
 #[cfg(test)]

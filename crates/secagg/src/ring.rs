@@ -69,7 +69,12 @@ impl Ring {
     /// Bytes of an upload of `length` values: they and the check values, packed without gaps, the last byte filled up
     /// with zero bits. `usize::MAX` for a length whose upload no memory could hold.
     pub fn upload_bytes(self, length: usize) -> usize {
-        let bits = self.masked_values(length) as u128 * u128::from(self.bits());
+        self.packed_bytes(self.masked_values(length))
+    }
+
+    /// Bytes that so many values take.
+    pub(crate) fn packed_bytes(self, values: usize) -> usize {
+        let bits = values as u128 * u128::from(self.bits());
         usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::expand::expand;
 use crate::recover::{Dropped, recover_pairs};
 use proptest::prelude::*;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -97,8 +98,8 @@ fn many_masks_are_the_sum_of_each() {
         if ring == Ring::Bits16 {
             words = lanes.iter().map(|lane| u32::from(*lane)).collect();
         }
-        let mut expected = Vec::new();
-        pack(ring, &words, &mut expected);
+        let mut expected = vec![0; ring.upload_bytes(2_500)];
+        pack_wide(ring, &words, &mut expected);
         for kernel in Kernel::available() {
             let pairs = (0..70).map(|i| (own(i, generator(i)), sign(i)));
             let masked = mask_with(
