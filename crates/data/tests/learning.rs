@@ -92,6 +92,50 @@ fn ml_100k_without_noise() {
     }
 }
 
+/// The same passes over the catalogue, in four blocks a pass: a quarter of the upload in four times the rounds.
+fn in_blocks(dataset: &Dataset, factors: usize, cohort: f64, seed: u64) -> Quality {
+    const BLOCKS: usize = 4;
+    let recipe = Recipe::Ials(IalsRecipe {
+        block: Some(dataset.items.div_ceil(BLOCKS)),
+        ..IalsRecipe::new(dataset.items, factors, 30 * BLOCKS)
+    });
+    let run = Run {
+        cohort,
+        dropout: 0.1,
+        noise: 0.0,
+        seed,
+    };
+    quality(dataset, &learn(dataset, &recipe, &run))
+}
+
+#[test]
+fn blocks_teach_the_synthetic_population_what_the_whole_catalogue_does() {
+    let dataset = synthesise(&Synthesis::default());
+    let (whole, blocks) = (
+        open(&dataset, 16, 0.25, 1),
+        in_blocks(&dataset, 16, 0.25, 1),
+    );
+    show("synthetic, ials", &whole);
+    show("synthetic, ials in 4 blocks", &blocks);
+    assert!(blocks.hr_at_10 >= 0.95 * whole.hr_at_10);
+}
+
+#[test]
+fn ml_100k_in_four_blocks_is_learned_as_well_as_whole() {
+    let Some(dataset) = ml_100k("ml-100k in four blocks") else {
+        return;
+    };
+    let (mut whole, mut blocks) = (Quality::default(), Quality::default());
+    for seed in 0..4 {
+        whole.merge(&open(&dataset, 32, 0.1, seed));
+        blocks.merge(&in_blocks(&dataset, 32, 0.1, seed));
+    }
+    show("ml-100k, ials, d 32, mean of 4", &whole);
+    show("ml-100k, ials, d 32 in 4 blocks, mean of 4", &blocks);
+    assert!(blocks.hr_at_10 >= 0.97 * whole.hr_at_10);
+    assert!(blocks.full_ndcg_at_10 >= 0.92 * whole.full_ndcg_at_10);
+}
+
 #[test]
 fn ml_100k_with_noise() {
     let Some(dataset) = ml_100k("ml-100k with noise") else {

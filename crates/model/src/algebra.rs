@@ -33,13 +33,21 @@ pub(crate) fn symmetric(
 }
 
 /// V'V of a row-major table with `side` columns.
-pub(crate) fn gram(table: &[f64], side: usize) -> DMatrix<f64> {
+pub(crate) fn gram(table: &[f32], side: usize) -> DMatrix<f64> {
     let mut matrix = DMatrix::zeros(side, side);
+    let mut wide = Vec::with_capacity(side);
     for row in table.chunks_exact(side.max(1)) {
-        add_outer_lower(&mut matrix, row);
+        widen(row, &mut wide);
+        add_outer_lower(&mut matrix, &wide);
     }
     mirror_lower(&mut matrix);
     matrix
+}
+
+/// Replaces `wide` by the values of `row`. Row by row, so that no second table is held.
+pub(crate) fn widen(row: &[f32], wide: &mut Vec<f64>) {
+    wide.clear();
+    wide.extend(row.iter().copied().map(f64::from));
 }
 
 /// Adds v v' to the lower triangle only: half the work, and all that Cholesky reads.

@@ -1,6 +1,6 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, scaled_to};
+use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, scaled_to, widen};
 use crate::{
     Block, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step, TrainError,
     Trainer, TrainingSet,
@@ -16,8 +16,8 @@ pub struct Direct;
 struct DirectTrainer {
     items: usize,
     factors: usize,
-    /// V, row-major `[items, factors]`.
-    table: Vec<f64>,
+    /// V, row-major `[items, factors]`; as large as the model, so it is kept in the model's own width.
+    table: Vec<f32>,
     /// alpha0 V'V + lambda alpha0 m I: the part of the ridge matrix that all people share.
     shared: DMatrix<f64>,
     regularisation: f64,
@@ -47,7 +47,8 @@ impl Engine for Direct {
                     }
                     .into());
                 }
-                Some(DMatrix::from_row_slice(rows, columns, &values))
+                let values = values.into_iter().map(f64::from);
+                Some(DMatrix::from_row_iterator(rows, columns, values))
             }
         };
         let gram_share = match parameters.get("gram_share") {
@@ -66,19 +67,15 @@ impl Engine for Direct {
     }
 }
 
-/// The two-dimensional tensor `name` as rows, columns and f64 values.
+/// The two-dimensional tensor `name`: rows, columns, and a copy of its values.
 fn matrix(
     parameters: &Parameters,
     name: &str,
-) -> Result<(usize, usize, Vec<f64>), ParametersError> {
+) -> Result<(usize, usize, Vec<f32>), ParametersError> {
     let tensor = parameters.require(name)?;
     match tensor.shape.as_slice() {
         [rows, columns] if *rows > 0 && *columns > 0 && tensor.values.len() == rows * columns => {
-            Ok((
-                *rows,
-                *columns,
-                tensor.values.iter().copied().map(f64::from).collect(),
-            ))
+            Ok((*rows, *columns, tensor.values.clone()))
         }
         shape => Err(ParametersError::Shape {
             name: name.to_owned(),
@@ -128,7 +125,7 @@ impl Trainer for DirectTrainer {
 
 impl DirectTrainer {
     /// The row of one item.
-    fn row(&self, item: ItemId) -> Result<&[f64], TrainError> {
+    fn row(&self, item: ItemId) -> Result<&[f32], TrainError> {
         let start = item.0 as usize * self.factors;
         self.table.get(start..start + self.factors).ok_or_else(|| {
             TrainError::Numeric(format!(
@@ -145,12 +142,13 @@ impl DirectTrainer {
         }
         let mut ridge = self.shared.clone();
         let mut target = DVector::zeros(self.factors);
+        let mut row = Vec::with_capacity(self.factors);
         for item in history.items() {
-            let row = self.row(*item)?;
-            add_outer_lower(&mut ridge, row);
+            widen(self.row(*item)?, &mut row);
+            add_outer_lower(&mut ridge, &row);
             target
                 .iter_mut()
-                .zip(row)
+                .zip(&row)
                 .for_each(|(sum, value)| *sum += value);
         }
         for diagonal in 0..self.factors {
@@ -251,8 +249,10 @@ impl DirectTrainer {
         mut factor: impl FnMut(&[f64]) -> f64,
         vector: &[f64],
     ) -> Result<(), TrainError> {
+        let mut row = Vec::with_capacity(self.factors);
         for item in history.items() {
-            let factor = factor(self.row(*item)?);
+            widen(self.row(*item)?, &mut row);
+            let factor = factor(&row);
             let Some(position) = rows.position(item.0 as usize) else {
                 continue;
             };

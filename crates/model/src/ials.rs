@@ -18,7 +18,7 @@ pub struct IalsRecipe {
     pub items: usize,
     /// Width of the item table, d.
     pub factors: usize,
-    /// Gradient sums, R.
+    /// Gradient sums, R; at least one for each block.
     pub rounds: usize,
     /// Step size of the first round, eta; 0 < eta <= 1.
     #[serde(default = "default_step_size")]
@@ -103,6 +103,11 @@ impl IalsRecipe {
                 .is_none_or(|block| (1..=self.items).contains(&block)),
             "block",
             "must be between 1 and items, or left out for the whole catalogue",
+        )?;
+        check(
+            self.rounds >= self.blocks(),
+            "rounds",
+            "must be at least the number of blocks, ceil(items / block): fewer leave items untrained",
         )
     }
 

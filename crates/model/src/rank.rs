@@ -54,8 +54,16 @@ pub fn top(scores: &[f32], seen: &TrainingSet, n: usize) -> Vec<ItemId> {
         .map(|(item, score)| (*score, ItemId(item)))
         .filter(|(_, item)| !seen.contains(*item))
         .collect();
-    unseen.sort_unstable_by(|(left, a), (right, b)| right.total_cmp(left).then(a.cmp(b)));
-    unseen.into_iter().take(n).map(|(_, item)| item).collect()
+    let order = |(left, a): &(f32, ItemId), (right, b): &(f32, ItemId)| {
+        right.total_cmp(left).then(a.cmp(b))
+    };
+    // Of a large catalogue only the best are put in order.
+    if n < unseen.len() {
+        unseen.select_nth_unstable_by(n, order);
+        unseen.truncate(n);
+    }
+    unseen.sort_unstable_by(order);
+    unseen.into_iter().map(|(_, item)| item).collect()
 }
 
 /// The tensor `counts`, which must cover the catalogue.

@@ -14,6 +14,13 @@ fn open(rounds: usize) -> Recipe {
     Recipe::Ials(IalsRecipe::new(ITEMS, 3, rounds))
 }
 
+fn blocks(rounds: usize) -> Recipe {
+    Recipe::Ials(IalsRecipe {
+        block: Some(5),
+        ..IalsRecipe::new(ITEMS, 3, rounds)
+    })
+}
+
 fn private(sweeps: usize) -> Recipe {
     Recipe::IalsPrivate(IalsPrivateRecipe::new(ITEMS, 3, sweeps))
 }
@@ -82,7 +89,7 @@ fn the_sums_are_named_in_order() {
 
 #[test]
 fn recipes_read_as_they_are_written_and_refuse_unknown_fields() {
-    for recipe in [open(5), private(2)] {
+    for recipe in [open(5), blocks(5), private(2)] {
         let text = serde_json::to_string(&recipe).unwrap();
         assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), recipe);
     }
@@ -121,7 +128,7 @@ fn a_field_out_of_range_is_named() {
 
 #[test]
 fn learning_is_a_function_of_seed_and_sums() {
-    for recipe in [open(4), private(2)] {
+    for recipe in [open(4), blocks(4), private(2)] {
         assert_eq!(recipe.start(7), recipe.start(7));
         assert_ne!(recipe.start(7), recipe.start(8));
         assert_eq!(run(&recipe, 0.0), run(&recipe, 0.0));
@@ -130,7 +137,7 @@ fn learning_is_a_function_of_seed_and_sums() {
 
 #[test]
 fn learning_survives_a_restart_from_files() {
-    let recipe = open(4);
+    let recipe = blocks(4);
     let mut learning = recipe.start(1);
     for index in 0..recipe.sums().len() {
         let delta = sum(&recipe, &learning, index, 0.0);
@@ -260,9 +267,9 @@ proptest! {
     /// Whatever clients send, the server step ends in a finite model or in an error.
     #[test]
     fn rubbish_gives_a_finite_model_or_an_error(
-        values in prop::collection::vec(-1e6f64..1e6, 1..60), noise in 0.0f64..10.0, secret in any::<bool>()
+        values in prop::collection::vec(-1e6f64..1e6, 1..60), noise in 0.0f64..10.0, which in 0usize..3
     ) {
-        let recipe = if secret { private(1) } else { open(2) };
+        let recipe = vec![private(1), open(2), blocks(3)].swap_remove(which);
         let mut learning = recipe.start(1);
         for (index, sum) in recipe.sums().iter().enumerate() {
             let sum = values.iter().copied().cycle().skip(index).take(sum.length).collect();

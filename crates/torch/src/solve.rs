@@ -1,6 +1,9 @@
 use chorus_model::{TrainError, TrainingSet};
 use tch::{Kind, TchError, Tensor};
 
+/// Rows of the item table that are widened to f64 at a time.
+const GRAM_ROWS: usize = 16_384;
+
 /// The ridge regression that every person vector comes from, prepared once for a model.
 pub(crate) struct Ridge {
     /// V, `[items, factors]`, f32.
@@ -29,9 +32,7 @@ impl Ridge {
     ) -> Result<Self, TchError> {
         let penalty = Tensor::f_eye(factors as i64, (Kind::Double, tch::Device::Cpu))?
             .f_mul_scalar(regularisation)?;
-        let wide = table.f_to_kind(Kind::Double)?;
-        let gram = wide.f_transpose(0, 1)?.f_matmul(&wide)?;
-        let shared = gram
+        let shared = gram(&table, items, factors)?
             .f_mul_scalar(alpha0)?
             .f_add(&penalty.f_mul_scalar(alpha0 * items as f64)?)?;
         Ok(Self {
@@ -85,6 +86,20 @@ impl Ridge {
         let failed = info.f_int64_value(&[])? != 0;
         Ok((Solved { rows, person }, failed))
     }
+}
+
+/// V'V, `[factors, factors]`, f64: part by part, so that no second table of twice the width is held.
+fn gram(table: &Tensor, items: usize, factors: usize) -> Result<Tensor, TchError> {
+    let side = factors as i64;
+    let mut gram = Tensor::f_zeros([side, side], (Kind::Double, tch::Device::Cpu))?;
+    for first in (0..items).step_by(GRAM_ROWS) {
+        let rows = GRAM_ROWS.min(items - first);
+        let wide = table
+            .f_narrow(0, first as i64, rows as i64)?
+            .f_to_kind(Kind::Double)?;
+        gram = gram.f_add(&wide.f_transpose(0, 1)?.f_matmul(&wide)?)?;
+    }
+    Ok(gram)
 }
 
 /// libtorch's errors carry a C++ stack trace after their first line.

@@ -1,7 +1,7 @@
 //! The engine on libtorch and the one in plain Rust must teach a client the same.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use chorus_model::{Direct, Engine, ItemId, Parameters, Step, Tensor, Trainer, TrainingSet};
+use chorus_model::{Block, Direct, Engine, ItemId, Parameters, Step, Tensor, Trainer, TrainingSet};
 use chorus_torch::Torch;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,6 +102,30 @@ fn person_vectors_and_contributions_agree() {
                     "{step:?}: {error} at {items} items, {factors} factors, {} in the history",
                     history.len()
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_a_block_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (items, factors) in [(1, 1), (7, 3), (300, 16)] {
+        let (direct, torch) = both(&model(&mut rng, items, factors));
+        for length in [0, 1, items] {
+            let history = history(&mut rng, items, length);
+            for first in [0, items / 3, items - 1] {
+                for size in [1, items - first] {
+                    let block = Some(Block { first, items: size });
+                    let gradient = |trainer: &dyn Trainer| {
+                        let delta = trainer.contribution(Step::Gradient, block, &history);
+                        delta.unwrap().into_values()
+                    };
+                    let (expected, found) = (gradient(&*direct), gradient(&*torch));
+                    assert_eq!(found.len(), Step::Gradient.length(items, factors, block));
+                    let error = relative_error(&expected, &found);
+                    assert!(error <= 1e-5, "{error} in {block:?} of {items} items");
+                }
             }
         }
     }

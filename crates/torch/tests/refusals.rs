@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use chorus_model::{
-    Direct, Engine, ItemId, Parameters, ParametersError, Step, Tensor, TrainError, TrainingSet,
+    Block, Direct, Engine, ItemId, Parameters, ParametersError, Step, Tensor, TrainError,
+    TrainingSet,
 };
 use chorus_torch::Torch;
 
@@ -102,6 +103,32 @@ fn a_step_the_model_has_no_tensor_for() {
     assert!(
         matches!(error, TrainError::Parameters(ParametersError::Missing(missing)) if missing == "whitening")
     );
+}
+
+#[test]
+fn a_block_outside_the_catalogue_or_of_another_step() {
+    let (torch, direct) = (
+        Torch.open(&model()).unwrap(),
+        Direct.open(&model()).unwrap(),
+    );
+    let cases = [
+        (Step::Gradient, 0, 0),
+        (Step::Gradient, 3, 3),
+        (Step::Gradient, usize::MAX, 2),
+        (Step::Counts, 0, 5),
+        (Step::History, 0, 5),
+        (Step::Gram, 0, 5),
+        (Step::Projection, 0, 5),
+    ];
+    for history in [TrainingSet::of([ItemId(1)], 5), TrainingSet::of([], 5)] {
+        for (step, first, items) in cases {
+            let block = Some(Block { first, items });
+            let torch = torch.contribution(step, block, &history).err().unwrap();
+            let direct = direct.contribution(step, block, &history).err().unwrap();
+            assert!(matches!(torch, TrainError::Block(_)), "{torch}");
+            assert_eq!(torch.to_string(), direct.to_string());
+        }
+    }
 }
 
 #[test]
