@@ -193,9 +193,9 @@ fn refusals_say_what_fails_and_what_would_help() {
         ),
         (
             apart,
-            "reveal two sums is 2^-14, and at most 2^-40 was asked for (connectivity): assume fewer",
+            "reveal two sums is 2^-13, and at most 2^-40 was asked for (connectivity): assume fewer",
         ),
-        (open, "assume fewer corrupt clients, or split the cohort"),
+        (open, "2^-229, and at most 2^-256"),
     ] {
         assert!(error.to_string().contains(words), "{error}");
     }
