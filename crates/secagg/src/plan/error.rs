@@ -89,8 +89,9 @@ pub enum PlanError {
     /// No graph with at most [`MAXIMUM_DEGREE`] neighbours meets the bounds.
     #[error(
         "no safe plan for {clients} clients: even with {degree} neighbours for each (at most {MAXIMUM_DEGREE} can hold \
-         shares), the chance that {} is 2^-{found}, and at most 2^-{wanted} was asked for ({bound}): {}, or {}",
+         shares), the chance that {} is {}, and at most 2^-{wanted} was asked for ({bound}): {}, or {}",
         .bound.failure(),
+        chance(*.found),
         .bound.remedy(),
         size(*.clients)
     )]
@@ -106,6 +107,13 @@ pub enum PlanError {
         /// It may fail with a probability of `2^-wanted`.
         wanted: u32,
     },
+}
+
+fn chance(found: u32) -> String {
+    match found {
+        0 => "over a half".to_owned(),
+        found => format!("2^-{found}"),
+    }
 }
 
 /// How another number of clients would help: with few, more neighbours become possible; with many, a union bound over

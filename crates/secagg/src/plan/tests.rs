@@ -195,6 +195,10 @@ fn refusals_say_what_fails_and_what_would_help() {
             apart,
             "reveal two sums is 2^-13, and at most 2^-40 was asked for (connectivity): assume fewer",
         ),
+        (
+            refusal(100_000, assume(0.3, 0.45, 40)),
+            "safe from its corrupt ones is over a half, and",
+        ),
         (open, "2^-229, and at most 2^-256"),
     ] {
         assert!(error.to_string().contains(words), "{error}");
