@@ -92,6 +92,8 @@ impl Learning {
                 .bearable_dropout
                 .unwrap_or(if noise { 0.2 } else { 0.3 }),
             corrupt: 0.1,
+            bits: 32,
+            consistency: chorus_protocol::Consistency::Cohort,
             privacy,
             recipe,
         };

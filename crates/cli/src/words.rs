@@ -48,7 +48,8 @@ pub fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
@@ -107,7 +108,7 @@ pub fn coordinator(status: &chorus_coordinator::Status) -> String {
         let trust = task
             .last
             .as_ref()
-            .map_or(&status.trust, |report| &report.trust);
+            .map_or(&task.trust, |report| &report.trust);
         lines.push(trust.clone());
     }
     lines.join("\n")

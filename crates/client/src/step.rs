@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chorus_model::{Delta, Engine, Parameters, TrainError};
 use chorus_protocol::{
-    Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, TaskName, encode,
+    Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, RoundPlan,
+    TaskName, encode,
 };
 use chorus_wire::certificate::Authority;
 use rand_core::CryptoRng;
@@ -135,7 +136,8 @@ impl Client {
             return Ok(Step::Pending);
         }
         let (before, stored) = (participation.log().clone(), self.store.log()?);
-        if let Err(refusal) = participation.handle(response, &authority.at(now), rng) {
+        let identity = self.identity()?;
+        if let Err(refusal) = participation.handle(response, &identity, &authority.at(now), rng) {
             return self.end(participation, Ending::Refused(refusal));
         }
         let after = participation.log();
@@ -167,7 +169,7 @@ impl Client {
             return Ok(Step::Pending);
         };
         let identity = self.identity()?;
-        let delta = match self.contribution(engine, plan.step, model)? {
+        let delta = match self.contribution(engine, plan, model)? {
             Ok(delta) => delta,
             // It depends on the person's own data: a client that went silent now would tell. It adds nothing
             // but its noise instead (as chorus-privacy does with what is not finite).
@@ -195,11 +197,11 @@ impl Client {
         })
     }
 
-    /// What this client's history adds to the sum of `step`.
+    /// What this client's history adds to the sum of the round.
     fn contribution(
         &self,
         engine: &dyn Engine,
-        step: chorus_model::Step,
+        plan: &RoundPlan,
         model: &[u8],
     ) -> Result<Result<Delta, TrainError>, Error> {
         let opened = || {
@@ -210,7 +212,7 @@ impl Client {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(trainer.contribution(step, &self.history(catalogue)?))
+        Ok(trainer.contribution(plan.step, plan.block, &self.history(catalogue)?))
     }
 
     /// Ends the client's part, and erases what it held of the round.

@@ -47,6 +47,8 @@ pub fn task(noise: bool, clients: usize) -> Task {
         split: 1,
         dropout: 0.3,
         corrupt: 0.1,
+        bits: 32,
+        consistency: chorus_protocol::Consistency::Cohort,
         privacy,
         recipe: serde_json::from_str(recipe).unwrap(),
     }
@@ -152,10 +154,10 @@ impl Desk {
             Request::ShareKeys { sealed, .. } => Message::Share(sealed.clone()),
             Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable.clone()),
             Request::Upload { update, .. } => {
-                self.uploads
-                    .push((seat.id, Digest::of(&update.to_le_bytes())));
+                self.uploads.push((seat.id, Digest::of(update.bytes())));
                 Message::Upload(update.clone())
             }
+            Request::Endorse { signature, .. } => Message::Endorse(*signature),
             Request::Unmask { revealed, .. } => Message::Unmask(revealed.clone()),
         };
         let input = Input::From {

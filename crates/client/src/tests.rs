@@ -83,7 +83,7 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
     let delta = Direct
         .open(&parameters)
         .unwrap()
-        .contribution(plan.step, &history)
+        .contribution(plan.step, plan.block, &history)
         .unwrap();
     let mut rng = member.rng.clone();
     Some(

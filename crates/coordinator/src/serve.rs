@@ -34,8 +34,8 @@ const PAUSE: Millis = 5_000;
 
 /// Runs the coordinator on `listener` until `shutdown`: serves clients over mutual TLS 1.3, and runs rounds for every
 /// task that an operator started. A round in the middle ends as aborted (one with noise whose clients already masked
-/// gets up to 5 seconds to end well, since its sum can never be taken again); the next start goes on from the last
-/// published model.
+/// gets up to 5 seconds to get on, since its sum can never be taken again), unless its survivors are settled: then the
+/// next start finishes it. Otherwise that goes on from the last published model.
 ///
 /// # Errors
 /// When the coordinator is not enrolled, another one runs on the directory, or the store or the transport fails.
@@ -60,6 +60,7 @@ pub async fn serve(
         store,
         identity,
         revoked,
+        witness: None,
     });
     let (stop, stopping) = watch::channel(false);
     let (mut supervisor, places) = Supervisor::new(common.clone());
@@ -200,8 +201,9 @@ impl Supervisor {
         let (news, watched) = watch::channel(News::default());
         let (common, task) = (self.common.clone(), name.clone());
         let rng = StdRng::from_rng(&mut rand::rng());
+        let own = calls.downgrade();
         let thread = tokio::task::spawn_blocking(move || {
-            Desk::open(common, &task, news, rng)?.run(&mut inbox)
+            Desk::open(common, &task, own, news, rng)?.run(&mut inbox)
         });
         let handle = Handle {
             calls,

@@ -12,7 +12,7 @@ use chorus_protocol::{
 };
 use chorus_wire::limits::LOG_ENTRIES_PER_ANSWER;
 use chorus_wire::server::{Peer, Service};
-use chorus_wire::{Kind, Rejection};
+use chorus_wire::{Kind, Rejection, Shape};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -226,6 +226,7 @@ impl Coordinator {
         let client = peer.id;
         let late = match &message {
             Message::Unmask(_) => Late::Unmask,
+            Message::Endorse(_) => Late::Unmask,
             _ => Late::Message,
         };
         let Some(desk) = self.desk_of(round) else {
@@ -346,6 +347,9 @@ impl Service for Coordinator {
             Request::Upload { round, update } => {
                 self.message(peer, round, Message::Upload(update)).await
             }
+            Request::Endorse { round, signature } => {
+                self.message(peer, round, Message::Endorse(signature)).await
+            }
             Request::Unmask { round, revealed } => {
                 self.message(peer, round, Message::Unmask(revealed)).await
             }
@@ -376,20 +380,20 @@ impl Service for Coordinator {
         })
     }
 
-    async fn upload_bytes(&self, peer: &Peer, round: RoundId) -> Result<u64, Rejection> {
+    async fn upload_shape(&self, peer: &Peer, round: RoundId) -> Result<Shape, Rejection> {
         self.admit(peer)?;
         let client = peer.id;
         let unknown = Reject::UnknownRound(round.0);
         let Some(desk) = self.desk_of(round) else {
             return Err(unknown.into());
         };
-        let bytes = desk
-            .ask(|answer| Call::UploadBytes {
+        let shape = desk
+            .ask(|answer| Call::UploadShape {
                 client,
                 round,
                 answer,
             })
             .await;
-        Ok(bytes.unwrap_or(Err(unknown))?)
+        Ok(shape.unwrap_or(Err(unknown))?)
     }
 }

@@ -28,6 +28,10 @@ impl Certificates for Keys {
     fn enrolled_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
         certificate.try_into().map_err(|_| "not a key".to_owned())
     }
+
+    fn witness_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
+        self.enrolled_key(certificate)
+    }
 }
 
 pub fn name() -> TaskName {
@@ -88,6 +92,7 @@ pub fn common(directory: &Path, clock: Clock, task: &Task) -> Arc<Common> {
         store,
         identity,
         revoked,
+        witness: None,
     })
 }
 
@@ -97,6 +102,7 @@ pub enum Vanish {
     BeforeAdvertising,
     BeforeSharing,
     BeforeUploading,
+    BeforeEndorsing,
     BeforeUnmasking,
     Never,
 }
@@ -185,7 +191,9 @@ impl Member {
                 Next::Learn { plan, model } => {
                     let model = Parameters::from_bytes(model).unwrap();
                     let trainer = Direct.open(&model).unwrap();
-                    let delta = trainer.contribution(plan.step, &self.set).unwrap();
+                    let delta = trainer
+                        .contribution(plan.step, plan.block, &self.set)
+                        .unwrap();
                     let encoded = encode(delta, plan, &mut self.rng).unwrap();
                     participation
                         .learned(encoded.update, &self.identity, &mut self.rng)
@@ -196,6 +204,7 @@ impl Member {
                         Request::AdvertiseKeys { .. } => self.vanish <= Vanish::BeforeAdvertising,
                         Request::ShareKeys { .. } => self.vanish <= Vanish::BeforeSharing,
                         Request::Upload { .. } => self.vanish <= Vanish::BeforeUploading,
+                        Request::Endorse { .. } => self.vanish <= Vanish::BeforeEndorsing,
                         Request::Unmask { .. } => self.vanish <= Vanish::BeforeUnmasking,
                         _ => false,
                     };
@@ -221,7 +230,7 @@ impl Member {
         let Some(participation) = &mut self.participation else {
             return;
         };
-        if let Err(refusal) = participation.handle(response, &Keys, &mut self.rng) {
+        if let Err(refusal) = participation.handle(response, &self.identity, &Keys, &mut self.rng) {
             self.refusals.push(refusal);
             self.participation = None;
             return;

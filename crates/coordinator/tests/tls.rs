@@ -219,7 +219,7 @@ impl Person {
                             .open(&Parameters::from_bytes(model).unwrap())
                             .unwrap();
                         let set = TrainingSet::of([1, 4, 7].map(ItemId), 12);
-                        let delta = trainer.contribution(plan.step, &set).unwrap();
+                        let delta = trainer.contribution(plan.step, plan.block, &set).unwrap();
                         let update = encode(delta, plan, &mut self.rng).unwrap().update;
                         participation
                             .learned(update, &self.identity, &mut self.rng)
@@ -229,7 +229,12 @@ impl Person {
                         Ok(response) => {
                             let now = chorus_wire::Clock::system().now();
                             participation
-                                .handle(response, &self.authority.at(now), &mut self.rng)
+                                .handle(
+                                    response,
+                                    &self.identity,
+                                    &self.authority.at(now),
+                                    &mut self.rng,
+                                )
                                 .unwrap();
                         }
                         Err(_) => participation.left_out(),

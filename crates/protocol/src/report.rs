@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chorus_privacy::Spent;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,9 @@ pub struct RoundReport {
     pub guarantee: String,
     /// Against whom, in words.
     pub trust: String,
+    /// Messages of clients that were refused, by reason.
+    #[serde(default)]
+    pub rejected: BTreeMap<String, u64>,
     /// Anything the server step did out of the ordinary.
     pub note: Option<String>,
 }

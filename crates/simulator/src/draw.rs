@@ -130,6 +130,8 @@ mod tests {
             split,
             dropout: 0.2,
             corrupt: 0.1,
+            bits: 32,
+            consistency: chorus_protocol::Consistency::Cohort,
             privacy,
             recipe,
         }

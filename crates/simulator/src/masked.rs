@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use chorus_protocol::{
-    Certificates, Charge, ClientId, Event, Floor, Identity, Input, Invitation, LogEntry, LogView,
-    Message, Next, Origin, Participation, Phase, Purpose, Recovered, Refusal, Reject, Request,
-    Response, Round, RoundId, RoundPlan, SignedEntry, Standing, Task, Timing,
+    Beacon, Certificates, Charge, ClientId, Event, Floor, Identity, Input, Invitation, LogEntry,
+    LogView, Message, Next, Origin, Participation, Phase, Purpose, Question, Recovered, Refusal,
+    Reject, Request, Response, Round, RoundId, RoundPlan, Seal, SignedEntry, Standing, Task,
+    Testimony, Timing,
 };
 use chorus_protocol::{Digest, Privacy};
 use rand_chacha::ChaCha20Rng;
@@ -23,6 +24,10 @@ impl Certificates for KeysAsCertificates {
         certificate
             .try_into()
             .map_err(|_| "not a key of 32 bytes".to_owned())
+    }
+
+    fn witness_key(&self, certificate: &[u8]) -> Result<[u8; 32], String> {
+        self.enrolled_key(certificate)
     }
 }
 
@@ -152,7 +157,7 @@ pub(crate) fn run(
     let bytes = serde_json::to_vec(plan).map_err(|error| fault(error.to_string()))?;
     let mut coordinator = Coordinator::open(enrolled, scene, &bytes)?;
     let mut present = join(enrolled, scene, &bytes, model)?;
-    let mut tally = Tally::new(plan.encoding.length());
+    let mut tally = Tally::new(plan.ring(), plan.encoding.length());
     let expected = scene
         .members
         .iter()
@@ -299,8 +304,12 @@ impl Present<'_> {
         match answer {
             None | Some(Ok(Response::Pending)) => Ok(false),
             Some(Ok(response)) => {
-                self.participation
-                    .handle(response, &KeysAsCertificates, &mut self.rng)?;
+                self.participation.handle(
+                    response,
+                    &self.device.identity,
+                    &KeysAsCertificates,
+                    &mut self.rng,
+                )?;
                 Ok(true)
             }
             Some(Err(_)) => {
@@ -318,6 +327,7 @@ fn says(request: &Request) -> Phase {
         Request::ShareKeys { .. } => Phase::Sharing,
         Request::ConfirmShares { .. } => Phase::Confirming,
         Request::Upload { .. } => Phase::Uploading,
+        Request::Endorse { .. } => Phase::Endorsing,
         Request::Unmask { .. } => Phase::Unmasking,
         // A client that waits has not gone yet: it goes when it should have spoken.
         _ => Phase::Advertising,
@@ -330,6 +340,14 @@ struct Coordinator {
     events: Vec<Event>,
     now: u64,
     upload: Option<Vec<u32>>,
+    coordinator: [u8; 32],
+    witness: Identity,
+}
+
+/// The bytes of an upload, four to a word.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
 
 impl Coordinator {
@@ -353,6 +371,8 @@ impl Coordinator {
             events: Vec::new(),
             now: 0,
             upload: None,
+            coordinator: enrolled.coordinator.public(),
+            witness: Identity::from_seed(&[0; 32]),
         })
     }
 
@@ -383,15 +403,38 @@ impl Coordinator {
             Request::ShareKeys { sealed, .. } => Message::Share(sealed),
             Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable),
             Request::Upload { update, .. } => {
-                self.upload.get_or_insert_with(|| update.words().to_vec());
+                self.upload.get_or_insert_with(|| words(update.bytes()));
                 Message::Upload(update)
             }
+            Request::Endorse { signature, .. } => Message::Endorse(signature),
             Request::Unmask { revealed, .. } => Message::Unmask(revealed),
         };
         let client = client.device.identity.id();
         self.round
             .handle(self.now, Input::From { client, message }, &mut self.events)?;
+        self.ask_witness();
         Ok(Response::Accepted)
+    }
+
+    /// The witness of the simulation answers at once.
+    fn ask_witness(&mut self) {
+        let (witness, key) = (&self.witness, self.witness.public().to_vec());
+        let testimony = match self.round.question() {
+            None => return,
+            Some(Question::Draw { round, commitment }) => {
+                let drawn = Digest::of_parts("the simulated witness draws", &[&commitment.0]).0;
+                let beacon =
+                    Beacon::sign(witness, key, &self.coordinator, round, &commitment, drawn);
+                Testimony::Beacon(beacon)
+            }
+            Some(Question::Seal { round, statement }) => {
+                let seal = Seal::sign(witness, key, &self.coordinator, round, &statement);
+                Testimony::Seal(seal)
+            }
+        };
+        let input = Input::Witness(testimony);
+        // It answers what was asked, so it is never rejected.
+        let _ = self.round.handle(self.now, input, &mut self.events);
     }
 
     /// Lets time pass: whoever is silent now is gone.
@@ -399,6 +442,7 @@ impl Coordinator {
         self.now += TIMING.quiet;
         // Time is nobody's fault: a tick is never rejected.
         let _ = self.round.handle(self.now, Input::Tick, &mut self.events);
+        self.ask_witness();
     }
 
     /// The sum, once the round is over.

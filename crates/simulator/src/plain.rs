@@ -3,6 +3,7 @@
 use chorus_data::Dataset;
 use chorus_model::Trainer;
 use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode};
+use chorus_secagg::Ring;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
@@ -21,7 +22,7 @@ pub(crate) struct Summed {
     pub clipped: usize,
     /// True when the sum is that of the encodings, bit for bit and without wrapping.
     pub exact: bool,
-    /// One client's upload as the coordinator got it; nothing without masks.
+    /// One client's upload as the coordinator got it, four bytes a word; nothing without masks.
     pub upload: Option<Vec<u32>>,
 }
 
@@ -51,7 +52,9 @@ impl Scene<'_> {
     /// What one client does with its history: select, learn, clip, quantise, noise.
     pub fn contribute(&self, user: usize, rng: &mut ChaCha20Rng) -> Result<Encoded, SimulateError> {
         let history = self.dataset.training_set(user);
-        let delta = self.trainer.contribution(self.plan.step, &history)?;
+        let delta = self
+            .trainer
+            .contribution(self.plan.step, self.plan.block, &history)?;
         Ok(encode(delta, self.plan, rng)?)
     }
 
@@ -73,16 +76,19 @@ impl Scene<'_> {
     }
 }
 
-/// The sum of encodings, twice: modulo 2^32 as the coordinator has it, and in integers that cannot wrap.
+/// The sum of encodings, twice: in the ring as the coordinator has it, and in integers that cannot wrap.
 pub(crate) struct Tally {
+    ring: Ring,
+    /// Modulo 2^32, of which every ring is a quotient.
     words: Vec<u32>,
     wide: Vec<i64>,
     clipped: usize,
 }
 
 impl Tally {
-    pub fn new(length: usize) -> Self {
+    pub fn new(ring: Ring, length: usize) -> Self {
         Self {
+            ring,
             words: vec![0; length],
             wide: vec![0; length],
             clipped: 0,
@@ -110,14 +116,19 @@ impl Tally {
 
     /// True when lifting the modular sum gives the sum in integers: nothing wrapped.
     pub fn is_exact(&self) -> bool {
+        // The top bit of the ring's values is the sign: moved to the top of the word and back, it fills the rest.
+        let spare = 32 - self.ring.bits();
+        let lift = |word: &u32| i64::from((word << spare).cast_signed() >> spare);
         self.words
             .iter()
             .zip(&self.wide)
-            .all(|(word, wide)| i64::from(word.cast_signed()) == *wide)
+            .all(|(word, wide)| lift(word) == *wide)
     }
 
-    pub fn words(&self) -> &[u32] {
-        &self.words
+    /// The sum in the ring.
+    pub fn words(&self) -> Vec<u32> {
+        let reduce = |word: &u32| self.ring.reduce(*word);
+        self.words.iter().map(reduce).collect()
     }
 
     pub fn clipped(&self) -> usize {
@@ -141,7 +152,8 @@ pub(crate) fn run(
         .collect();
     let length = scene.plan.encoding.length();
     let threads = rayon::current_num_threads().max(1);
-    let mut tally = Tally::new(length);
+    let ring = scene.plan.ring();
+    let mut tally = Tally::new(ring, length);
     let mut done = 0;
     for batch in survivors.chunks(BATCH) {
         // Sums of integers: how the clients are dealt to threads changes no bit.
@@ -149,7 +161,7 @@ pub(crate) fn run(
         let parts: Vec<Tally> = batch
             .par_chunks(share)
             .map(|users| {
-                let mut part = Tally::new(length);
+                let mut part = Tally::new(ring, length);
                 for user in users {
                     let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
                     part.add(encoded.update.words(), encoded.clipped);
@@ -168,7 +180,7 @@ pub(crate) fn run(
         clipped: tally.clipped,
         exact,
         upload: None,
-        sum: tally.words,
+        sum: tally.words(),
     })
 }
 
@@ -178,16 +190,22 @@ mod tests {
 
     #[test]
     fn a_tally_notices_a_sum_that_wraps() {
-        let mut tally = Tally::new(2);
+        let mut tally = Tally::new(Ring::Bits32, 2);
         tally.add(&[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()], false);
         assert!(tally.is_exact());
         tally.add(&[0, (-6i32).cast_unsigned()], true);
         assert!(tally.is_exact());
         assert_eq!((tally.words()[1].cast_signed(), tally.clipped()), (-11, 1));
-        let mut other = Tally::new(2);
+        let mut other = Tally::new(Ring::Bits32, 2);
         other.add(&[1, 0], true);
         let wrapped = tally.merge(other);
         assert!(!wrapped.is_exact());
+        let mut narrow = Tally::new(Ring::Bits16, 1);
+        narrow.add(&[(-0x7fffi32).cast_unsigned()], false);
+        assert!(narrow.is_exact());
+        assert_eq!(narrow.words(), [0x8001]);
+        narrow.add(&[(-2i32).cast_unsigned()], false);
+        assert!(!narrow.is_exact());
         assert_eq!(
             (wrapped.words()[0].cast_signed(), wrapped.clipped()),
             (i32::MIN, 2)

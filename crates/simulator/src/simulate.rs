@@ -4,7 +4,6 @@ use chorus_data::Dataset;
 use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Trainer};
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, cost, decode};
-use chorus_secagg::masked_words;
 
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
@@ -76,6 +75,8 @@ pub struct Run {
     pub figures: Figures,
     /// What protects the clients of such a task, in words.
     pub guarantee: String,
+    /// Against whom, in words.
+    pub trust: String,
     /// One upload of the last round beside its sum; nothing without masks, where nothing was uploaded.
     pub picture: Option<Picture>,
 }
@@ -98,7 +99,7 @@ impl Run {
             popularity: self.popularity,
             rounds: self.rounds.clone(),
             guarantee: self.guarantee.clone(),
-            trust: format!("{ONE_PROCESS}\n{}", Task::trust(true)),
+            trust: format!("{ONE_PROCESS}\n{}", self.trust),
             picture: self.picture.clone(),
         }
     }
@@ -153,6 +154,7 @@ pub fn simulate(
         popularity,
         figures,
         guarantee: task.guarantee()?,
+        trust: task.trust(true),
         picture: federation.picture,
         rounds: federation.rounds,
     })
@@ -336,7 +338,7 @@ impl Federation<'_> {
             completed: true,
             quality: None,
             seconds: began.elapsed().as_secs_f64(),
-            upload_bytes: 4 * masked_words(plan.encoding.length()) as u64,
+            upload_bytes: plan.ring().upload_bytes(plan.encoding.length()) as u64,
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,

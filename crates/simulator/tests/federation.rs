@@ -39,6 +39,8 @@ fn task(dataset: &Dataset, noise: bool) -> Task {
         split: 1,
         dropout: 0.3,
         corrupt: 0.1,
+        bits: 32,
+        consistency: chorus_protocol::Consistency::Cohort,
         privacy,
         recipe,
     }

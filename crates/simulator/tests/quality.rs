@@ -24,6 +24,8 @@ fn task(dataset: &Dataset, privacy: Privacy, recipe: Recipe) -> Task {
         split: 1,
         dropout: 0.1,
         corrupt: 0.1,
+        bits: 32,
+        consistency: chorus_protocol::Consistency::Cohort,
         privacy,
         recipe,
     }

@@ -225,7 +225,9 @@ impl Person {
         };
         let trainer = Torch.open(&Parameters::from_bytes(model).unwrap()).unwrap();
         let history = TrainingSet::of(self.history.iter().copied(), items);
-        let delta = trainer.contribution(plan.step, &history).unwrap();
+        let delta = trainer
+            .contribution(plan.step, plan.block, &history)
+            .unwrap();
         let encoded = encode(delta, plan, &mut self.rng.clone()).unwrap();
         Some(encoded.update.into_words())
     }

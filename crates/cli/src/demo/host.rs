@@ -227,7 +227,7 @@ impl Seat<'_> {
                 words = encoded;
             }
             let upload = match participation.poll() {
-                Next::Send(Request::Upload { update, .. }) => Some(update.words().to_vec()),
+                Next::Send(Request::Upload { update, .. }) => Some(sums::words(update.bytes())),
                 _ => None,
             };
             let engine = self.shared.engine.as_ref();
@@ -270,7 +270,7 @@ impl Seat<'_> {
         };
         let trainer = self.shared.engine.open(&Parameters::from_bytes(model)?)?;
         let history = self.shared.dataset.training_set(self.index);
-        let delta = trainer.contribution(plan.step, &history)?;
+        let delta = trainer.contribution(plan.step, plan.block, &history)?;
         Ok(Some(encode(delta, plan, rng)?.update.into_words()))
     }
 

@@ -114,7 +114,7 @@ impl Demo {
         let report = outcome.report(&task, &figures)?;
         progress::say(&words::figures(&figures));
         progress::say(&task.guarantee()?);
-        progress::say(&Task::trust(true));
+        progress::say(&task.trust(true));
         progress::write(&self.report, report.to_html().as_bytes())?;
         if let Some(path) = &self.json {
             progress::write(path, &serde_json::to_vec_pretty(&figures)?)?;

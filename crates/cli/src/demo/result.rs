@@ -151,7 +151,7 @@ impl Outcome {
             popularity: self.popularity,
             rounds: self.rows.clone(),
             guarantee: task.guarantee()?,
-            trust: Task::trust(true),
+            trust: task.trust(true),
             picture: self.picture.clone(),
         })
     }

@@ -72,12 +72,13 @@ pub fn write_words(path: &Path, words: &[u32]) -> anyhow::Result<()> {
 /// Reads what [`write_words`] wrote.
 pub fn read_words(path: &Path) -> anyhow::Result<Vec<u32>> {
     let bytes = std::fs::read(path)?;
-    Ok(bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|bytes| u32::from_le_bytes(*bytes))
-        .collect())
+    Ok(words(&bytes))
+}
+
+/// Four bytes a word, in little-endian order.
+pub fn words(bytes: &[u8]) -> Vec<u32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
 
 #[cfg(test)]

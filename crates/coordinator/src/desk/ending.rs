@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chorus_model::Learning;
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{
-    Digest, Millis, Origin, Phase, Privacy, Recovered, RoundReport, Task, cost, decode, sum_digest,
+    Digest, Millis, Origin, Phase, Privacy, Recovered, RoundReport, cost, decode, sum_digest,
 };
 
 use super::{Common, Desk, Running};
@@ -26,14 +26,19 @@ impl Desk {
         Ok(())
     }
 
-    /// Before clients are told who survived: from then on the sum can be revealed.
-    pub(super) fn charge(&mut self) -> Result<(), DeskError> {
+    /// Before clients are told who survived: from then on the sum can be revealed, and by no other list of survivors.
+    pub(super) fn settle(&mut self) -> Result<(), DeskError> {
         if let Some(running) = &self.running {
             let plan = running.round.plan();
             let release = cost(plan).map_err(|error| DeskError::Task(error.to_string()))?;
-            self.common
-                .store
-                .write(|tx| store::rounds::charge(tx, plan, release.as_ref()))?;
+            let checkpoint = running.round.checkpoint();
+            self.common.store.write(|tx| {
+                store::rounds::charge(tx, plan, release.as_ref())?;
+                if let Some(checkpoint) = &checkpoint {
+                    store::rounds::keep(tx, plan.round, checkpoint)?;
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -221,13 +226,14 @@ impl Desk {
             release: plan.release.clone(),
             trained: plan.version,
             funnel: running.round.funnel(),
-            upload_bytes: 4 * running.round.upload_words() as u64,
+            upload_bytes: running.round.upload_bytes() as u64,
             milliseconds: now.saturating_sub(running.began),
             sum: None,
             aborted: None,
             spent: self.spent()?,
             guarantee: self.guarantee.clone(),
-            trust: Task::trust(self.common.config.one_party()),
+            trust: self.task.trust(self.common.config.one_party()),
+            rejected: running.rejected.clone(),
             note: None,
         })
     }
@@ -241,13 +247,15 @@ impl Desk {
         self.end(TaskState::Stopped, reason)
     }
 
-    /// The service ends. The task stays as it is, so that the next start goes on with it.
+    /// The service ends. The task stays as it is, so that the next start goes on with it, and with the round too if
+    /// its survivors are settled.
     pub(super) fn close(&mut self) -> Result<(), DeskError> {
         let now = self.common.clock.elapsed();
-        self.abort(
-            "the coordinator is shutting down; check in again later",
-            now,
-        )?;
+        self.flush()?;
+        if !self.is_kept() {
+            let reason = "the coordinator is shutting down; check in again later";
+            self.abort(reason, now)?;
+        }
         self.over = true;
         Ok(())
     }

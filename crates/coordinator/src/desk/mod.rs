@@ -6,15 +6,17 @@ mod ending;
 mod opening;
 #[cfg(test)]
 mod tests;
+mod witness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chorus_model::{Learning, Sum};
 use chorus_protocol::{
     Awaited, ClientId, Digest, Event, Identity, Input, Invitation, Message, Millis, Phase, Privacy,
-    Reject, Response, Round, RoundId, Task,
+    Question, Record, Reject, Response, Round, RoundId, Task, Testimony,
 };
+use chorus_wire::Shape;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -23,6 +25,8 @@ use crate::gathering::{Gathering, Need};
 use crate::revocation::Revoked;
 use crate::store::{self, Store, TaskState, Wanted};
 use crate::{Clock, Config};
+use witness::Asked;
+pub(crate) use witness::Witness;
 
 /// What every desk works with.
 pub(crate) struct Common {
@@ -31,6 +35,8 @@ pub(crate) struct Common {
     pub store: Arc<Store>,
     pub identity: Identity,
     pub revoked: Revoked,
+    /// How the witness is asked, where the operator named one.
+    pub witness: Option<Witness>,
 }
 
 /// Where the answer to a call goes.
@@ -60,16 +66,22 @@ pub(crate) enum Call {
         awaited: Awaited,
         answer: Answer,
     },
-    /// How long must the client's upload be?
-    UploadBytes {
+    /// What must the client's upload be?
+    UploadShape {
         client: ClientId,
         round: RoundId,
-        answer: oneshot::Sender<Result<u64, Reject>>,
+        answer: oneshot::Sender<Result<Shape, Reject>>,
+    },
+    /// What the witness answered, or why it did not.
+    Witness {
+        question: Question,
+        answer: Result<Testimony, String>,
     },
     /// Time passes.
     Tick,
-    /// The service ends. A round in the middle is aborted, and the task goes on after the next start. Unless it must
-    /// be `now`, a round with noise whose clients already masked may end first: its sum can never be taken again.
+    /// The service ends. A round whose survivors are settled is taken up again by the next start, any other is aborted.
+    /// Unless it must be `now`, a round with noise whose clients already masked may end first: its sum can never be
+    /// taken again.
     Close { now: bool },
     /// How much is held?
     #[cfg(test)]
@@ -100,7 +112,17 @@ struct Running {
     masked: bool,
     /// The sum was recovered, but could not be used.
     failed: Option<String>,
+    /// What the witness was asked last.
+    asked: Option<Asked>,
+    /// Messages that were refused, by reason.
+    rejected: BTreeMap<String, u64>,
 }
+
+/// An answer that waits until everything before it is on the disk.
+type Unsent = (Answer, Result<Response, Reject>);
+
+/// Calls that are taken before what they changed is written, all at once.
+const BATCH: usize = 64;
 
 /// The operator's wishes are looked up, and notes written, this often.
 const LOOK: Millis = 500;
@@ -119,6 +141,11 @@ pub(crate) struct Desk {
     /// Clients that checked in since they were last noted in the store.
     seen: BTreeSet<ClientId>,
     running: Option<Running>,
+    /// Messages after the round's checkpoint that are not on the disk yet.
+    records: Vec<(ClientId, Record)>,
+    unsent: Vec<Unsent>,
+    /// Its own inbox, for the witness's answers.
+    calls: mpsc::WeakSender<Call>,
     news: watch::Sender<News>,
     rng: StdRng,
     looked: Millis,
@@ -136,7 +163,30 @@ impl Desk {
                 return self.close();
             };
             self.take(call)?;
+            // What else is there already costs no second wait for the disk.
+            for _ in 1..BATCH {
+                match inbox.try_recv() {
+                    Ok(call) if !self.over => self.take(call)?,
+                    _ => break,
+                }
+            }
+            self.flush()?;
             self.over |= self.closing && self.is_idle();
+        }
+        Ok(())
+    }
+
+    /// Keeps what came since the checkpoint, and only then answers.
+    fn flush(&mut self) -> Result<(), DeskError> {
+        let records = std::mem::take(&mut self.records);
+        if let Some(running) = self.running.as_ref().filter(|_| !records.is_empty()) {
+            let round = running.round.plan().round;
+            self.common
+                .store
+                .write(|tx| store::rounds::record(tx, round, &records))?;
+        }
+        for (answer, response) in self.unsent.drain(..) {
+            let _gone = answer.send(response);
         }
         Ok(())
     }
@@ -160,8 +210,9 @@ impl Desk {
                 answer,
             } => {
                 let response = self.message(client, round, message, now)?;
-                let _gone = answer.send(response);
+                self.unsent.push((answer, response));
             }
+            Call::Witness { question, answer } => self.testify(question, answer, now)?,
             Call::Await {
                 client,
                 round,
@@ -170,12 +221,12 @@ impl Desk {
             } => {
                 let _gone = answer.send(self.answer(&client, round, awaited));
             }
-            Call::UploadBytes {
+            Call::UploadShape {
                 client,
                 round,
                 answer,
             } => {
-                let _gone = answer.send(self.upload_bytes(&client, round));
+                let _gone = answer.send(self.upload_shape(&client, round));
             }
             Call::Tick => self.tick(now)?,
             Call::Close { now } if now || !self.is_irreplaceable() => self.close()?,
@@ -228,6 +279,12 @@ impl Desk {
         self.has_noise() && masked && !self.is_idle()
     }
 
+    /// True when the running round is kept, so that the next start can take it up.
+    fn is_kept(&self) -> bool {
+        let phase = self.running.as_ref().map(|running| running.round.phase());
+        matches!(phase, Some(Phase::Endorsing | Phase::Unmasking))
+    }
+
     fn current(&mut self, round: RoundId) -> Result<&mut Running, Reject> {
         self.running
             .as_mut()
@@ -250,16 +307,20 @@ impl Desk {
             return Ok(Ok(aborted));
         }
         let advertises = matches!(message, Message::Advertise { .. });
+        let record = Record::of(&message);
         let mut events = Vec::new();
         if let Err(reject) = running
             .round
             .handle(now, Input::From { client, message }, &mut events)
         {
+            let count = running.rejected.entry(reject.label().to_owned());
+            *count.or_default() += 1;
             return Ok(Err(reject));
         }
         if advertises {
             running.expected.remove(&client);
         }
+        self.records.extend(record.map(|record| (client, record)));
         self.react(events, now)?;
         Ok(Ok(Response::Accepted))
     }
@@ -273,13 +334,17 @@ impl Desk {
         self.current(round)?.answer(client, awaited)
     }
 
-    fn upload_bytes(&mut self, client: &ClientId, round: RoundId) -> Result<u64, Reject> {
+    fn upload_shape(&mut self, client: &ClientId, round: RoundId) -> Result<Shape, Reject> {
         let running = self.current(round)?;
+        let plan = running.round.plan();
         match (
             running.round.phase(),
             running.answer(client, Awaited::Sharers)?,
         ) {
-            (Phase::Uploading, Response::Sharers(_)) => Ok(4 * running.round.upload_words() as u64),
+            (Phase::Uploading, Response::Sharers(_)) => Ok(Shape {
+                ring: plan.ring(),
+                length: plan.encoding.length(),
+            }),
             (phase, _) => Err(Reject::WrongPhase {
                 message: "upload",
                 phase: phase.name(),
@@ -300,7 +365,9 @@ impl Desk {
                 let mut events = Vec::new();
                 // A tick is nobody's message: there is no one to reject.
                 let _accepted = running.round.handle(now, Input::Tick, &mut events);
-                self.react(events, now)
+                self.react(events, now)?;
+                self.ask_witness(now);
+                Ok(())
             }
             _ => {
                 let revoked = self.common.revoked.current();
@@ -319,15 +386,18 @@ impl Desk {
         if events.is_empty() {
             return Ok(());
         }
+        // Whatever ends the round must not come before what led to it.
+        self.flush()?;
         for event in events {
             match event {
                 Event::Began(Phase::Uploading) => self.mark_masked()?,
-                Event::Began(Phase::Unmasking) => self.charge()?,
+                Event::Began(Phase::Endorsing) => self.settle()?,
                 Event::Began(_) => {}
                 Event::Completed(recovered) => self.complete(recovered, now)?,
                 Event::Aborted { reason } => self.aborted(&reason, now)?,
             }
         }
+        self.ask_witness(now);
         self.news.send_modify(|news| news.steps += 1);
         Ok(())
     }
@@ -381,6 +451,13 @@ impl Desk {
             return Some(
                 "no round starts: the list of revoked certificates was never fetched from the \
                  authority; check that it runs and that its address is right"
+                    .to_owned(),
+            );
+        }
+        if self.lacks_witness() {
+            return Some(
+                "no round starts: the task needs a witness, and none is named in the configuration; set \
+                 `witness.address`"
                     .to_owned(),
             );
         }

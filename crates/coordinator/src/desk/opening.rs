@@ -1,21 +1,21 @@
 //! From a task in the store to an open round.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chorus_model::{Learning, Parameters};
 use chorus_privacy::spent;
 use chorus_protocol::{
-    Digest, Funnel, Invitation, Millis, Privacy, Purpose, Round, RoundPlan, RoundReport, Task,
-    TaskName, cost,
+    Digest, Funnel, Input, Invitation, Millis, Privacy, Purpose, Record, Round, RoundPlan,
+    RoundReport, TaskName, cost,
 };
 use rand::rngs::StdRng;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{Common, Desk, News, Running};
+use super::{Call, Common, Desk, News, Running};
 use crate::error::DeskError;
 use crate::gathering::{Gathering, Need};
-use crate::store::{self, Closing, NewRound, TaskState, Unfinished};
+use crate::store::{self, Closing, Kept, NewRound, TaskState, Unfinished};
 
 /// Beyond its long poll, so long a client may take to check in again and still count as waiting.
 const GRACE: Millis = 10_000;
@@ -25,6 +25,7 @@ impl Desk {
     pub fn open(
         common: Arc<Common>,
         name: &TaskName,
+        calls: mpsc::WeakSender<Call>,
         news: watch::Sender<News>,
         rng: StdRng,
     ) -> Result<Self, DeskError> {
@@ -49,6 +50,9 @@ impl Desk {
             gathering: Gathering::new(long_poll + GRACE, common.config.waiting(), now),
             seen: BTreeSet::new(),
             running: None,
+            records: Vec::new(),
+            unsent: Vec::new(),
+            calls,
             news,
             rng,
             looked: 0,
@@ -58,13 +62,21 @@ impl Desk {
             common,
             task,
         };
-        desk.reload(now)?;
-        desk.close_unfinished(now)?;
+        desk.load(now)?;
+        desk.take_up_unfinished(now)?;
+        if desk.is_idle() {
+            desk.check_left()?;
+        }
         Ok(desk)
     }
 
-    /// Takes the newest version of the model from the store.
+    /// Takes the newest version of the model from the store, and sees whether there is anything left to learn.
     pub(super) fn reload(&mut self, now: Millis) -> Result<(), DeskError> {
+        self.load(now)?;
+        self.check_left()
+    }
+
+    fn load(&mut self, now: Millis) -> Result<(), DeskError> {
         let name = &self.task.name;
         let model = self.common.store.read(|connection| {
             let newest = store::models::newest(connection, name)?.unwrap_or(0);
@@ -79,6 +91,10 @@ impl Desk {
         let bytes: Arc<[u8]> = model.bytes.into();
         self.news
             .send_modify(|news| news.model = Some((model.digest, bytes)));
+        Ok(())
+    }
+
+    fn check_left(&mut self) -> Result<(), DeskError> {
         if self.next_sum >= self.sums.len() {
             return self.end(TaskState::Finished, "all its sums are taken");
         }
@@ -89,17 +105,78 @@ impl Desk {
         }
     }
 
-    fn close_unfinished(&mut self, now: Millis) -> Result<(), DeskError> {
+    /// Goes on with the round that was running when the coordinator ended, if its survivors were settled; whatever else
+    /// was left open is closed.
+    fn take_up_unfinished(&mut self, now: Millis) -> Result<(), DeskError> {
         let name = &self.task.name;
         let unfinished = self
             .common
             .store
             .read(|connection| store::rounds::unfinished(connection, name))?;
         for round in unfinished {
-            self.close_one(&round)?;
+            match self.take_up(&round, now)? {
+                true => {}
+                false => self.close_one(&round)?,
+            }
         }
         self.gathering.restart(now);
         Ok(())
+    }
+
+    /// True when the round could be taken up where its checkpoint and the messages since have it.
+    fn take_up(&mut self, unfinished: &Unfinished, now: Millis) -> Result<bool, DeskError> {
+        let kept = self
+            .common
+            .store
+            .read(|connection| store::rounds::kept(connection, unfinished.round))?;
+        let Some(Kept {
+            checkpoint,
+            records,
+        }) = kept
+        else {
+            return Ok(false);
+        };
+        if unfinished.trained != self.version || !self.is_idle() {
+            return Ok(false);
+        }
+        let timing = self.common.config.timing();
+        let mut round = match Round::restore(&checkpoint, timing, now) {
+            Ok(round) => round,
+            Err(error) => {
+                tracing::error!(%error, round = unfinished.round.0, "a round could not be taken up");
+                return Ok(false);
+            }
+        };
+        let mut events = Vec::new();
+        for (client, content) in records {
+            // What was accepted before is accepted again; a record that cannot be read is a message that never came.
+            if let Ok(message) = Record::read(&content) {
+                let input = Input::From { client, message };
+                let _accepted = round.handle(now, input, &mut events);
+            }
+        }
+        let plan = serde_json::to_vec(round.plan());
+        let plan = plan.map_err(|error| DeskError::Task(error.to_string()))?;
+        let signature = self.common.identity.sign(Purpose::Plan, &[&plan]);
+        let id = unfinished.round;
+        tracing::info!(round = id.0, "a round that a restart interrupted goes on");
+        self.running = Some(Running {
+            round,
+            invitation: Invitation { plan, signature },
+            expected: BTreeSet::new(),
+            began: now,
+            masked: true,
+            failed: None,
+            asked: None,
+            rejected: BTreeMap::new(),
+        });
+        self.news.send_modify(|news| {
+            news.opened += 1;
+            news.steps += 1;
+            news.round = Some(id);
+        });
+        self.react(events, now)?;
+        Ok(true)
     }
 
     fn close_one(&mut self, unfinished: &Unfinished) -> Result<(), DeskError> {
@@ -119,7 +196,8 @@ impl Desk {
             aborted: Some(reason.to_owned()),
             spent: self.spent()?,
             guarantee: self.guarantee.clone(),
-            trust: Task::trust(self.common.config.one_party()),
+            trust: self.task.trust(self.common.config.one_party()),
+            rejected: BTreeMap::new(),
             note: None,
         };
         let closing = Closing {
@@ -141,6 +219,9 @@ impl Desk {
     pub(super) fn consider(&mut self, now: Millis) -> Result<(), DeskError> {
         let gather = self.common.config.gather().as_millis() as Millis;
         if self.over || self.closing || !self.gathering.is_ready(&self.need, gather, now) {
+            return Ok(());
+        }
+        if self.lacks_witness() {
             return Ok(());
         }
         let Some(revoked) = self.common.revoked.current() else {
@@ -202,6 +283,8 @@ impl Desk {
             began: now,
             masked: false,
             failed: None,
+            asked: None,
+            rejected: BTreeMap::new(),
         });
         self.news.send_modify(|news| {
             news.opened += 1;

@@ -1,5 +1,5 @@
 use chorus_privacy::{Spent, spent};
-use chorus_protocol::{Digest, Privacy, RoundReport, Task, TaskName};
+use chorus_protocol::{Digest, Privacy, RoundReport, TaskName};
 use serde::Serialize;
 
 use super::{OperatorError, no_task};
@@ -11,8 +11,6 @@ use crate::store::{self, RowError, Store, TaskState, Wanted, content};
 pub struct Status {
     /// True while a service runs on the directory.
     pub serving: bool,
-    /// Against whom the sums are protected, in words.
-    pub trust: String,
     /// Clients that were ever here.
     pub clients: u64,
     /// Entries of the model log.
@@ -56,6 +54,8 @@ pub struct TaskStatus {
     pub spent: Option<Spent>,
     /// What protects the clients, in words.
     pub guarantee: String,
+    /// Against whom the sums are protected, in words.
+    pub trust: String,
 }
 
 /// A round that runs now.
@@ -84,11 +84,10 @@ pub fn status(
         let rows = store::tasks::all(connection)?;
         let tasks = rows
             .into_iter()
-            .map(|row| task_status(connection, row))
+            .map(|row| task_status(connection, row, one_party))
             .collect::<Result<Vec<_>, RowError>>()?;
         Ok(Status {
             serving: directory.is_served(),
-            trust: Task::trust(one_party),
             clients: store::clients::count(connection)?,
             log_length,
             log_head,
@@ -103,6 +102,7 @@ pub fn status(
 fn task_status(
     connection: &store::Connection,
     row: store::TaskRow,
+    one_party: bool,
 ) -> Result<TaskStatus, RowError> {
     let name = row.name;
     let (task, guarantee) = store::tasks::spec(connection, &name)?
@@ -134,6 +134,7 @@ fn task_status(
         last: store::rounds::reports(connection, &name, 1)?.pop(),
         spent,
         guarantee,
+        trust: task.trust(one_party),
         task: name,
     })
 }

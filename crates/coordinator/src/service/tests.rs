@@ -174,6 +174,7 @@ async fn who_was_revoked_is_refused_in_every_phase() {
     let keys = PublicKeys {
         cipher: [1; 32],
         mask: [2; 32],
+        generator: chorus_secagg::Generator::ChaCha12,
     };
     for request in [
         Request::CheckIn { task: name() },
@@ -210,7 +211,7 @@ async fn who_was_revoked_is_refused_in_every_phase() {
         );
     }
     assert_eq!(
-        service.upload_bytes(&peer, round).await.unwrap_err().label,
+        service.upload_shape(&peer, round).await.unwrap_err().label,
         "revoked"
     );
     assert_eq!(
@@ -294,7 +295,7 @@ async fn what_is_over_is_answered_from_the_store() {
     );
     assert_eq!(
         service
-            .upload_bytes(&peer, RoundId(1))
+            .upload_shape(&peer, RoundId(1))
             .await
             .unwrap_err()
             .label,

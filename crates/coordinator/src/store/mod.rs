@@ -24,12 +24,12 @@ pub(crate) use models::NewVersion;
 pub use models::VersionRow;
 pub(crate) use revocations::Stored as Revocations;
 pub use rounds::RoundState;
-pub(crate) use rounds::{Closing, NewRound, Unfinished};
+pub(crate) use rounds::{Closing, Kept, NewRound, Unfinished};
 pub(crate) use tasks::TaskRow;
 pub use tasks::{TaskState, Wanted};
 
 /// Layout that this build reads and writes.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// How long a command waits for the other process to finish its transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -109,7 +109,8 @@ pub(crate) fn content(table: &'static str, reason: impl ToString) -> RowError {
 ///
 /// # Privacy
 /// Of clients it keeps pseudonyms with the days of their first and last check-in; of rounds counts and digests; never
-/// an upload, a key of a round, or who was in which sum.
+/// an upload. While a round is between the end of its uploads and its own end, and no longer, it also keeps what a
+/// restart needs to finish it: who survived, the public keys, the sum with its masks on, the shares given back so far.
 #[derive(Debug)]
 pub struct Store {
     connection: Mutex<Connection>,
@@ -139,6 +140,8 @@ impl Store {
             .pragma_update(None, "journal_mode", "WAL")
             .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
             .and_then(|()| connection.pragma_update(None, "foreign_keys", "ON"))
+            // What is deleted is overwritten: shares that were given back are of no use to anyone any more.
+            .and_then(|()| connection.pragma_update(None, "secure_delete", "ON"))
             .map_err(fault)?;
         let store = Self {
             connection: Mutex::new(connection),
@@ -162,6 +165,11 @@ impl Store {
                     return Err(content("sqlite_master", "tables of another program"));
                 }
                 tx.execute_batch(include_str!("schema.sql"))?;
+            }
+            if found < 2 {
+                tx.execute_batch(include_str!("layout_2.sql"))?;
+            }
+            if found < LAYOUT {
                 tx.pragma_update(None, "user_version", LAYOUT)?;
             }
             Ok(found)

@@ -1,7 +1,8 @@
 use chorus_privacy::Release;
-use chorus_protocol::{RoundId, RoundPlan, RoundReport, TaskName};
+use chorus_protocol::{ClientId, Record, RoundId, RoundPlan, RoundReport, TaskName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{RowError, content};
 
@@ -125,6 +126,68 @@ pub(crate) fn spent_in(
     Ok(id.map(|id| RoundId(id as u64)))
 }
 
+/// What the next start needs to take up a round.
+pub(crate) struct Kept {
+    pub checkpoint: Vec<u8>,
+    /// In the order in which they were accepted.
+    pub records: Vec<(ClientId, Zeroizing<Vec<u8>>)>,
+}
+
+/// Keeps a round whose survivors are settled. Written once: no other list of survivors ever takes its place.
+pub(crate) fn keep(
+    tx: &Transaction<'_>,
+    round: RoundId,
+    checkpoint: &[u8],
+) -> Result<(), RowError> {
+    tx.execute(
+        "INSERT INTO checkpoints (round, content) VALUES (?1, ?2)",
+        (round.0 as i64, checkpoint),
+    )?;
+    Ok(())
+}
+
+/// Keeps what clients said since the checkpoint.
+pub(crate) fn record(
+    tx: &Transaction<'_>,
+    round: RoundId,
+    records: &[(ClientId, Record)],
+) -> Result<(), RowError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO records (round, client, kind, content) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?;
+    for (client, record) in records {
+        insert.execute((
+            round.0 as i64,
+            client.0.as_slice(),
+            record.kind(),
+            record.bytes(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// The checkpoint of a round and what came after it; nothing for a round whose survivors were never settled.
+pub(crate) fn kept(connection: &Connection, round: RoundId) -> Result<Option<Kept>, RowError> {
+    let id = round.0 as i64;
+    let query = "SELECT content FROM checkpoints WHERE round = ?1";
+    let checkpoint: Option<Vec<u8>> = connection
+        .query_row(query, [id], |row| row.get(0))
+        .optional()?;
+    let Some(checkpoint) = checkpoint else {
+        return Ok(None);
+    };
+    let mut query = connection
+        .prepare_cached("SELECT client, content FROM records WHERE round = ?1 ORDER BY place")?;
+    let rows = query.query_map([id], |row| {
+        let client: [u8; 16] = row.get(0)?;
+        Ok((ClientId(client), Zeroizing::new(row.get::<_, Vec<u8>>(1)?)))
+    })?;
+    Ok(Some(Kept {
+        checkpoint,
+        records: rows.collect::<Result<_, _>>()?,
+    }))
+}
+
 pub(crate) fn close(
     tx: &Transaction<'_>,
     round: RoundId,
@@ -145,6 +208,9 @@ pub(crate) fn close(
             closing.now as i64,
         ),
     )?;
+    let id = [round.0 as i64];
+    tx.execute("DELETE FROM records WHERE round = ?1", id)?;
+    tx.execute("DELETE FROM checkpoints WHERE round = ?1", id)?;
     Ok(())
 }
 

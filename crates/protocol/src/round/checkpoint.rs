@@ -62,6 +62,11 @@ impl Record {
         Some(Self(Zeroizing::new(bytes)))
     }
 
+    /// Tells a client's messages apart: it sends one of each kind.
+    pub fn kind(&self) -> u8 {
+        self.0.first().copied().unwrap_or_default()
+    }
+
     /// The bytes, to store.
     pub fn bytes(&self) -> &[u8] {
         &self.0

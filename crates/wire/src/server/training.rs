@@ -202,7 +202,8 @@ impl<S: Service> Training<S> {
             };
             whole = self.uploads.add(key, turn, &data, Instant::now())?;
         }
-        Ok(self.take_in(peer, start, shape, whole.unwrap_or_default())
+        Ok(self
+            .take_in(peer, start, shape, whole.unwrap_or_default())
             .await?)
     }
 

@@ -108,6 +108,12 @@ impl Root {
     }
 }
 
+/// The shape of an upload of so many values of 32 bits, and the check values after them.
+pub fn words(length: usize) -> Shape {
+    let ring = Ring::Bits32;
+    Shape { ring, length }
+}
+
 pub fn target(address: SocketAddr) -> Target {
     Target::with_name(&address.to_string(), "localhost").unwrap()
 }
@@ -118,9 +124,9 @@ type Answer = Box<dyn Fn(&Request) -> Result<Response, Rejection> + Send + Sync>
 pub struct Dummy {
     pub answer: Answer,
     pub heard: Mutex<Vec<(ClientId, String)>>,
-    pub uploads: Mutex<Vec<Vec<u32>>>,
+    pub uploads: Mutex<Vec<Vec<u8>>>,
     pub model: Arc<[u8]>,
-    pub upload_bytes: u64,
+    pub upload: Shape,
     pub round_is_on: AtomicBool,
     pub admits: AtomicBool,
     /// Calls wait for this to become true.
@@ -138,7 +144,7 @@ impl Dummy {
             heard: Mutex::default(),
             uploads: Mutex::default(),
             model: Arc::from([]),
-            upload_bytes: 64,
+            upload: words(8),
             round_is_on: AtomicBool::new(true),
             admits: AtomicBool::new(true),
             gate: watch::Sender::new(true),
@@ -156,6 +162,7 @@ pub fn kind(request: &Request) -> &'static str {
         Request::ShareKeys { .. } => "share-keys",
         Request::ConfirmShares { .. } => "confirm-shares",
         Request::Upload { .. } => "upload",
+        Request::Endorse { .. } => "endorse",
         Request::Unmask { .. } => "unmask",
         Request::Await { .. } => "await",
     }
@@ -200,7 +207,7 @@ impl Service for Dummy {
         let _ = self.gate.subscribe().wait_for(|open| *open).await;
         unfinished.end();
         if let Request::Upload { update, .. } = &request {
-            self.uploads.lock().unwrap().push(update.words().to_vec());
+            self.uploads.lock().unwrap().push(update.bytes().to_vec());
         }
         (self.answer)(&request)
     }
@@ -217,9 +224,9 @@ impl Service for Dummy {
         }
     }
 
-    async fn upload_bytes(&self, _: &Peer, round: RoundId) -> Result<u64, Rejection> {
+    async fn upload_shape(&self, _: &Peer, round: RoundId) -> Result<Shape, Rejection> {
         if round == RoundId(5) && self.round_is_on.load(Ordering::SeqCst) {
-            Ok(self.upload_bytes)
+            Ok(self.upload)
         } else {
             Err(Rejection::new(
                 Kind::OutOfPlace,

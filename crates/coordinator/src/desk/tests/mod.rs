@@ -49,7 +49,8 @@ impl Rig {
         let (news, watched) = watch::channel(News::default());
         self.news = watched;
         let rng = StdRng::seed_from_u64(1);
-        self.desk = Some(Desk::open(self.common.clone(), &name(), news, rng).unwrap());
+        let calls = mpsc::channel(1).0.downgrade();
+        self.desk = Some(Desk::open(self.common.clone(), &name(), calls, news, rng).unwrap());
     }
 
     fn desk(&mut self) -> &mut Desk {
@@ -59,7 +60,8 @@ impl Rig {
     fn take(&mut self, call: Call) -> Result<(), DeskError> {
         let desk = self.desk.as_mut().unwrap();
         assert!(!desk.over, "a desk that is over takes no calls");
-        desk.take(call)
+        desk.take(call)?;
+        desk.flush()
     }
 
     /// Lets time pass.
@@ -160,6 +162,7 @@ impl Rig {
             R::ShareKeys { round, sealed } => (round, Message::Share(sealed)),
             R::ConfirmShares { round, unopenable } => (round, Message::Confirm(unopenable)),
             R::Upload { round, update } => (round, Message::Upload(update)),
+            R::Endorse { round, signature } => (round, Message::Endorse(signature)),
             R::Unmask { round, revealed } => (round, Message::Unmask(revealed)),
             R::CheckIn { .. } => panic!("no check-in within a round"),
         };

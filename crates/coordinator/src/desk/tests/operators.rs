@@ -148,7 +148,7 @@ fn an_operator_stops_and_starts() {
         (status.clients, status.log_length, status.serving),
         (14, 2, false)
     );
-    assert!(status.trust.contains("One party runs both"));
+    assert!(status.tasks[0].trust.contains("One party runs both"));
 }
 
 #[test]
