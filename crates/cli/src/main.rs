@@ -9,6 +9,7 @@ mod exit;
 mod learning;
 mod model;
 mod progress;
+mod secagg;
 mod simulate;
 mod task;
 mod words;
@@ -48,6 +49,9 @@ enum Action {
     /// Look at, export and roll back published models.
     #[command(subcommand)]
     Model(model::Model),
+    /// Plan secure aggregation: what a round needs, promises and costs.
+    #[command(subcommand, name = "secagg")]
+    SecAgg(secagg::SecAgg),
     /// Be a client: enrol, import events, contribute, recommend.
     Client(client::Client),
     /// Many clients of a demo in one process.
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Action::Coordinator(coordinator) => coordinator.run(),
         Action::Task(task) => task.run(),
         Action::Model(model) => model.run(),
+        Action::SecAgg(secagg) => secagg.run(),
         Action::Client(client) => client.run(),
         Action::DemoHost(host) => host.run(),
     };

@@ -9,10 +9,11 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 5] = [
+const WITH_EXAMPLES: [&str; 6] = [
     "demo",
     "simulate",
     "authority invite",
+    "secagg plan",
     "client --home me enrol",
     "client --home me run",
 ];
