@@ -15,7 +15,7 @@ mod round;
 mod signing;
 mod task;
 
-pub use chorus_secagg::PublicKeys;
+pub use chorus_secagg::{Generator, PublicKeys};
 pub use consistency::{
     Beacon, COHORT_MOST, Consistency, Endorsement, Proof, Question, Seal, Statement, Testimony,
     Unproven, commitment, quorum,

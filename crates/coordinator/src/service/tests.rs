@@ -174,7 +174,7 @@ async fn who_was_revoked_is_refused_in_every_phase() {
     let keys = PublicKeys {
         cipher: [1; 32],
         mask: [2; 32],
-        generator: chorus_secagg::Generator::ChaCha12,
+        generator: chorus_protocol::Generator::ChaCha12,
     };
     for request in [
         Request::CheckIn { task: name() },
