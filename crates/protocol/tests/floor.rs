@@ -39,7 +39,7 @@ fn every_field_is_checked_at_its_edge() {
         |plan| plan.survivors.minimum = 100,
         |plan| plan.assumptions.secrecy_bits = 41,
         |plan| plan.assumptions.dropout = 0.31,
-        |plan| plan.encoding = Encoding::new(1.0, 65536.0, 1_000_000).unwrap(),
+        |plan| plan.encoding = Encoding::new(1.0, 65536.0, 1_000_000, 32).unwrap(),
     ];
     let bad: [(&str, Change); 17] = [
         ("release", |plan| plan.release = "a".repeat(65)),
@@ -48,7 +48,7 @@ fn every_field_is_checked_at_its_edge() {
         ("invited", |plan| plan.invited = 9),
         ("invited", |plan| plan.invited = (1 << 20) + 1),
         ("encoding.length", |plan| {
-            plan.encoding = Encoding::new(1.0, 65536.0, 1_000_001).unwrap();
+            plan.encoding = Encoding::new(1.0, 65536.0, 1_000_001, 32).unwrap();
         }),
         ("dropout", |plan| plan.dropout = 0.300001),
         ("dropout", |plan| plan.dropout = -1e-9),
@@ -99,7 +99,7 @@ fn every_field_is_checked_at_its_edge() {
     }
     let mut other = plan(true);
     other.protocol += 1;
-    assert_eq!(floor.check(&other, &[]), Err(Refusal::Version { found: 2 }));
+    assert_eq!(floor.check(&other, &[]), Err(Refusal::Version { found: 3 }));
     let many = Floor {
         cohort: 101,
         ..floor

@@ -175,6 +175,7 @@ fn samples() -> Vec<Message> {
             keys: PublicKeys {
                 cipher: [9; 32],
                 mask: [9; 32],
+                generator: Generator::Aes128Ctr,
             },
             signature: [0; 64],
         },
@@ -237,6 +238,10 @@ fn a_message_is_taken_in_its_own_phase_only() {
                 // It never sent keys: it is not in the cohort.
                 (true, _) => assert_eq!(result, Err(Reject::LeftOut)),
                 (false, Phase::Ended) if kind >= 4 => assert_eq!(result, Ok(())),
+                // Endorsements go on coming in once a quorum is there; not from outside of the cohort.
+                (false, Phase::Unmasking) if kind == 4 => {
+                    assert_eq!(result, Err(Reject::LeftOut));
+                }
                 (false, _) => assert_eq!(result.unwrap_err().label(), "wrong-phase"),
             }
         }
@@ -410,22 +415,29 @@ fn false_complaints_of_the_corrupt_put_nobody_out() {
     }
 }
 
-/// Rubbish of the right length is in the sum, and the check words find it before anything is given out.
+/// Rubbish of the right length is in the sum, and the check values find it before anything is given out.
 #[test]
 fn a_rubbish_upload_spoils_the_round_and_reveals_nothing() {
     let mut federation = Federation::new(12, false, 8);
     federation.join_all();
     federation.run_to(Phase::Uploading);
     let words = federation.plan.encoding.length();
+    let bytes = |length| Ring::Bits32.upload_bytes(length);
     let client = federation.members[0].identity.id();
     for wrong in [words - 1, words + 1] {
         let reject = federation.say(client, Message::Upload(update(wrong)));
         let expected = Reject::Length {
-            expected: words,
-            found: wrong,
+            expected: bytes(words),
+            found: bytes(wrong),
         };
         assert_eq!(reject, Err(expected));
     }
+    // As many bytes as the plan's, of another ring.
+    let other = Ring::Bits16;
+    let length = bytes(words) / 2 - other.check_values();
+    let update_of_16 = MaskedUpdate::from_bytes(vec![7; bytes(words)], other, length).unwrap();
+    let reject = federation.say(client, Message::Upload(update_of_16));
+    assert!(matches!(reject, Err(Reject::Length { .. })), "{reject:?}");
     assert_eq!(
         federation.say(client, Message::Upload(update(words))),
         Ok(())
@@ -435,7 +447,7 @@ fn a_rubbish_upload_spoils_the_round_and_reveals_nothing() {
     assert!(
         federation
             .aborted()
-            .is_some_and(|why| why.contains("check words"))
+            .is_some_and(|why| why.contains("check values"))
     );
 }
 

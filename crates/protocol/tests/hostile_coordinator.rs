@@ -6,8 +6,8 @@ mod common;
 use chorus_protocol::{
     Awaited, Digest, Next, Outcome, Participation, Refusal, Request, Response, Roster, RoundId,
 };
-use chorus_secagg::RoundKeys;
-use common::{Federation, Keys, MODEL, Vanish, refused};
+use chorus_secagg::{Generator, RoundKeys};
+use common::{Federation, Keys, MODEL, Vanish, refused, tree};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -90,7 +90,8 @@ fn neighbours_prove_who_they_are_and_are_there_once() {
     let Response::Neighbours(place) = response else {
         panic!("{response:?}");
     };
-    let own = federation.members[0].identity.public().to_vec();
+    let enrolled = federation.members[0].identity.public();
+    let own = enrolled.to_vec();
     let own_request = {
         let mut fresh = Federation::new(12, false, 11);
         fresh.join_all();
@@ -130,6 +131,9 @@ fn neighbours_prove_who_they_are_and_are_there_once() {
         (sybil, "second time"),
         (mirrored, "second time"),
     ] {
+        // The lie is in the key root too: nothing else gives it away.
+        let mut other = other;
+        tree::rebuild(&mut other, &enrolled, &own_request.0);
         let refusal = refused(&mut federation, Response::Neighbours(other));
         assert!(refusal.to_string().contains(expected), "{refusal}");
     }
@@ -148,6 +152,7 @@ fn neighbours_prove_who_they_are_and_are_there_once() {
     sybil.neighbours[2].certificate = sybil.neighbours[3].certificate.clone();
     sybil.neighbours[2].signature = traitor.identity.advertise(&digest, &keys);
     sybil.neighbours[2].keys = keys;
+    tree::rebuild(&mut sybil, &enrolled, &own_request.0);
     let refusal = refused(&mut federation, Response::Neighbours(sybil));
     assert!(refusal.to_string().contains("second time"), "{refusal}");
 }
@@ -249,6 +254,15 @@ fn survivors_that_contradict_what_was_said_before_are_refused() {
         panic!("{response:?}");
     };
     let own = own_number(&federation);
+    let revealed = |federation: &Federation| match federation.members[0]
+        .participation
+        .as_ref()
+        .unwrap()
+        .poll()
+    {
+        Next::Send(Request::Unmask { revealed, .. }) => revealed,
+        _ => panic!("not unmasking"),
+    };
     let lost = (0..20)
         .find(|number| !all.contains(*number))
         .unwrap_or_else(|| panic!("{lost:?} is there"));
@@ -269,24 +283,29 @@ fn survivors_that_contradict_what_was_said_before_are_refused() {
     federation
         .tell(0, Response::Survivors(all.clone()))
         .unwrap();
+    // It was told, and has signed: nobody tells it anything else any more, with or without proof.
+    let smaller = Roster::of(20, all.iter().filter(|number| *number != (own + 1) % 20));
+    for roster in [&all, &smaller] {
+        let refusal = refused(&mut federation, Response::Survivors(roster.clone()));
+        assert_eq!(refusal, Refusal::Unexpected);
+    }
+    let proof = federation.halt_at(0, Awaited::Proof);
+    for roster in [&all, &smaller] {
+        let refusal = refused(&mut federation, Response::Survivors(roster.clone()));
+        assert_eq!(refusal, Refusal::Unexpected);
+    }
+    federation.tell(0, proof.clone()).unwrap();
     // One share of each, never both; the same answer however often it is asked for; and no second answer.
-    let revealed = |federation: &Federation| match federation.members[0]
-        .participation
-        .as_ref()
-        .unwrap()
-        .poll()
-    {
-        Next::Send(Request::Unmask { revealed, .. }) => revealed,
-        _ => panic!("not unmasking"),
-    };
     let answer = revealed(&federation);
     assert!(answer.is_sorted_by(|a, b| a.owner < b.owner));
     assert_eq!(answer.len(), 18);
     assert!(revealed(&federation) == answer);
-    let smaller = Roster::of(20, all.iter().filter(|number| *number != (own + 1) % 20));
-    for roster in [all, smaller] {
-        let refusal = refused(&mut federation, Response::Survivors(roster));
-        assert_eq!(refusal, Refusal::Unexpected);
+    for again in [
+        Response::Survivors(all),
+        Response::Survivors(smaller),
+        proof,
+    ] {
+        assert_eq!(refused(&mut federation, again), Refusal::Unexpected);
     }
     federation.tell(0, Response::Accepted).unwrap();
     let member = federation.members[0].participation.as_ref().unwrap();
@@ -308,6 +327,7 @@ fn a_round_can_be_over_before_a_client_is_asked() {
         Awaited::Shares,
         Awaited::Sharers,
         Awaited::Survivors,
+        Awaited::Proof,
         Awaited::Outcome,
     ] {
         let (mut federation, _) = halted(12, awaited);
@@ -315,7 +335,9 @@ fn a_round_can_be_over_before_a_client_is_asked() {
             .tell(0, Response::Completed { version: 2 })
             .unwrap();
         let expected = match awaited {
-            Awaited::Survivors | Awaited::Outcome => Outcome::Completed { version: 2 },
+            Awaited::Survivors | Awaited::Proof | Awaited::Outcome => {
+                Outcome::Completed { version: 2 }
+            }
             _ => Outcome::LeftOut,
         };
         assert_eq!(federation.outcome(0), Some(expected.clone()));
@@ -364,6 +386,7 @@ fn answers_that_do_not_belong_end_the_round_and_never_panic() {
             Response::Accepted,
             Response::Sharers(Roster::of(12, 0..12)),
             Response::Survivors(Roster::of(12, 0..12)),
+            federation.halt_at(2, Awaited::Proof),
             Response::Completed { version: 9 },
         ]
     };
@@ -380,15 +403,16 @@ fn answers_that_do_not_belong_end_the_round_and_never_panic() {
             federation.step(index);
         }
     }
-    assert!(states.len() >= 15, "{}", states.len());
+    assert!(states.len() >= 17, "{}", states.len());
     let answers = answers();
+    let identity = &federation.members[0].identity;
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut refused = 0;
     for saved in &states {
         for answer in &answers {
             let mut member = Participation::restore(saved).unwrap();
             if member
-                .handle(answer.clone(), &identity, &Keys, &mut rng)
+                .handle(answer.clone(), identity, &Keys, &mut rng)
                 .is_err()
             {
                 refused += 1;
@@ -397,7 +421,7 @@ fn answers_that_do_not_belong_end_the_round_and_never_panic() {
         }
         let mut member = Participation::restore(saved).unwrap();
         member
-            .handle(Response::Pending, &identity, &Keys, &mut rng)
+            .handle(Response::Pending, identity, &Keys, &mut rng)
             .unwrap();
         assert_eq!(&member.save().unwrap(), saved);
     }

@@ -5,7 +5,7 @@ use chorus_protocol::{
     Digest, Identity, LogEntry, LogError, LogView, Origin, Purpose, SignedEntry, TaskName, verify,
     verify_advertisement,
 };
-use chorus_secagg::{RoundDigest, RoundKeys};
+use chorus_secagg::{Generator, RoundDigest, RoundKeys};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -181,11 +181,14 @@ fn a_log_has_an_end_of_tasks() {
     );
 }
 
-const PURPOSES: [Purpose; 4] = [
+const PURPOSES: [Purpose; 7] = [
     Purpose::Advertise,
     Purpose::Plan,
     Purpose::LogEntry,
     Purpose::Revocations,
+    Purpose::Endorse,
+    Purpose::Beacon,
+    Purpose::Seal,
 ];
 
 proptest! {
@@ -196,7 +199,7 @@ proptest! {
     fn no_signature_is_taken_for_another(
         parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..4),
         others in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..4),
-        signed in 0usize..4,
+        signed in 0usize..7,
         bit in 0usize..512,
     ) {
         let identity = coordinator();
@@ -220,9 +223,10 @@ proptest! {
 }
 
 #[test]
-fn an_advertisement_is_of_one_round_and_both_keys() {
+fn an_advertisement_is_of_one_round_both_keys_and_the_generator() {
     let identity = coordinator();
-    let keys = RoundKeys::generate(&mut ChaCha20Rng::seed_from_u64(1)).public();
+    let keys =
+        RoundKeys::generate(Generator::Aes128Ctr, &mut ChaCha20Rng::seed_from_u64(1)).public();
     let digest = RoundDigest([3; 32]);
     let signature = identity.advertise(&digest, &keys);
     let check = |digest, keys: &_| {
@@ -233,6 +237,10 @@ fn an_advertisement_is_of_one_round_and_both_keys() {
     let mut swapped = keys;
     std::mem::swap(&mut swapped.cipher, &mut swapped.mask);
     assert!(!check(&digest, &swapped));
+    // Nor can anyone downgrade the generator that two clients agree on.
+    let mut other = keys;
+    other.generator = Generator::ChaCha12;
+    assert!(!check(&digest, &other));
 }
 
 /// Keys of small order would verify anything, or many things.

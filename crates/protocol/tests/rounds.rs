@@ -7,11 +7,12 @@ use chorus_protocol::{Event, Next, Outcome, Phase, Refusal, Request, Response, S
 use common::{Federation, Vanish};
 use proptest::prelude::*;
 
-const LOSSES: [Vanish; 5] = [
+const LOSSES: [Vanish; 6] = [
     Vanish::BeforeAdvertising,
     Vanish::BeforeSharing,
     Vanish::BeforeConfirming,
     Vanish::BeforeUploading,
+    Vanish::BeforeEndorsing,
     Vanish::BeforeUnmasking,
 ];
 
@@ -26,7 +27,7 @@ proptest! {
         noise: bool,
         interrupted: bool,
         seed: u64,
-        losses in proptest::collection::vec(0usize..5, 0..12),
+        losses in proptest::collection::vec(0usize..6, 0..12),
     ) {
         let mut federation = Federation::new(clients, noise, seed);
         federation.interrupted = interrupted;
@@ -38,7 +39,7 @@ proptest! {
         }
         federation.run();
         let recovered = federation.recovered().expect("the plan bears these losses").clone();
-        let plain = federation.plain_sum(|member| member.vanish >= Vanish::BeforeUnmasking);
+        let plain = federation.plain_sum(|member| member.vanish >= Vanish::BeforeEndorsing);
         prop_assert_eq!(recovered.sum, plain);
         for (index, member) in federation.members.iter().enumerate() {
             prop_assert_eq!(&member.refusal, &None);
@@ -72,11 +73,12 @@ fn a_graph_that_is_not_complete_works_too() {
         (50, LOSSES[1]),
         (77, LOSSES[3]),
         (90, LOSSES[4]),
+        (101, LOSSES[5]),
     ] {
         federation.members[index].vanish = vanish;
     }
     federation.run();
-    let plain = federation.plain_sum(|member| member.vanish >= Vanish::BeforeUnmasking);
+    let plain = federation.plain_sum(|member| member.vanish >= Vanish::BeforeEndorsing);
     assert_eq!(
         federation.recovered().map(|recovered| &recovered.sum),
         Some(&plain)
@@ -133,25 +135,17 @@ fn another_model_for_one_client_spoils_the_round() {
     };
     let entry = chorus_protocol::SignedEntry::sign(&entry, &other.coordinator).unwrap();
     let floor = other.floor();
-    let mut victim = other.join(&floor).unwrap();
-    let rng = &mut federation.members[0].rng;
-    victim
-        .handle(Response::Log(vec![entry]), &common::Keys, rng)
-        .unwrap();
+    let victim = other.join(&floor).unwrap();
     let bytes = b"another model".to_vec();
     let total = bytes.len() as u64;
-    victim
-        .handle(
-            Response::Model {
-                offset: 0,
-                total,
-                bytes,
-            },
-            &common::Keys,
-            rng,
-        )
-        .unwrap();
     federation.members[0].participation = Some(victim);
+    federation.tell(0, Response::Log(vec![entry])).unwrap();
+    let model = Response::Model {
+        offset: 0,
+        total,
+        bytes,
+    };
+    federation.tell(0, model).unwrap();
     federation.go_on();
     // Its signature is over another round digest, so it does not even enter the cohort.
     assert_eq!(federation.round.funnel().advertised, 11);
@@ -214,10 +208,7 @@ fn a_client_that_masks_for_another_round_spoils_the_sum_and_leaks_nothing() {
     federation
         .ask(0, Request::Upload { round, update })
         .unwrap();
-    let mut own = federation.members[0].participation.take().unwrap();
-    let rng = &mut federation.members[0].rng;
-    own.handle(Response::Accepted, &common::Keys, rng).unwrap();
-    federation.members[0].participation = Some(own);
+    federation.tell(0, Response::Accepted).unwrap();
     federation.go_on();
     assert!(federation.recovered().is_none());
     assert!(federation.aborted().is_some());
@@ -242,10 +233,7 @@ fn shares_that_cannot_be_opened_cost_their_sender_alone() {
             federation
                 .ask(0, Request::ShareKeys { round, sealed })
                 .unwrap();
-            let mut own = federation.members[0].participation.take().unwrap();
-            let rng = &mut federation.members[0].rng;
-            own.handle(Response::Accepted, &common::Keys, rng).unwrap();
-            federation.members[0].participation = Some(own);
+            federation.tell(0, Response::Accepted).unwrap();
             break;
         }
         federation.step(0);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use chorus_protocol::{Digest, Next, Outcome, Participation, Response, Roster};
+use chorus_protocol::{Digest, Identity, Next, Outcome, Participation, Response, Roster};
 use common::{Federation, Keys};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -36,7 +36,7 @@ fn states(noise: bool) -> Vec<Vec<u8>> {
         Some(Outcome::Completed { version: 2 })
     );
     // Log, three chunks of the model, learning, and every message and wait of a round.
-    assert!(states.len() == 16, "{}", states.len());
+    assert!(states.len() == 18, "{}", states.len());
     states
 }
 
@@ -54,8 +54,8 @@ fn what_was_saved_comes_back_as_it_was() {
                     .is_none_or(|charge| charge.cost.is_some() == noise)
             );
         }
-        // Upload, survivors, unmask, outcome, over.
-        assert_eq!(charged, 5);
+        // Upload, survivors, endorse, proof, unmask, outcome, over.
+        assert_eq!(charged, 7);
     }
 }
 
@@ -89,6 +89,7 @@ fn prod(bytes: &[u8]) {
         return;
     };
     let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let identity = Identity::generate(&mut rng);
     member.save().unwrap();
     for _ in 0..4 {
         match member.poll() {
@@ -103,7 +104,7 @@ fn prod(bytes: &[u8]) {
             Response::Survivors(Roster::of(size, 0..size)),
         ] {
             let saved = member.save().unwrap();
-            if member.handle(response, &Keys, &mut rng).is_err() {
+            if member.handle(response, &identity, &Keys, &mut rng).is_err() {
                 member = Participation::restore(&saved).unwrap();
             }
         }
@@ -122,7 +123,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         prod(&bytes);
         prop_assert!(Participation::restore(&bytes).is_err());
-        bytes.insert(0, 1);
+        bytes.insert(0, 2);
         prod(&sealed(&bytes));
     }
 

@@ -5,7 +5,7 @@ mod common;
 
 use chorus_privacy::{LocalNoise, Release, spent};
 use chorus_protocol::{
-    Digest, Floor, Privacy, RoundId, RoundPlan, Task, TaskError, TaskName, cost,
+    Consistency, Digest, Floor, Privacy, RoundId, RoundPlan, Task, TaskError, TaskName, cost,
 };
 use common::task;
 use proptest::prelude::*;
@@ -269,10 +269,24 @@ proptest! {
     }
 }
 
+/// What is promised depends on who vouches, and on how many there are; who runs the authority is said in any case.
 #[test]
-fn the_words_of_trust_name_the_coordinator() {
-    for one_party in [true, false] {
-        assert!(Task::trust(one_party).contains("honest-but-curious coordinator"));
+fn the_words_of_trust_say_what_the_mode_gives() {
+    let mut witnessed = task(200, true);
+    witnessed.consistency = Consistency::Witness;
+    for (task, expected) in [
+        (task(99, true), "more than half of their cohort signed"),
+        (
+            task(200, true),
+            "Without that trust, the task needs a witness",
+        ),
+        (witnessed, "and the witness does not"),
+    ] {
+        let [one, two] = [true, false].map(|one_party| task.trust(one_party));
+        assert_ne!(one, two);
+        assert!(one.contains("enrol clients of its own"), "{one}");
+        for words in [one, two] {
+            assert!(words.contains(expected), "{words}");
+        }
     }
-    assert_ne!(Task::trust(true), Task::trust(false));
 }

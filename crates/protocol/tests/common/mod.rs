@@ -1,6 +1,8 @@
 //! A federation without sockets: every client is a `Participation`, the coordinator is a `Round`.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_model::Delta;
