@@ -39,10 +39,15 @@ impl Tree {
     pub fn path(&self, index: u32) -> Vec<Digest> {
         let mut place = index as usize;
         let mut path = Vec::new();
+        if self
+            .levels
+            .first()
+            .is_none_or(|leaves| place >= leaves.len())
+        {
+            return path;
+        }
         for level in &self.levels {
-            if let Some(sibling) = level.get(place ^ 1).filter(|_| place < level.len()) {
-                path.push(*sibling);
-            }
+            path.extend(level.get(place ^ 1));
             place /= 2;
         }
         path

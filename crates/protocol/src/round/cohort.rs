@@ -143,7 +143,7 @@ impl Cohort {
 /// What the tree over the keys of a round holds of one client. Every part has a fixed length.
 pub(crate) fn key_leaf(enrolled: &[u8; 32], keys: &PublicKeys) -> [u8; 97] {
     let mut leaf = [0; 97];
-    let generator = [keys.generator as u8];
+    let generator = [keys.generator.number()];
     let parts = enrolled
         .iter()
         .chain(&keys.cipher)
