@@ -307,7 +307,8 @@ impl Desk {
             return Ok(Ok(aborted));
         }
         let advertises = matches!(message, Message::Advertise { .. });
-        let record = Record::of(&message);
+        let settled = matches!(running.round.phase(), Phase::Endorsing | Phase::Unmasking);
+        let record = Record::of(&message).filter(|_| settled);
         let mut events = Vec::new();
         if let Err(reject) = running
             .round

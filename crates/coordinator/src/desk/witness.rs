@@ -21,7 +21,7 @@ pub(super) struct Asked {
 }
 
 /// Between a failed question and the next try.
-const AGAIN: Millis = 1_000;
+const AGAIN: Millis = 250;
 
 impl Desk {
     /// True when the task cannot run because it needs a witness and there is none.

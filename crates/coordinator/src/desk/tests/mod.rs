@@ -2,7 +2,9 @@
 //! store must already hold what the answer depends on.
 
 mod operators;
+mod restarts;
 mod rounds;
+mod witnesses;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -177,30 +179,39 @@ impl Rig {
         answered.try_recv().ok()
     }
 
-    /// One step of every client. True when anyone got on.
+    /// One step of every client. True when anyone got on; false as soon as the desk failed.
     fn step(&mut self) -> bool {
         let mut moved = false;
         for index in 0..self.members.len() {
-            if self.desk().over {
-                break;
-            }
-            let Want::Say(request) = self.members[index].want() else {
-                continue;
-            };
-            let client = self.members[index].identity.id();
-            let Some(response) = self.ask(client, request) else {
-                return false;
-            };
-            match response {
-                Ok(response) => {
-                    moved |= response != Response::Pending;
-                    self.check_stored(&response);
-                    self.members[index].hear(response);
-                }
-                Err(_) => self.members[index].left_out(),
+            match self.step_one(index) {
+                Some(stepped) => moved |= stepped,
+                None => return false,
             }
         }
         moved
+    }
+
+    /// One step of one client: whether it got on. Nothing when the desk failed.
+    fn step_one(&mut self, index: usize) -> Option<bool> {
+        if self.desk().over {
+            return Some(false);
+        }
+        let Want::Say(request) = self.members[index].want() else {
+            return Some(false);
+        };
+        let client = self.members[index].identity.id();
+        match self.ask(client, request)? {
+            Ok(response) => {
+                self.check_stored(&response);
+                let moved = response != Response::Pending;
+                self.members[index].hear(response);
+                Some(moved)
+            }
+            Err(_) => {
+                self.members[index].left_out();
+                Some(false)
+            }
+        }
     }
 
     /// What must be on disk before this answer can be given.
@@ -222,6 +233,9 @@ impl Rig {
                     1,
                     "survivors were told before the budget was charged"
                 );
+                let kept =
+                    "SELECT count(*) FROM checkpoints WHERE round = (SELECT max(id) FROM rounds)";
+                assert_eq!(count(kept), 1, "survivors were told before they were kept");
             }
             Response::Completed { version } => {
                 assert_eq!(count("SELECT max(version) FROM models"), *version as i64);
