@@ -1,0 +1,1 @@
+"""What is written to tests/vectors/secagg: one module for each file, each a list of cases. Bytes become hexadecimal."""
