@@ -3,7 +3,10 @@
 use aes::Aes128Enc;
 use aes::cipher::array::Array;
 use aes::cipher::consts::{U16, U64};
-use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipherCore};
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
+    KeyIvInit, ParBlocks, StreamCipherCore,
+};
 use chacha20::variants::Ietf;
 use chacha20::{ChaChaCore, R12};
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
@@ -18,8 +21,14 @@ pub const UNIT_BYTES: usize = 64;
 /// Masks expanded side by side. More would not be faster: their key schedules just fit the first-level cache.
 pub(crate) const BATCH: usize = 256;
 
-/// Units that the portable code expands at a time: they stay in the first-level cache until they are added.
-const TILE_UNITS: usize = 64;
+/// Units that the portable code expands at a time: each key's backend is set up once for each of these tiles.
+const TILE_UNITS: usize = 512;
+const TILE_BLOCKS: usize = TILE_UNITS * UNIT_BYTES / 16;
+
+/// Blocks of keystream between expansion and addition, in the first-level cache.
+const SCRATCH_BLOCKS: usize = 256;
+
+type Block = Array<u8, U16>;
 
 mod sealed {
     pub trait Sealed {}
@@ -40,6 +49,8 @@ pub trait Lane: DefaultIsZeroes + Send + sealed::Sealed {
 impl Lane for u16 {
     const BYTES: usize = 2;
 
+    // Compiled into its callers, which may use more instructions than it could alone.
+    #[inline(always)]
     fn combine(lanes: &mut [Self], keystream: &[u8], sign: Sign) {
         let pairs = lanes.iter_mut().zip(keystream.as_chunks::<2>().0);
         match sign {
@@ -56,6 +67,8 @@ impl Lane for u16 {
 impl Lane for u32 {
     const BYTES: usize = 4;
 
+    // Compiled into its callers, which may use more instructions than it could alone.
+    #[inline(always)]
     fn combine(lanes: &mut [Self], keystream: &[u8], sign: Sign) {
         let pairs = lanes.iter_mut().zip(keystream.as_chunks::<4>().0);
         match sign {
@@ -159,27 +172,67 @@ impl Batch {
         if self.portable.is_empty() && self.chacha.is_empty() {
             return;
         }
-        let mut counters = [Array([0; 16]); 4 * TILE_UNITS];
-        let mut keystream = [Array([0; 16]); 4 * TILE_UNITS];
+        let mut counters = [Array([0; 16]); TILE_BLOCKS];
+        let mut scratch = [Array([0; 16]); SCRATCH_BLOCKS];
         let mut unit = first_unit;
         for lanes in lanes.chunks_mut(TILE_UNITS * UNIT_BYTES / L::BYTES) {
-            let blocks = (lanes.len() * L::BYTES).div_ceil(UNIT_BYTES) * (UNIT_BYTES / 16);
-            let (keystream, _) = keystream.split_at_mut(blocks);
+            let blocks = (lanes.len() * L::BYTES).div_ceil(16);
             let (counters, _) = counters.split_at_mut(blocks);
             count(unit, counters);
             for (cipher, sign) in &self.portable {
-                // The lengths are equal, so nothing is refused.
-                let encrypted = cipher.encrypt_blocks_b2b(counters, keystream);
-                debug_assert!(encrypted.is_ok());
-                L::combine(lanes, Array::slice_as_flattened(keystream), *sign);
+                cipher.encrypt_with_backend(AddBlocks {
+                    counters,
+                    scratch: &mut scratch,
+                    lanes,
+                    sign: *sign,
+                });
             }
             for (key, sign) in &self.chacha {
-                chacha(key, unit, keystream);
-                L::combine(lanes, Array::slice_as_flattened(keystream), *sign);
+                add_chacha(key, unit, &mut scratch, lanes, *sign);
             }
             unit = unit.wrapping_add(TILE_UNITS as u64);
         }
-        Array::slice_as_flattened_mut(&mut keystream).zeroize();
+        Array::slice_as_flattened_mut(&mut scratch).zeroize();
+    }
+}
+
+/// Encrypts counters and combines the result with `lanes`. A closure for the backend that the `aes` crate chose for this
+/// processor: compiled into it, the additions use the vector instructions the backend may use.
+struct AddBlocks<'a, L> {
+    counters: &'a [Block],
+    scratch: &'a mut [Block; SCRATCH_BLOCKS],
+    lanes: &'a mut [L],
+    sign: Sign,
+}
+
+impl<L> BlockSizeUser for AddBlocks<'_, L> {
+    type BlockSize = U16;
+}
+
+impl<L: Lane> BlockCipherEncClosure for AddBlocks<'_, L> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let (parallel, single) = ParBlocks::<B>::slice_as_chunks(self.counters);
+        let (groups, _) = ParBlocks::<B>::slice_as_chunks_mut(self.scratch);
+        let (parallel, single, group) = match groups.first_mut() {
+            Some(group) => (parallel, single, group),
+            // No backend works on more blocks at a time than there is room for; one that did would get them singly.
+            None => (&[][..], self.counters, &mut ParBlocks::<B>::default()),
+        };
+        let lanes_each = size_of::<ParBlocks<B>>() / L::BYTES;
+        let (start, end) = self
+            .lanes
+            .split_at_mut((parallel.len() * lanes_each).min(self.lanes.len()));
+        for (counters, lanes) in parallel.iter().zip(start.chunks_mut(lanes_each)) {
+            backend.encrypt_par_blocks((counters, &mut *group).into());
+            L::combine(lanes, Array::slice_as_flattened(group), self.sign);
+        }
+        let mut block = Array([0; 16]);
+        for (counter, lanes) in single.iter().zip(end.chunks_mut(16 / L::BYTES)) {
+            backend.encrypt_block((counter, &mut block).into());
+            L::combine(lanes, &block, self.sign);
+        }
+        block.zeroize();
     }
 }
 
@@ -200,23 +253,37 @@ fn count(first_unit: u64, counters: &mut [Array<u8, U16>]) {
     }
 }
 
-/// The keystream of a ChaCha12 key from a unit on. The crate's counter has 32 bits; the upper half of ours is where the
-/// first word of its nonce is, as in Bernstein's layout of 64-bit counter and 64-bit nonce.
-fn chacha(key: &[u8; 32], first_unit: u64, keystream: &mut [Array<u8, U16>]) {
+/// Combines the keystream of a ChaCha12 key, from a unit on, with `lanes`. The crate's counter has 32 bits; the upper half
+/// of ours is where the first word of its nonce is, as in Bernstein's layout of 64-bit counter and 64-bit nonce.
+fn add_chacha<L: Lane>(
+    key: &[u8; 32],
+    first_unit: u64,
+    scratch: &mut [Block; SCRATCH_BLOCKS],
+    lanes: &mut [L],
+    sign: Sign,
+) {
+    let (units, _) = Array::<u8, U64>::slice_as_chunks_mut(Array::slice_as_flattened_mut(scratch));
     let mut unit = first_unit;
-    let bytes = Array::slice_as_flattened_mut(keystream);
-    let (mut blocks, _) = Array::<u8, U64>::slice_as_chunks_mut(bytes);
-    while !blocks.is_empty() {
-        let mut nonce = [0; 12];
-        let (upper, _) = nonce.split_at_mut(4);
-        upper.copy_from_slice(&((unit >> 32) as u32).to_le_bytes());
-        let mut stream = ChaChaCore::<R12, Ietf>::new(key.into(), &Array(nonce));
-        stream.set_block_pos(unit as u32);
-        let until_carry =
-            usize::try_from((1_u64 << 32) - (unit & 0xffff_ffff)).unwrap_or(usize::MAX);
-        let (now, later) = blocks.split_at_mut(until_carry.min(blocks.len()));
-        stream.write_keystream_blocks(now);
-        unit = unit.wrapping_add(now.len() as u64);
-        blocks = later;
+    for lanes in lanes.chunks_mut(units.len() * UNIT_BYTES / L::BYTES) {
+        let needed = size_of_val(lanes).div_ceil(UNIT_BYTES);
+        let (units, _) = units.split_at_mut(needed.min(units.len()));
+        let mut rest = &mut *units;
+        while !rest.is_empty() {
+            let mut nonce = [0; 12];
+            let (upper, _) = nonce.split_at_mut(4);
+            upper.copy_from_slice(&((unit >> 32) as u32).to_le_bytes());
+            let mut stream = ChaChaCore::<R12, Ietf>::new(key.into(), &Array(nonce));
+            stream.set_block_pos(unit as u32);
+            let until_carry =
+                usize::try_from((1_u64 << 32) - (unit & 0xffff_ffff)).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at_mut(until_carry.min(rest.len()));
+            stream.write_keystream_blocks(now);
+            unit = unit.wrapping_add(now.len() as u64);
+            rest = later;
+        }
+        L::combine(lanes, Array::slice_as_flattened(units), sign);
     }
 }
+
+#[cfg(test)]
+mod tests;
