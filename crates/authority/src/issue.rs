@@ -120,10 +120,14 @@ pub(crate) fn issue(
         .distinguished_name
         .push(DnType::OrganizationName, wanted.role.name());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![match wanted.role {
-        Role::Client => ExtendedKeyUsagePurpose::ClientAuth,
-        Role::Coordinator | Role::Authority => ExtendedKeyUsagePurpose::ServerAuth,
-    }];
+    let purposes = [
+        (wanted.role.answers(), ExtendedKeyUsagePurpose::ServerAuth),
+        (wanted.role.calls(), ExtendedKeyUsagePurpose::ClientAuth),
+    ];
+    params.extended_key_usages = purposes
+        .into_iter()
+        .filter_map(|(applies, purpose)| applies.then_some(purpose))
+        .collect();
     let not_after = now + wanted.seconds;
     params.not_before = moment(now - SKEW_SECONDS)?;
     params.not_after = moment(not_after)?;
@@ -184,7 +188,12 @@ mod tests {
         let authority = Authority::from_pem(pem.as_bytes()).unwrap();
         assert_eq!(authority.key(), identity.public());
         let holder = Identity::generate(rng).public();
-        for role in [Role::Client, Role::Coordinator, Role::Authority] {
+        for role in [
+            Role::Client,
+            Role::Coordinator,
+            Role::Witness,
+            Role::Authority,
+        ] {
             let server_name = (role != Role::Client).then_some("localhost");
             let wanted = Wanted {
                 key: holder,
@@ -228,6 +237,18 @@ mod tests {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             params.not_before = moment(NOW).unwrap();
             params.not_after = moment(NOW + 1).unwrap();
+            params
+        };
+        let serves = |role: &str, purposes: Vec<ExtendedKeyUsagePurpose>| {
+            let mut params = good();
+            params.distinguished_name = DistinguishedName::new();
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, role);
+            params.extended_key_usages = purposes;
+            params.subject_alt_names = CertificateParams::new(["localhost".to_owned()])
+                .unwrap()
+                .subject_alt_names;
             params
         };
         let verify = |params: CertificateParams| {
@@ -276,6 +297,15 @@ mod tests {
                 matches!(refused, Err(CertificateError::Profile(_))),
                 "{number}: {refused:?}"
             );
+        }
+        // A coordinator answers and calls; a witness and an authority answer.
+        let answers = || ExtendedKeyUsagePurpose::ServerAuth;
+        let both = || vec![answers(), ExtendedKeyUsagePurpose::ClientAuth];
+        assert!(verify(serves("coordinator", both())).is_ok());
+        assert!(verify(serves("coordinator", vec![answers()])).is_err());
+        for role in ["witness", "authority"] {
+            assert!(verify(serves(role, vec![answers()])).is_ok(), "{role}");
+            assert!(verify(serves(role, both())).is_err(), "{role}");
         }
         let foreign = Identity::generate(rng);
         let issuer = Issuer::new(authority_params(), Signing::of(&foreign));

@@ -31,6 +31,11 @@ pub enum Invited {
         /// The name under which clients reach it: a DNS name or an IP address.
         server_name: String,
     },
+    /// A witness.
+    Witness {
+        /// The name under which coordinators reach it: a DNS name or an IP address.
+        server_name: String,
+    },
 }
 
 /// What is to be revoked.
@@ -113,11 +118,10 @@ pub fn invite(
     let expires_at = now.saturating_add(seconds(valid_for)?);
     let (role, server_name) = match invited {
         Invited::Client => (Role::Client, None),
-        Invited::Coordinator { server_name } => {
-            check_server_name(server_name)?;
-            (Role::Coordinator, Some(server_name.clone()))
-        }
+        Invited::Coordinator { server_name } => (Role::Coordinator, Some(server_name.clone())),
+        Invited::Witness { server_name } => (Role::Witness, Some(server_name.clone())),
     };
+    server_name.as_deref().map_or(Ok(()), check_server_name)?;
     if !(1..=MAX_INVITATIONS).contains(&count) {
         return Err(AuthorityError::Count(count));
     }

@@ -17,7 +17,7 @@ use chorus_authority::{
     AuthorityError, InvitationCode, Invited, Revoked, ServeOptions, certificate, init, invite,
     revoke, serve,
 };
-use chorus_protocol::{ClientId, Identity};
+use chorus_protocol::{ClientId, Identity, PROTOCOL_VERSION};
 use chorus_wire::{
     Clock,
     certificate::{Authority, Role},
@@ -213,6 +213,26 @@ async fn what_is_unknown_or_late_is_refused_in_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_witness_gets_a_server_certificate_for_its_name() {
+    let federation = Federation::start().await;
+    let named = |server_name: &str| Invited::Witness {
+        server_name: server_name.to_owned(),
+    };
+    let rng = &mut StdRng::seed_from_u64(10);
+    for wrong in ["", "two words", "-witness.example"] {
+        let refused = invite(&federation.path(), &named(wrong), DAY, 1, NOW, rng);
+        assert!(matches!(refused, Err(AuthorityError::ServerName(_))));
+    }
+    let code = federation.invite(&named("witness.example"), 10);
+    let identity = Identity::from_seed(&[7; 32]);
+    let issued = federation.enrol(&code, &identity).await.unwrap();
+    assert_eq!(issued.enrolled.role, Role::Witness);
+    let credentials = Credentials::new(&identity, issued.certificate);
+    let (root, time) = (&federation.authority, clock(&federation.time));
+    assert!(ServerTls::for_coordinators(&credentials, root, &time).is_ok());
+}
+
+#[tokio::test]
 async fn a_coordinator_gets_a_server_certificate_for_its_name() {
     let federation = Federation::start().await;
     let code = federation.invite(
@@ -349,29 +369,37 @@ async fn requests_without_manners_are_refused() {
         };
     for (message, code, label) in [
         (
-            request(2, 20, &good),
+            request(PROTOCOL_VERSION - 1, 20, &good),
             Code::FailedPrecondition,
             "protocol-version",
         ),
-        (request(1, 19, &good), Code::InvalidArgument, "field-length"),
         (
-            request(1, 20, &[]),
+            request(PROTOCOL_VERSION, 19, &good),
+            Code::InvalidArgument,
+            "field-length",
+        ),
+        (
+            request(PROTOCOL_VERSION, 20, &[]),
             Code::InvalidArgument,
             "certificate-request",
         ),
         (
-            request(1, 20, &damaged),
+            request(PROTOCOL_VERSION, 20, &damaged),
             Code::InvalidArgument,
             "certificate-request",
         ),
         (
-            request(1, 20, &vec![0; 4200]),
+            request(PROTOCOL_VERSION, 20, &vec![0; 4200]),
             Code::InvalidArgument,
             "field-too-long",
         ),
-        (request(1, 20, &vec![0; 5000]), Code::OutOfRange, ""),
         (
-            request(1, 20, &good),
+            request(PROTOCOL_VERSION, 20, &vec![0; 5000]),
+            Code::OutOfRange,
+            "",
+        ),
+        (
+            request(PROTOCOL_VERSION, 20, &good),
             Code::PermissionDenied,
             "invitation-unknown",
         ),

@@ -20,6 +20,12 @@ pub const MAX_PATH: usize = 20;
 /// Longest certificate or certificate request, DER.
 pub const MAX_CERTIFICATE_BYTES: usize = 4096;
 
+/// Longest message to the witness: a round's number and a digest, and room for fields to come.
+pub const MAX_WITNESS_REQUEST_BYTES: usize = 1024;
+
+/// Longest message of the witness: a certificate, a signature and 32 bytes, and room for fields to come.
+pub const MAX_WITNESS_REPLY_BYTES: usize = MAX_CERTIFICATE_BYTES + 1024;
+
 /// Longest round plan, JSON.
 pub const MAX_PLAN_BYTES: usize = 64 << 10;
 
@@ -52,6 +58,9 @@ pub const LONG_POLL: Duration = Duration::from_secs(25);
 
 /// A call that got no answer after this time has failed.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(40);
+
+/// A call to the witness that got no answer after this time has failed. The same can be asked again.
+pub const WITNESS_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A connection (TCP and TLS) that does not stand after this time has failed.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);

@@ -4,31 +4,38 @@ use std::{fmt, sync::Arc};
 
 use chorus_protocol::Identity;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    client::Resumption,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
+    client::{Resumption, danger::HandshakeSignatureValid},
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime},
+    server::{
+        NoServerSessionStorage, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
     version::TLS13,
 };
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Clock, certificate::Authority};
+use crate::{
+    Clock,
+    certificate::{Authority, Role},
+};
 
 /// A key and the certificate that was issued for it.
 pub struct Credentials {
     certificate: Vec<u8>,
+    public: [u8; 32],
     key: Zeroizing<Vec<u8>>,
 }
 
 /// Credentials or roots that TLS cannot work with.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("TLS cannot be set up: {0}; does the certificate belong to this key and this authority?")]
 pub struct TlsError(String);
 
-impl From<rustls::Error> for TlsError {
-    fn from(error: rustls::Error) -> Self {
+impl From<Error> for TlsError {
+    fn from(error: Error) -> Self {
         Self(error.to_string())
     }
 }
@@ -51,8 +58,14 @@ impl Credentials {
     pub fn new(identity: &Identity, certificate: Vec<u8>) -> Self {
         Self {
             certificate,
+            public: identity.public(),
             key: pkcs8(identity),
         }
+    }
+
+    /// The public key.
+    pub fn public(&self) -> [u8; 32] {
+        self.public
     }
 
     /// The certificate, DER.
@@ -110,25 +123,21 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// The server side. With `clients`, only certificates of that authority are let in; without, anyone is.
+/// The server side. With `callers`, only holders of a valid certificate of that authority for that role are let in;
+/// without, anyone is.
 ///
 /// # Errors
 /// When the key does not fit the certificate, or either cannot be read.
 pub fn server(
     credentials: &Credentials,
-    clients: Option<&Authority>,
+    callers: Option<(&Authority, Role)>,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = provider();
-    let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock.clone()))
+    let builder = ServerConfig::builder_with_details(provider(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])?;
-    let builder = match clients {
-        Some(authority) => {
-            let roots = Arc::new(roots(authority)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|error| TlsError(error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
+    let builder = match callers {
+        Some((authority, role)) => {
+            builder.with_client_cert_verifier(Arc::new(Callers::new(authority, role)?))
         }
         None => builder.with_no_client_auth(),
     };
@@ -137,4 +146,71 @@ pub fn server(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
+}
+
+/// What TLS checks of a caller's certificate, and its role besides: a caller of another role is told by an alert that
+/// it will never be let in, not by a connection that closes, which it would try again.
+#[derive(Debug)]
+struct Callers {
+    chain: Arc<dyn ClientCertVerifier>,
+    authority: Authority,
+    role: Role,
+}
+
+impl Callers {
+    fn new(authority: &Authority, role: Role) -> Result<Self, TlsError> {
+        let roots = Arc::new(roots(authority)?);
+        let chain = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|error| TlsError(error.to_string()))?;
+        Ok(Self {
+            chain,
+            authority: authority.clone(),
+            role,
+        })
+    }
+}
+
+impl ClientCertVerifier for Callers {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.chain.verify_client_cert(certificate, between, now)?;
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        match self.authority.verify_role(certificate, self.role, now) {
+            Ok(_) => Ok(verified),
+            Err(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
 }

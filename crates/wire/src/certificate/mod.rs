@@ -2,8 +2,9 @@
 //!
 //! The authority issues X.509 certificates of one narrow profile, and nothing else is accepted: version 3, Ed25519 for
 //! the key and for the signature, subject `O = client | coordinator | witness | authority`, key usage `digitalSignature` alone
-//! (critical), extended key usage `clientAuth` alone for a client and `serverAuth` alone for the others, no authority
-//! over other certificates, no critical extension that is not named here.
+//! (critical), extended key usage `clientAuth` alone for a client, `serverAuth` and `clientAuth` for a coordinator
+//! (it answers clients and asks the witness) and `serverAuth` alone for the others, no authority over other
+//! certificates, no critical extension that is not named here.
 
 mod parse;
 mod request;
@@ -38,6 +39,16 @@ impl Role {
             Role::Witness => "witness",
             Role::Authority => "authority",
         }
+    }
+
+    /// True for whoever answers calls: its certificate names its server.
+    pub fn answers(self) -> bool {
+        self != Role::Client
+    }
+
+    /// True for whoever makes calls with its certificate.
+    pub fn calls(self) -> bool {
+        matches!(self, Role::Client | Role::Coordinator)
     }
 
     /// The role of a name.

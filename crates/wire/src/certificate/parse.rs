@@ -151,7 +151,7 @@ fn role(subject: &X509Name<'_>) -> Result<Role, CertificateError> {
         .and_then(|attribute| attribute.as_str().ok())
         .and_then(Role::of_name)
         .ok_or(CertificateError::Profile(
-            "expected the subject `O = client`, `O = coordinator` or `O = authority`",
+            "expected the subject `O = client`, `O = coordinator`, `O = witness` or `O = authority`",
         ))
 }
 
@@ -192,9 +192,8 @@ fn check_leaf(body: &TbsCertificate<'_>, role: Role) -> Result<(), CertificateEr
             _ => {}
         }
     }
-    let is_server = role != Role::Client;
     match (usage, purpose, basic, names) {
-        (1, 1, 0 | 1, names) if names == usize::from(is_server) => Ok(()),
+        (1, 1, 0 | 1, names) if names == usize::from(role.answers()) => Ok(()),
         _ => Err(CertificateError::Profile(
             "an extension is missing, doubled or too many",
         )),
@@ -208,8 +207,7 @@ fn is_purpose(found: &ExtendedKeyUsage<'_>, role: Role) -> bool {
         || found.time_stamping
         || found.ocsp_signing
         || !found.other.is_empty();
-    let is_client = role == Role::Client;
-    !others && found.client_auth == is_client && found.server_auth != is_client
+    !others && found.client_auth == role.calls() && found.server_auth == role.answers()
 }
 
 /// A positive DER integer without the zero byte that keeps it positive.

@@ -1,20 +1,17 @@
-//! The calling side: a client's connection to its coordinator, and anyone's to the enrolment authority.
+//! The calling side: a client's connection to its coordinator, a coordinator's to the witness, and anyone's to the
+//! enrolment authority.
 
 mod dial;
 mod enrolment;
 mod error;
+mod line;
 mod model;
 mod upload;
+mod witness;
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use chorus_protocol::{Request, Response};
-use tokio::time::timeout;
 use tonic::{Status, transport::Channel};
 
 use crate::{
@@ -28,14 +25,15 @@ use dial::Dialler;
 pub use dial::{Target, TargetError, Traffic};
 pub use enrolment::{Issued, enrol, revocations};
 pub use error::SendError;
+use line::Line;
+pub use witness::WitnessConnection;
 
 /// A client's connection to its coordinator: mutual TLS 1.3, made with the first call and again whenever it broke.
 ///
 /// # Privacy
 /// The coordinator learns the client's certificate and its network address.
 pub struct Connection {
-    dialler: Dialler,
-    channel: Mutex<Option<Channel>>,
+    line: Line,
     deadline: Duration,
 }
 
@@ -54,8 +52,7 @@ impl Connection {
         let authority = Arc::new(authority.clone());
         let dialler = Dialler::new(target, config, authority, Role::Coordinator, clock.clone());
         Ok(Self {
-            dialler,
-            channel: Mutex::new(None),
+            line: Line::new(dialler),
             deadline: CALL_DEADLINE,
         })
     }
@@ -122,27 +119,17 @@ impl Connection {
 
     /// Bytes that this connection, and the ones before it, cost.
     pub fn traffic(&self) -> Traffic {
-        self.dialler.traffic()
+        self.line.dialler().traffic()
     }
 
     /// The enrolled key that the coordinator proved to hold when it was last connected; nothing before that.
     pub fn coordinator(&self) -> Option<[u8; 32]> {
-        self.dialler.peer()
+        self.line.dialler().peer()
     }
 
     /// Lets go of the connection. The next call makes a new one.
     pub fn disconnect(&self) {
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn client(&self) -> TrainingClient<Channel> {
-        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = channel
-            .get_or_insert_with(|| self.dialler.channel())
-            .clone();
-        TrainingClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        self.line.disconnect();
     }
 
     async fn call<T, F>(
@@ -153,22 +140,18 @@ impl Connection {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        match timeout(deadline, call(self.client())).await {
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
-            Ok(Err(status)) => Err(self.fault(status.into())),
-            Err(_) => Err(self.fault(SendError::deadline())),
-        }
+        let client = |channel| {
+            TrainingClient::new(channel)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        };
+        self.line
+            .call(deadline, |channel| call(client(channel)))
+            .await
     }
 
-    /// After a failure of the way, the next call takes a new one: the old one may be dead without saying so.
     fn fault(&self, error: SendError) -> SendError {
-        match error {
-            SendError::Unreachable(_) => {
-                self.disconnect();
-                self.dialler.take_fault().unwrap_or(error)
-            }
-            SendError::Refused { .. } | SendError::Protocol(_) => error,
-        }
+        self.line.fault(error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The answering side: the coordinator's training service and the authority's enrolment service.
+//! The answering side: the coordinator's training service, the authority's enrolment service and the witness.
 
 mod accept;
 mod enrolment;
@@ -6,6 +6,7 @@ mod peer;
 mod run;
 mod training;
 mod uploads;
+mod witness;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ pub use enrolment::{Certificates, EnrolmentService, serve_enrolment};
 pub use peer::Peer;
 pub use run::{ServeError, ServerTls};
 pub use training::serve_training;
+pub use witness::{WitnessService, serve_witness};
 
 /// What a coordinator does with what clients say.
 ///

@@ -6,7 +6,11 @@ use std::{
 
 use chorus_protocol::ClientId;
 
-use crate::certificate::Enrolled;
+use super::accept::{Gate, Keep};
+use crate::{
+    Clock,
+    certificate::{Authority, Enrolled, Role},
+};
 
 /// Who is at the other end of a connection: what its certificate says, checked when the connection was made.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +44,23 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Peer(..)")
     }
+}
+
+/// Lets in whoever shows a valid certificate of `authority` for `role`, with at most `limit` connections at once.
+pub(super) fn gate(
+    authority: Authority,
+    role: Role,
+    clock: Clock,
+    limit: usize,
+) -> Gate<Arc<Peer>> {
+    let census = Arc::new(Census::default());
+    Arc::new(move |tls| {
+        let certificate = tls.get_ref().1.peer_certificates()?.first()?;
+        let enrolled = authority.verify_role(certificate, role, clock.now()).ok()?;
+        let counted = census.enter(enrolled.id(), limit)?;
+        let keep: Keep = Some(Box::new(counted));
+        Some((Arc::new(Peer::new(certificate, enrolled)), keep))
+    })
 }
 
 /// How many connections each key has.

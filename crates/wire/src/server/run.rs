@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Clock,
-    certificate::Authority,
+    certificate::{Authority, Role},
     tls::{self, Credentials, TlsError},
 };
 
@@ -45,11 +45,31 @@ impl ServerTls {
         authority: &Authority,
         clock: &Clock,
     ) -> Result<Self, TlsError> {
-        let config = tls::server(credentials, Some(authority), clock)?;
-        let authority = Some(authority.clone());
+        Self::of_role(credentials, authority, Role::Client, clock)
+    }
+
+    /// For a witness: only coordinators that the authority enrolled are let in.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used.
+    pub fn for_coordinators(
+        credentials: &Credentials,
+        authority: &Authority,
+        clock: &Clock,
+    ) -> Result<Self, TlsError> {
+        Self::of_role(credentials, authority, Role::Coordinator, clock)
+    }
+
+    fn of_role(
+        credentials: &Credentials,
+        authority: &Authority,
+        role: Role,
+        clock: &Clock,
+    ) -> Result<Self, TlsError> {
+        let config = tls::server(credentials, Some((authority, role)), clock)?;
         Ok(Self {
             config,
-            authority,
+            authority: Some(authority.clone()),
             clock: clock.clone(),
             limits: Limits::default(),
         })
@@ -79,9 +99,10 @@ impl ServerTls {
 /// A server that could not go on.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// A training server needs to know whose clients it lets in.
+    /// A server that must know who calls.
     #[error(
-        "a training server needs TLS that asks clients for certificates: use `ServerTls::mutual`"
+        "this server needs TLS that asks callers for certificates: use `ServerTls::mutual` for training, \
+         `ServerTls::for_coordinators` for a witness"
     )]
     Open,
     /// The transport failed.

@@ -11,111 +11,28 @@ use std::{
     },
 };
 
-use chorus_protocol::{ClientId, Digest, Identity, Request, Response, RoundId, TaskName};
+use chorus_protocol::{ClientId, Digest, Request, Response, RoundId, TaskName};
 use chorus_wire::{
-    Clock, Kind, Rejection,
-    certificate::{Authority, Role},
-    client::{Connection, SendError, Target},
+    Kind, Rejection,
+    certificate::Role,
+    client::{Connection, SendError},
     server::{Limits, Peer, ServeError, ServerTls, Service, serve_training},
-    tls::{Credentials, pkcs8},
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SubjectPublicKeyInfo,
-};
-use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
     task::JoinHandle,
 };
 
-/// When every test happens, seconds since 1970.
-pub const NOW: i64 = 1_800_000_000;
+mod root;
 
-pub fn clock() -> Clock {
-    Clock::new(|| NOW)
-}
-
-/// An authority as the test needs one: see `chorus-authority` for the real one.
-pub struct Root {
-    pub authority: Authority,
-    issuer: Issuer<'static, KeyPair>,
-}
+pub use root::{NOW, Root, clock, target};
 
 impl Root {
-    pub fn new(seed: u8) -> Self {
-        let key = pkcs8(&Identity::from_seed(&[seed; 32]));
-        let key =
-            KeyPair::from_pkcs8_der_and_sign_algo(&key.as_slice().into(), &PKCS_ED25519).unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "test authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let authority =
-            Authority::from_der(params.self_signed(&key).unwrap().der().to_vec()).unwrap();
-        Self {
-            authority,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// A certificate for `role`, valid from `NOW` for `seconds`.
-    pub fn issue(&self, identity: &Identity, role: Role, seconds: i64) -> Vec<u8> {
-        let names = if role == Role::Client {
-            vec![]
-        } else {
-            vec!["localhost".to_owned()]
-        };
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, role.name());
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![match role {
-            Role::Client => ExtendedKeyUsagePurpose::ClientAuth,
-            _ => ExtendedKeyUsagePurpose::ServerAuth,
-        }];
-        params.not_before = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
-        params.not_after = OffsetDateTime::from_unix_timestamp(NOW + seconds).unwrap();
-        let info = [
-            &[
-                0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-            ][..],
-            &identity.public(),
-        ]
-        .concat();
-        let holder = SubjectPublicKeyInfo::from_der(&info).unwrap();
-        params
-            .signed_by(&holder, &self.issuer)
-            .unwrap()
-            .der()
-            .to_vec()
-    }
-
-    pub fn credentials(&self, seed: u8, role: Role) -> Credentials {
-        let identity = Identity::from_seed(&[seed; 32]);
-        Credentials::new(&identity, self.issue(&identity, role, 3600))
-    }
-
     pub fn connect(&self, address: SocketAddr, seed: u8) -> Connection {
         let credentials = self.credentials(seed, Role::Client);
         Connection::new(target(address), &self.authority, &credentials, &clock()).unwrap()
     }
-}
-
-/// The shape of an upload of so many values of 32 bits, and the check values after them.
-pub fn words(length: usize) -> Shape {
-    let ring = Ring::Bits32;
-    Shape { ring, length }
-}
-
-pub fn target(address: SocketAddr) -> Target {
-    Target::with_name(&address.to_string(), "localhost").unwrap()
 }
 
 type Answer = Box<dyn Fn(&Request) -> Result<Response, Rejection> + Send + Sync>;
