@@ -265,3 +265,27 @@ fn the_permutation_is_the_one_described() {
     }
     assert_eq!(permutation(&[6; 32], 700), expected);
 }
+
+/// Bounds so large that many words are turned away, against the rule as it is described.
+#[test]
+fn words_that_would_favour_some_numbers_are_turned_away() {
+    for bound in [3 << 30, (1 << 31) + 1, u32::MAX, 1 << 31, 6, 1] {
+        let (mut words, mut described) = (Words::new(&[2; 32]), Words::new(&[2; 32]));
+        let mut turned_away = 0;
+        for _ in 0..1_000 {
+            let expected = loop {
+                let product = u64::from(described.next()) * u64::from(bound);
+                if product % (1 << 32) >= (1 << 32) % u64::from(bound) {
+                    break product >> 32;
+                }
+                turned_away += 1;
+            };
+            assert_eq!(u64::from(words.below(bound)), expected);
+        }
+        assert_eq!(
+            turned_away > 100,
+            bound == 3 << 30 || bound == (1 << 31) + 1,
+            "{bound}"
+        );
+    }
+}
