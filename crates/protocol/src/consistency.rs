@@ -28,13 +28,12 @@ pub enum Consistency {
 /// Above so many clients, collecting signatures of the cohort costs each of them too much: a witness is needed.
 pub const COHORT_MOST: usize = 5_000;
 
-/// How many distinct members of a cohort of `n` must sign: floor((n + ceil(corrupt n)) / 2) + 1.
+/// How many distinct members of a cohort of `n`, of whom at most `corrupt` ([`RoundPlan::corrupt`](crate::RoundPlan::corrupt))
+/// sign anything, must sign: floor((n + corrupt) / 2) + 1.
 ///
-/// Two sets of that size have more than `corrupt n` members in common, so one of them is honest, and an honest client
-/// signs once a round: no two statements of a round can both have a quorum.
-pub fn quorum(cohort: usize, corrupt: f64) -> usize {
-    // 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
-    let corrupt = (corrupt * cohort as f64 - 1e-9).ceil().max(0.0) as usize;
+/// Two sets of that size have more than `corrupt` members in common, so one of them is honest, and an honest client
+/// signs once a round: no two statements of a cohort can both have a quorum.
+pub fn quorum(cohort: usize, corrupt: usize) -> usize {
     cohort.saturating_add(corrupt) / 2 + 1
 }
 
@@ -139,12 +138,38 @@ pub struct Seal {
     pub signature: [u8; 64],
 }
 
-/// What fixes the keys of a round: its digest, and both roots.
-pub fn commitment(round: &RoundDigest, cohort_root: &Digest, key_root: &Digest) -> Digest {
+/// What fixes the keys of a round: its digest, how many clients are in the cohort, and both roots. Without the number,
+/// which a root does not tell, there would be several graphs to choose from.
+pub fn commitment(
+    round: &RoundDigest,
+    cohort: u32,
+    cohort_root: &Digest,
+    key_root: &Digest,
+) -> Digest {
     Digest::of_parts(
         "chorus/v2/commitment",
-        &[&round.0, &cohort_root.0, &key_root.0],
+        &[&round.0, &cohort.to_be_bytes(), &cohort_root.0, &key_root.0],
     )
+}
+
+/// What shares are sealed under and masks derived from: the round's digest, and all that a client was told of its
+/// cohort. One that was told of another cohort, other keys, another graph or another witness opens nothing that this
+/// client sealed, and its masks do not cancel. So whoever holds a share of this client's secrets also counts the same
+/// signatures of the same members.
+pub(crate) fn cohort_digest(
+    round: &RoundDigest,
+    cohort: u32,
+    cohort_root: &Digest,
+    key_root: &Digest,
+    beacon: Option<&Beacon>,
+) -> RoundDigest {
+    let commitment = commitment(round, cohort, cohort_root, key_root);
+    let (witness, drawn) = match beacon {
+        Some(beacon) => (&beacon.certificate[..], &beacon.randomness[..]),
+        None => (&[][..], &[][..]),
+    };
+    let digest = Digest::of_parts("chorus/v2/cohort", &[&commitment.0, witness, drawn]);
+    RoundDigest(digest.0)
 }
 
 impl Beacon {
@@ -275,6 +300,9 @@ pub enum Unproven {
         /// Why.
         reason: String,
     },
+    /// A list that is not one of distinct members.
+    #[error("its endorsements are not in ascending order, one for each member")]
+    Order,
     /// Too few.
     #[error(
         "{found} distinct members of the cohort signed what this client was told; {needed} are needed"
@@ -301,11 +329,20 @@ pub(crate) fn check_cohort(
     cohort_root: &Digest,
     endorsements: &[Endorsement],
     statement: &Digest,
-    corrupt: f64,
+    corrupt: usize,
     enrolled_key: impl Fn(&[u8]) -> Result<[u8; 32], String>,
 ) -> Result<(), Unproven> {
     if members.len() > COHORT_MOST || cohort_tree(members).root() != *cohort_root {
         return Err(Unproven::Members);
+    }
+    let needed = quorum(members.len(), corrupt);
+    // Both before any signature is checked: a client's time is not the coordinator's to spend.
+    if !endorsements.is_sorted_by(|a, b| a.index < b.index) {
+        return Err(Unproven::Order);
+    }
+    if endorsements.len() < needed {
+        let found = endorsements.len();
+        return Err(Unproven::TooFew { found, needed });
     }
     // One key in two places signs once.
     let mut signers: BTreeSet<[u8; 32]> = BTreeSet::new();
@@ -325,7 +362,7 @@ pub(crate) fn check_cohort(
         .map_err(|error| fault(error.to_string()))?;
         signers.insert(key);
     }
-    let (found, needed) = (signers.len(), quorum(members.len(), corrupt));
+    let found = signers.len();
     match found >= needed {
         true => Ok(()),
         false => Err(Unproven::TooFew { found, needed }),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod at_rest;
 mod consistency;
 mod floor;
 mod ids;

@@ -1,6 +1,6 @@
 use chorus_model::{Block, Step};
 use chorus_privacy::{Encoding, LocalNoise, Survivors};
-use chorus_secagg::{Assumptions, Ring, RoundDigest};
+use chorus_secagg::{Assumptions, GraphPlan, PlanError, Ring, RoundDigest, plan};
 use serde::{Deserialize, Serialize};
 
 use crate::{Consistency, Digest, PROTOCOL_VERSION, RoundId, TaskName};
@@ -35,7 +35,7 @@ pub struct RoundPlan {
     pub dropout: f64,
     /// Clients that must be in the sum, and how many of them are taken to add their noise and not to collude.
     pub survivors: Survivors,
-    /// What the graph and the thresholds are computed from.
+    /// What the graph and the thresholds are computed from. Its shares are shares of the invited.
     pub assumptions: Assumptions,
     /// Who vouches that everyone was told the same.
     pub consistency: Consistency,
@@ -62,6 +62,37 @@ impl RoundPlan {
             ],
         );
         RoundDigest(digest.0)
+    }
+
+    /// How many of the round's clients are taken to work for the coordinator. Counted among the invited, for all of
+    /// them may come: a coordinator that turns away others would make a share of those that came a larger one.
+    pub fn corrupt(&self) -> usize {
+        self.assumptions.corrupt_of(self.invited)
+    }
+
+    /// The graph of a cohort that is left of the invited, and its [`guard`](GraphPlan::guard).
+    ///
+    /// All the corrupt have come. As large a share of the cohort may be lost as the plan assumes of the invited; where no
+    /// graph bears that, as many as are left of those that may be lost, for who did not come is lost already.
+    ///
+    /// # Errors
+    /// When there is no safe one.
+    pub(crate) fn graph(&self, cohort: usize) -> Result<(GraphPlan, usize), PlanError> {
+        let share = |clients: usize| clients as f64 / cohort as f64;
+        let gone = self.invited.saturating_sub(cohort);
+        let lost = self.assumptions.dropped_of(self.invited);
+        let many = Assumptions {
+            corrupt: share(self.corrupt()),
+            ..self.assumptions
+        };
+        let fewer = Assumptions {
+            dropout: share(lost.saturating_sub(gone)),
+            ..many
+        };
+        let with = |assumptions: &Assumptions| {
+            plan(cohort, assumptions).map(|graph| (graph, graph.guard(assumptions)))
+        };
+        with(&many).or_else(|_| with(&fewer))
     }
 
     /// The ring that the sum is taken in.

@@ -235,7 +235,7 @@ impl Task {
             )?;
             let left = survivors(clients, self.dropout, self.corrupt)?.minimum;
             require(
-                quorum(clients, self.corrupt) <= left,
+                quorum(clients, self.assumptions().corrupt_of(clients)) <= left,
                 "consistency",
                 "with so many lost and corrupt clients the cohort cannot vouch for itself; take `witness`, or assume \
                  fewer",
@@ -377,11 +377,11 @@ impl Task {
 
     /// Against whom the sums are protected, in words. `one_party`: who runs the coordinator runs the authority too.
     pub fn trust(&self, one_party: bool) -> String {
-        let clients = self.fewest_invited();
-        // As the graph's plan counts them: 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
-        let corrupt = (self.corrupt * clients as f64 - 1e-9).ceil();
-        let bound =
-            format!("as long as at most {corrupt} of the clients that it can invite work for it");
+        let bound = format!(
+            "as long as at most {} % of the clients that it invites to a round work for it",
+            // 0.07 * 100 is 7.000000000000001 in floating point, and means 7.
+            (self.corrupt * 1e6).round() / 1e4
+        );
         let promise = match self.consistency {
             Consistency::Witness => format!(
                 "Protects against a coordinator that cheats, {bound} and the witness does not: the witness draws the \

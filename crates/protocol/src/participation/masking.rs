@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use chorus_secagg::{
-    Graph, MaskKey, MaskedUpdate, RoundDigest, SharePair, Sign, mask, open, plan, seal, split,
+    Graph, MaskKey, MaskedUpdate, RoundDigest, SharePair, Sign, mask, open, seal, split,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Certificates, Frame, Own};
-use crate::consistency::{check_cohort, graph_seed};
+use crate::consistency::{check_cohort, cohort_digest, graph_seed};
 use crate::merkle::is_included;
 use crate::round::key_leaf;
 use crate::{
@@ -26,6 +26,9 @@ pub(super) struct Circle {
     cohort_root: Digest,
     key_root: Digest,
     graph_seed: [u8; 32],
+    /// What shares are sealed under and masks derived from.
+    #[serde(with = "super::saved::digest")]
+    digest: RoundDigest,
     /// The witness that drew the graph's seed.
     witness: Option<[u8; 32]>,
     threshold: usize,
@@ -93,8 +96,9 @@ impl Circle {
         let witness = Self::witness(&place, frame, own, certificates)?;
         let drawn = place.beacon.as_ref().map(|beacon| &beacon.randomness);
         let graph_seed = graph_seed(&place.key_root, drawn);
-        let graph_plan =
-            plan(cohort, &round.assumptions).map_err(|error| Refusal::Crypto(error.to_string()))?;
+        let (graph_plan, _) = round
+            .graph(cohort)
+            .map_err(|error| Refusal::Crypto(error.to_string()))?;
         let graph = Graph::new(&graph_seed, &graph_plan);
         let numbers = place.neighbours.iter().map(|neighbour| neighbour.index);
         if !numbers.eq(graph.neighbours(place.index)) {
@@ -140,6 +144,13 @@ impl Circle {
             cohort_root: place.cohort_root,
             key_root: place.key_root,
             graph_seed,
+            digest: cohort_digest(
+                &own.digest,
+                place.cohort,
+                &place.cohort_root,
+                &place.key_root,
+                place.beacon.as_ref(),
+            ),
             witness,
             threshold: graph_plan.threshold,
             enrolled,
@@ -183,7 +194,8 @@ impl Circle {
         let key = certificates
             .witness_key(&beacon.certificate)
             .map_err(unproven)?;
-        let commitment = commitment(&own.digest, &place.cohort_root, &place.key_root);
+        let (cohort_root, key_root) = (&place.cohort_root, &place.key_root);
+        let commitment = commitment(&own.digest, place.cohort, cohort_root, key_root);
         beacon
             .verify(&key, &frame.coordinator, frame.plan.round, &commitment)
             .map_err(|error| unproven(format!("its randomness: {error}")))?;
@@ -213,7 +225,7 @@ impl Circle {
                 self_seed: seed.y,
             };
             let (peer, keys) = (near.number, &near.keys);
-            let sealed_pair = seal(&own.keys, keys, &own.digest, self.index, peer, &pair)
+            let sealed_pair = seal(&own.keys, keys, &self.digest, self.index, peer, &pair)
                 .map_err(|e| fault(&e))?;
             sealed.push(Addressed {
                 peer,
@@ -247,7 +259,7 @@ impl Circle {
                 open(
                     &own.keys,
                     &near.keys,
-                    &own.digest,
+                    &self.digest,
                     one.peer,
                     self.index,
                     &one.sealed,
@@ -281,13 +293,13 @@ impl Circle {
         for near in &self.neighbours {
             if roster.contains(near.number) {
                 let key =
-                    MaskKey::pair(&own.keys, &near.keys, &own.digest, self.index, near.number)
+                    MaskKey::pair(&own.keys, &near.keys, &self.digest, self.index, near.number)
                         .map_err(|error| Refusal::Crypto(error.to_string()))?;
                 keys.push((key, Sign::of(self.index, near.number)));
             }
         }
         let generator = own.keys.public().generator;
-        let own_key = MaskKey::own(&self.self_seed, &own.digest, self.index, generator);
+        let own_key = MaskKey::own(&self.self_seed, &self.digest, self.index, generator);
         self.sharers = Some(roster.bits().to_vec());
         let words = own.words.to_vec();
         Ok(Some(mask(words, round.ring(), &own_key, keys)))
@@ -313,6 +325,11 @@ impl Circle {
         if !survivors.iter().all(|survivor| sharers.contains(survivor)) {
             return Err(fault("names a client that nobody masked with"));
         }
+        if !self.holds_together(survivors, round) {
+            return Err(fault(
+                "loses so many that are close together in the graph that the others could be divided",
+            ));
+        }
         let statement = Statement {
             round: digest,
             cohort_root: &self.cohort_root,
@@ -325,6 +342,17 @@ impl Circle {
             statement: statement.digest(),
             survivors: survivors.bits().to_vec(),
         })
+    }
+
+    /// False when the corrupt among the survivors could divide the others, whose sums would be revealed apart. Whoever
+    /// calls clients lost can choose them by the graph, which is known by then.
+    fn holds_together(&self, survivors: &Roster, round: &RoundPlan) -> bool {
+        let Ok((graph_plan, guard)) = round.graph(self.cohort as usize) else {
+            return false;
+        };
+        let graph = Graph::new(&self.graph_seed, &graph_plan);
+        let weakest = graph.weakest_cut(|number| survivors.contains(number));
+        weakest.is_none_or(|weakest| weakest >= guard)
     }
 
     /// Checks that others were told the same.
@@ -345,7 +373,7 @@ impl Circle {
                 },
             ) => {
                 self.check_members(members)?;
-                let corrupt = frame.plan.assumptions.corrupt;
+                let corrupt = frame.plan.corrupt();
                 let enrolled = |certificate: &[u8]| certificates.enrolled_key(certificate);
                 let root = &self.cohort_root;
                 check_cohort(members, root, endorsements, statement, corrupt, enrolled)?;

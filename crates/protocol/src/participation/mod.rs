@@ -3,6 +3,7 @@
 //! The app asks [`Participation::poll`] what to do next, does it, and tells the result. Between any two
 //! steps it can [`save`](Participation::save) the whole and go away.
 
+mod fetching;
 mod masking;
 mod saved;
 
@@ -17,6 +18,7 @@ use crate::{
     Neighbourhood, PROTOCOL_VERSION, Purpose, Refusal, Request, Response, Revealed, RoundId,
     RoundPlan, TaskName, floor, signing,
 };
+pub use fetching::MODEL_BYTES;
 use masking::{Circle, Held, Told};
 pub use saved::SaveError;
 pub(crate) use saved::array;
@@ -322,12 +324,27 @@ impl Participation {
         }
     }
 
-    /// Takes what was learned and noised, and makes this round's keys.
+    /// Takes what was learned and noised, and makes this round's keys, with the generator of masks that suits this
+    /// processor.
     ///
     /// # Errors
     /// When nothing was to be learned now, or the update has another length than the plan's; nothing changes then.
     pub fn learned(
         &mut self,
+        update: NoisedUpdate,
+        identity: &Identity,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Refusal> {
+        self.learned_with(Generator::native(), update, identity, rng)
+    }
+
+    /// [`learned`](Self::learned), with a generator of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`learned`](Self::learned).
+    pub fn learned_with(
+        &mut self,
+        generator: Generator,
         update: NoisedUpdate,
         identity: &Identity,
         rng: &mut impl CryptoRng,
@@ -348,7 +365,7 @@ impl Participation {
         // Of the very bytes that were trained on: a client that was given another model
         // derives other keys, and its masks cancel with nobody's.
         let digest = frame.plan.digest(&frame.plan_bytes, &Digest::of(model));
-        let keys = RoundKeys::generate(Generator::native(), rng);
+        let keys = RoundKeys::generate(generator, rng);
         let signature = identity.advertise(&digest, &keys.public());
         self.state = State::Advertising {
             own: Box::new(Own {
@@ -500,57 +517,6 @@ impl Participation {
 }
 
 impl Frame {
-    /// True when the plan's model is the newest one in the log as far as it was followed.
-    fn is_logged(&self) -> bool {
-        self.log.newest(&self.plan.task).is_some_and(|newest| {
-            newest.version == self.plan.version && newest.model == self.plan.model
-        })
-    }
-
-    fn follow(
-        &mut self,
-        model: Option<Vec<u8>>,
-        entries: &[crate::SignedEntry],
-    ) -> Result<State, Refusal> {
-        self.log.follow(entries, &self.coordinator)?;
-        match (self.is_logged(), entries.is_empty()) {
-            (true, _) => Ok(self.with_model(model)),
-            // The log comes in parts; there may be more.
-            (false, false) => Ok(State::Log { model }),
-            (false, true) => Err(Refusal::NotLogged {
-                version: self.plan.version,
-            }),
-        }
-    }
-
-    fn with_model(&self, model: Option<Vec<u8>>) -> State {
-        match model.filter(|bytes| Digest::of(bytes) == self.plan.model) {
-            Some(model) => State::Learning { model },
-            None => State::Model { bytes: Vec::new() },
-        }
-    }
-
-    fn append(
-        &self,
-        mut bytes: Vec<u8>,
-        offset: u64,
-        total: u64,
-        more: &[u8],
-    ) -> Result<State, Refusal> {
-        let length = offset.saturating_add(more.len() as u64);
-        if offset != bytes.len() as u64 || length > total || total > MODEL_BYTES {
-            return Err(Refusal::Model);
-        }
-        bytes.extend_from_slice(more);
-        match length < total {
-            // Nothing more of an unfinished file: asking again would never end.
-            true if more.is_empty() => Err(Refusal::Model),
-            true => Ok(State::Model { bytes }),
-            false if Digest::of(&bytes) == self.plan.model => Ok(State::Learning { model: bytes }),
-            false => Err(Refusal::Model),
-        }
-    }
-
     fn circle(
         &self,
         place: Neighbourhood,
@@ -590,9 +556,6 @@ impl Frame {
         })
     }
 }
-
-/// No model file is longer.
-pub const MODEL_BYTES: u64 = 1 << 30;
 
 /// Most characters of a coordinator's sentence that are kept.
 const SENTENCE: usize = 1024;

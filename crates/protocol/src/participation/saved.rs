@@ -1,16 +1,18 @@
 //! A participation at rest. The operating system can end an app between any two steps; what was
 //! saved goes on where it stopped. The bytes hold secrets of the round: they belong in the client's store.
 
-use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{Frame, Participation, State};
-use crate::{Charge, Digest, LogView};
+use crate::at_rest::Form;
+use crate::{Charge, LogView};
 
-/// First byte of a saved participation. Another layout gets another number.
-const VERSION: u8 = 2;
+const FORM: Form = Form {
+    version: 2,
+    domain: "chorus/v1/saved",
+};
 
 /// A saved participation that cannot be taken up again. The client simply waits for the next round.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -44,16 +46,7 @@ impl Participation {
             charge: self.frame.charge.clone(),
             state: &self.state,
         };
-        // Measured first: a vector that grows leaves secrets behind in the memory that it grew out of.
-        let length = postcard::serialize_with_flavor(&saved, Size::default()).map_err(fault)?;
-        let mut bytes = Zeroizing::new(vec![0; 1 + length + DIGEST]);
-        let (body, digest) = bytes.split_at_mut(1 + length);
-        if let Some((version, content)) = body.split_first_mut() {
-            *version = VERSION;
-            postcard::to_slice(&saved, content).map_err(fault)?;
-        }
-        digest.copy_from_slice(&digest_of(body));
-        Ok(bytes)
+        FORM.write(&saved).map_err(fault)
     }
 
     /// Takes up what [`save`](Self::save) wrote.
@@ -61,22 +54,7 @@ impl Participation {
     /// # Errors
     /// When the bytes are damaged or of another version.
     pub fn restore(bytes: &[u8]) -> Result<Self, SaveError> {
-        let Some((&VERSION, _)) = bytes.split_first() else {
-            return Err(SaveError("it is empty or of another version".to_owned()));
-        };
-        let damaged = || SaveError("its bytes are damaged".to_owned());
-        let (body, digest) = bytes.split_last_chunk::<DIGEST>().ok_or_else(damaged)?;
-        if digest_of(body) != *digest {
-            return Err(damaged());
-        }
-        Self::read(body.get(1..).unwrap_or_default())
-    }
-
-    fn read(content: &[u8]) -> Result<Self, SaveError> {
-        let (saved, rest): (Saved<State>, _) = postcard::take_from_bytes(content).map_err(fault)?;
-        if !rest.is_empty() {
-            return Err(SaveError("there is more than was saved".to_owned()));
-        }
+        let saved: Saved<State> = FORM.read(bytes).map_err(SaveError)?;
         let plan = serde_json::from_slice(&saved.plan).map_err(fault)?;
         let frame = Frame {
             plan,
@@ -91,13 +69,6 @@ impl Participation {
             state: saved.state,
         })
     }
-}
-
-/// Length of the digest at the end. It finds damage, not forgery: whoever can write into the client's store has won.
-const DIGEST: usize = 32;
-
-fn digest_of(body: &[u8]) -> [u8; DIGEST] {
-    Digest::of_parts("chorus/v1/saved", &[body]).0
 }
 
 fn fault(error: impl std::fmt::Display) -> SaveError {

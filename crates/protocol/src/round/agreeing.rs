@@ -3,12 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chorus_secagg::Aggregate;
 
 use super::cohort::Cohort;
-use super::unmasking::Unmasking;
+use super::unmasking::{Shares, Unmasking};
 use super::{Frame, Millis, State, Turn};
 use crate::consistency::quorum;
 use crate::{
-    ClientId, Consistency, Digest, Endorsement, Proof, Purpose, Reject, Response, Roster, Seal,
-    Statement, signing,
+    ClientId, Consistency, Digest, Endorsement, Proof, Purpose, Reject, Response, Revealed, Roster,
+    Seal, Statement, signing,
 };
 
 /// A round whose sum is settled: no update comes in any more, and who is in it never changes again.
@@ -57,6 +57,8 @@ impl Settled {
 pub(super) struct Endorsing {
     settled: Settled,
     endorsed: BTreeMap<u32, [u8; 64]>,
+    /// In a round that was taken up again: shares that were given back before, until the proof is there again.
+    early: Option<Shares>,
 }
 
 impl Endorsing {
@@ -64,6 +66,15 @@ impl Endorsing {
         Self {
             settled,
             endorsed: BTreeMap::new(),
+            early: None,
+        }
+    }
+
+    /// In a round that is taken up again.
+    pub fn again(settled: Settled) -> Self {
+        Self {
+            early: Some(Shares::default()),
+            ..Self::new(settled)
         }
     }
 
@@ -86,11 +97,27 @@ impl Endorsing {
         Ok(())
     }
 
+    pub fn is_again(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Takes shares that were given back before the round was taken up again.
+    pub fn take_early(&mut self, client: &ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
+        let early = self.early.get_or_insert_default();
+        early.take(&self.settled, client, revealed)
+    }
+
     /// The witness signed.
     pub fn seal(self, seal: Seal) -> Turn {
+        self.proven(Proof::Witness(seal))
+    }
+
+    fn proven(self, proof: Proof) -> Turn {
+        let shares = self.early.unwrap_or_default();
         Turn::Next(State::Unmasking(Unmasking::new(
             self.settled,
-            Proof::Witness(seal),
+            proof,
+            shares,
         )))
     }
 
@@ -106,10 +133,10 @@ impl Endorsing {
             };
         }
         let cohort = self.settled.cohort.len();
-        let needed = quorum(cohort, frame.plan.assumptions.corrupt);
+        let needed = quorum(cohort, frame.plan.corrupt());
         if self.endorsed.len() >= needed {
             let proof = self.proof(needed);
-            return Turn::Next(State::Unmasking(Unmasking::new(self.settled, proof)));
+            return self.proven(proof);
         }
         let found = self.endorsed.len();
         if !late && self.settled.survivors.len() >= needed && found < self.settled.survivors.len() {

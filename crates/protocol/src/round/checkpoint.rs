@@ -12,10 +12,18 @@ use super::agreeing::{Endorsing, Settled};
 use super::cohort::{Advertisement, Cohort, Members};
 use super::input::Kind;
 use super::{Frame, Funnel, Message, Millis, Round, State, Timing};
+use crate::at_rest::Form;
 use crate::{Beacon, ClientId, Digest, Revealed, RoundPlan};
 
-/// First byte of a checkpoint. Another layout gets another number.
-const VERSION: u8 = 1;
+const CHECKPOINT: Form = Form {
+    version: 1,
+    domain: "chorus/v2/checkpoint",
+};
+
+const RECORD: Form = Form {
+    version: 1,
+    domain: "chorus/v2/record",
+};
 
 /// A checkpoint that cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -28,7 +36,6 @@ pub struct Unreadable(String);
 /// Holds what the coordinator holds anyway: the public keys, who survived, and the sum with its masks on.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
-    version: u8,
     plan: Vec<u8>,
     invited: Vec<[u8; 16]>,
     accepted: Vec<([u8; 16], Kind, [u8; 32])>,
@@ -41,7 +48,8 @@ struct Checkpoint {
 }
 
 /// A client's message after the checkpoint, to be kept before it is answered. Given again in any order, such messages
-/// bring a restored round to where it was. Wiped when dropped.
+/// bring a restored round to where it was; where a witness vouches, it is asked for its seal again, and gives the same.
+/// Wiped when dropped.
 pub struct Record(Zeroizing<Vec<u8>>);
 
 #[derive(Serialize, Deserialize)]
@@ -58,13 +66,13 @@ impl Record {
             Message::Unmask(revealed) => Kept::Unmask(revealed.clone()),
             _ => return None,
         };
-        let bytes = postcard::to_stdvec(&kept).ok()?;
-        Some(Self(Zeroizing::new(bytes)))
+        RECORD.write(&kept).ok().map(Self)
     }
 
     /// Tells a client's messages apart: it sends one of each kind.
     pub fn kind(&self) -> u8 {
-        self.0.first().copied().unwrap_or_default()
+        // After the version comes the number of the kind.
+        self.0.get(1).copied().unwrap_or_default()
     }
 
     /// The bytes, to store.
@@ -77,7 +85,7 @@ impl Record {
     /// # Errors
     /// When the bytes are not those of a record.
     pub fn read(bytes: &[u8]) -> Result<Message, Unreadable> {
-        match postcard::from_bytes(bytes).map_err(fault)? {
+        match RECORD.read(bytes).map_err(Unreadable)? {
             Kept::Endorse(signature) => Ok(Message::Endorse(signature)),
             Kept::Unmask(revealed) => Ok(Message::Unmask(revealed)),
         }
@@ -85,7 +93,8 @@ impl Record {
 }
 
 impl Round {
-    /// The round as bytes, as soon as its survivors are settled; nothing before and after.
+    /// The round as bytes while it waits for proof; nothing before and after. What clients said in that phase is not in
+    /// them: that is in the [`Record`]s.
     pub fn checkpoint(&self) -> Option<Vec<u8>> {
         let State::Endorsing(phase) = &self.state else {
             return None;
@@ -104,12 +113,13 @@ impl Round {
             ..
         } = &self.frame;
         let members = cohort.members().advertised();
+        let before = |kind: Kind| !matches!(kind, Kind::Endorse | Kind::Unmask);
         let checkpoint = Checkpoint {
-            version: VERSION,
             plan: plan_bytes.clone(),
             invited: invited.iter().map(|client| client.0).collect(),
             accepted: accepted
                 .iter()
+                .filter(|((_, kind), _)| before(*kind))
                 .map(|((client, kind), digest)| (client.0, *kind, digest.0))
                 .collect(),
             funnel: *funnel,
@@ -119,7 +129,8 @@ impl Round {
             survivors: survivors.clone(),
             sum: aggregate.clone().to_bytes(),
         };
-        postcard::to_stdvec(&checkpoint).ok()
+        let mut bytes = CHECKPOINT.write(&checkpoint).ok()?;
+        Some(std::mem::take(&mut *bytes))
     }
 
     /// Takes up a round from its checkpoint. The messages that were recorded since must be given to it again.
@@ -127,12 +138,8 @@ impl Round {
     /// # Errors
     /// When the bytes are damaged or of another version.
     pub fn restore(bytes: &[u8], timing: Timing, now: Millis) -> Result<Self, Unreadable> {
-        if bytes.first() != Some(&VERSION) {
-            return Err(fault("it is empty or of another version"));
-        }
-        let kept: Checkpoint = postcard::from_bytes(bytes).map_err(fault)?;
+        let kept: Checkpoint = CHECKPOINT.read(bytes).map_err(Unreadable)?;
         let plan: RoundPlan = serde_json::from_slice(&kept.plan).map_err(fault)?;
-        let graph = chorus_secagg::plan(kept.members.len(), &plan.assumptions).map_err(fault)?;
         let advertised: BTreeMap<ClientId, Advertisement> = kept
             .members
             .into_iter()
@@ -145,21 +152,23 @@ impl Round {
         }
         let aggregate =
             Aggregate::from_bytes(&kept.sum, plan.ring(), plan.encoding.length()).map_err(fault)?;
+        let invited = kept.invited.into_iter().map(ClientId).collect();
+        let mut round = Self::open(plan, &kept.plan, invited, timing, now);
+        let Frame { plan, digest, .. } = &round.frame;
+        let members = Members::new(advertised);
         let settled = Settled {
             aggregate,
-            cohort: Cohort::new(Members::new(advertised), kept.beacon, &graph),
+            cohort: Cohort::new(members, kept.beacon, plan, digest).map_err(fault)?,
             sharers: kept.sharers,
             survivors: kept.survivors,
         };
-        let invited = kept.invited.into_iter().map(ClientId).collect();
-        let mut round = Self::open(plan, &kept.plan, invited, timing, now);
         round.frame.funnel = kept.funnel;
         round.frame.accepted = kept
             .accepted
             .into_iter()
             .map(|(client, kind, digest)| ((ClientId(client), kind), Digest(digest)))
             .collect();
-        round.state = State::Endorsing(Endorsing::new(settled));
+        round.state = State::Endorsing(Endorsing::again(settled));
         Ok(round)
     }
 }

@@ -1,11 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_secagg::{Graph, GraphPlan};
+use chorus_secagg::{Graph, PlanError, RoundDigest};
 use serde::{Deserialize, Serialize};
 
-use crate::consistency::{cohort_tree, graph_seed};
+use crate::consistency::{cohort_digest, cohort_tree, graph_seed};
 use crate::merkle::Tree;
-use crate::{Beacon, ClientId, Digest, Neighbour, Neighbourhood, PublicKeys, Reject};
+use crate::{
+    Beacon, ClientId, Digest, Neighbour, Neighbourhood, PublicKeys, Reject, RoundPlan, commitment,
+};
 
 /// A client's keys of the round, with what proves whose they are.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,16 @@ impl Members {
         self.keys.root()
     }
 
+    /// What the witness draws for.
+    pub fn commitment(&self, round: &RoundDigest) -> Digest {
+        commitment(
+            round,
+            self.len() as u32,
+            &self.cohort_root,
+            &self.key_root(),
+        )
+    }
+
     /// The advertisements by their senders, as [`Members::new`] takes them.
     pub fn advertised(&self) -> impl Iterator<Item = (&ClientId, &Advertisement)> {
         self.numbers.keys().zip(&self.advertised)
@@ -60,27 +72,40 @@ impl Members {
 #[derive(Clone, PartialEq)]
 pub(super) struct Cohort {
     members: Members,
-    neighbours: Vec<Vec<u32>>,
+    graph: Graph,
+    guard: usize,
     pub beacon: Option<Beacon>,
     pub seed: [u8; 32],
+    /// What the clients derive their masks from.
+    pub digest: RoundDigest,
     pub threshold: usize,
 }
 
 impl Cohort {
-    pub fn new(members: Members, beacon: Option<Beacon>, plan: &GraphPlan) -> Self {
+    /// Draws the graph. `round` is the digest of the plan and the model.
+    ///
+    /// # Errors
+    /// When there is no safe graph for so many.
+    pub fn new(
+        members: Members,
+        beacon: Option<Beacon>,
+        plan: &RoundPlan,
+        round: &RoundDigest,
+    ) -> Result<Self, PlanError> {
+        let (graph_plan, guard) = plan.graph(members.len())?;
         let drawn = beacon.as_ref().map(|beacon| &beacon.randomness);
-        let seed = graph_seed(&members.key_root(), drawn);
-        let graph = Graph::new(&seed, plan);
-        let neighbours = (0..members.len() as u32)
-            .map(|index| graph.neighbours(index))
-            .collect();
-        Self {
+        let key_root = members.key_root();
+        let seed = graph_seed(&key_root, drawn);
+        let (size, cohort_root) = (members.len() as u32, &members.cohort_root);
+        Ok(Self {
+            graph: Graph::new(&seed, &graph_plan),
+            guard,
+            digest: cohort_digest(round, size, cohort_root, &key_root, beacon.as_ref()),
             members,
-            neighbours,
             beacon,
             seed,
-            threshold: plan.threshold,
-        }
+            threshold: graph_plan.threshold,
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -97,10 +122,16 @@ impl Cohort {
         number.ok_or(Reject::LeftOut)
     }
 
-    pub fn neighbours(&self, number: u32) -> &[u32] {
-        self.neighbours
-            .get(number as usize)
-            .map_or(&[], Vec::as_slice)
+    /// Ascending.
+    pub fn neighbours(&self, number: u32) -> Vec<u32> {
+        self.graph.neighbours(number)
+    }
+
+    /// False when so many that are close together in the graph are lost that the corrupt among the `survivors` could
+    /// divide the others. Clients give back no shares then.
+    pub fn holds_together(&self, survivors: &BTreeSet<u32>) -> bool {
+        let weakest = self.graph.weakest_cut(|number| survivors.contains(&number));
+        weakest.is_none_or(|weakest| weakest >= self.guard)
     }
 
     pub fn member(&self, number: u32) -> Option<&Advertisement> {
@@ -117,14 +148,14 @@ impl Cohort {
         let index = self.number(client)?;
         let neighbours = self
             .neighbours(index)
-            .iter()
+            .into_iter()
             .filter_map(|number| {
-                self.member(*number).map(|member| Neighbour {
-                    index: *number,
+                self.member(number).map(|member| Neighbour {
+                    index: number,
                     certificate: member.certificate.clone(),
                     keys: member.keys,
                     signature: member.signature,
-                    path: self.members.keys.path(*number),
+                    path: self.members.keys.path(number),
                 })
             })
             .collect();

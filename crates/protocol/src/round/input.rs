@@ -14,7 +14,8 @@ pub enum Input {
         /// What.
         message: Message,
     },
-    /// What the witness answered to the round's [`question`](crate::Round::question).
+    /// What the witness answered to the round's [`question`](crate::Round::question). The caller has checked that it is
+    /// signed, by a witness: if it is not, every client leaves the round.
     Witness(Testimony),
     /// Time passes.
     Tick,

@@ -311,7 +311,10 @@ impl Round {
                 phase.take(frame, client, signature)?;
             }
             (State::Unmasking(phase), Message::Unmask(revealed)) => {
-                phase.take(client, revealed)?;
+                phase.take(&client, revealed)?;
+            }
+            (State::Endorsing(phase), Message::Unmask(revealed)) if phase.is_again() => {
+                phase.take_early(&client, revealed)?;
             }
             // The round went on with the help of others: late help is no fault.
             (State::Ended(_), Message::Unmask(_) | Message::Endorse(_)) => return Ok(()),

@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_secagg::{Aggregate, MaskedUpdate, Sealed, plan};
+use chorus_secagg::{Aggregate, MaskedUpdate, Sealed};
 
 use super::agreeing::{Endorsing, Settled};
 use super::cohort::{Advertisement, Cohort, Members};
 use super::{Frame, Millis, State, Turn};
 use crate::{
     Addressed, Beacon, ClientId, Consistency, Digest, PublicKeys, Reject, Response, Roster,
-    commitment, verify_advertisement,
+    verify_advertisement,
 };
 
 /// Waits for the keys of the invited.
@@ -78,8 +78,7 @@ pub(super) struct Drawing {
 
 impl Drawing {
     pub fn commitment(&self, frame: &Frame) -> Digest {
-        let members = &self.members;
-        commitment(&frame.digest, &members.cohort_root, &members.key_root())
+        self.members.commitment(&frame.digest)
     }
 
     pub fn take(self, frame: &mut Frame, beacon: Beacon) -> Turn {
@@ -106,9 +105,9 @@ pub(super) struct Sharing {
 
 impl Sharing {
     fn begin(frame: &Frame, members: Members, beacon: Option<Beacon>) -> Turn {
-        match plan(members.len(), &frame.plan.assumptions) {
-            Ok(graph) => Turn::Next(State::Sharing(Self {
-                cohort: Cohort::new(members, beacon, &graph),
+        match Cohort::new(members, beacon, &frame.plan, &frame.digest) {
+            Ok(cohort) => Turn::Next(State::Sharing(Self {
+                cohort,
                 shared: BTreeMap::new(),
             })),
             Err(error) => Turn::Abort(error.to_string()),
@@ -122,7 +121,7 @@ impl Sharing {
     pub fn take(&mut self, client: ClientId, sealed: Vec<Addressed>) -> Result<(), Reject> {
         let number = self.cohort.number(&client)?;
         let receivers = sealed.iter().map(|one| one.peer);
-        if !receivers.eq(self.cohort.neighbours(number).iter().copied()) {
+        if !receivers.eq(self.cohort.neighbours(number)) {
             return Err(Reject::Content {
                 field: "sealed",
                 expected: "one for each neighbour, ascending",
@@ -164,16 +163,16 @@ impl Confirming {
         let sealed = self
             .cohort
             .neighbours(receiver)
-            .iter()
+            .into_iter()
             .filter_map(|sender| {
                 let place = self
                     .cohort
-                    .neighbours(*sender)
+                    .neighbours(sender)
                     .binary_search(&receiver)
                     .ok()?;
-                let sealed = *self.shared.get(sender)?.get(place)?;
+                let sealed = *self.shared.get(&sender)?.get(place)?;
                 Some(Addressed {
-                    peer: *sender,
+                    peer: sender,
                     sealed,
                 })
             })
@@ -204,7 +203,7 @@ impl Confirming {
         if !frame.is_over(now, self.confirmed.len(), self.shared.len()) {
             return Turn::Stay(State::Confirming(self));
         }
-        let sharers = self.usable(frame.plan.assumptions.corrupt);
+        let sharers = self.usable(frame.plan.corrupt());
         frame.funnel.confirmed = sharers.len();
         if sharers.len() < frame.plan.survivors.minimum {
             return frame.too_few(sharers.len(), "can be masked with");
@@ -219,15 +218,12 @@ impl Confirming {
 
     /// The confirmed clients whose own shares could be opened. A client that more neighbours complain of than
     /// can be corrupt has sent rubbish and is left out before anyone masks with it; fewer complaints could
-    /// come from the corrupt alone, and are survived. Corrupt are at most the assumed part of the cohort, and
-    /// fewer than the threshold of any one neighbourhood: that is how the graph was planned.
-    fn usable(&self, corrupt: f64) -> BTreeSet<u32> {
+    /// come from the corrupt alone, and are survived. Corrupt are at most as many as the plan assumes, and fewer than the threshold of any one neighbourhood: that is how the graph was planned.
+    fn usable(&self, corrupt: usize) -> BTreeSet<u32> {
         let mut complaints: BTreeMap<u32, usize> = BTreeMap::new();
         for sender in self.confirmed.values().flatten() {
             *complaints.entry(*sender).or_default() += 1;
         }
-        // As the graph's plan counts them: 0.1 * 70 is 7.000000000000001 in floating point, and means 7.
-        let corrupt = (corrupt * self.cohort.len() as f64 - 1e-9).ceil() as usize;
         let bearable = corrupt.min(self.cohort.threshold.saturating_sub(1));
         let is_bearable = |number: &u32| {
             complaints
@@ -283,6 +279,13 @@ impl Uploading {
         frame.funnel.uploaded = answered;
         if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent an update");
+        }
+        if !self.cohort.holds_together(&self.uploaded) {
+            return Turn::Abort(
+                "too many clients were lost that are close together in the graph: the others could be divided; \
+                 nothing was revealed"
+                    .to_owned(),
+            );
         }
         Turn::Next(State::Endorsing(Endorsing::new(Settled {
             aggregate: self.aggregate,

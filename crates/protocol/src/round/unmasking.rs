@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_secagg::{
-    Dropped, MaskKey, RoundDigest, Share, Sign, combine, recover_pairs, secret_matches,
-    share_position,
+    Dropped, MaskKey, Share, Sign, combine, recover_pairs, secret_matches, share_position,
 };
 use zeroize::Zeroizing;
 
@@ -16,8 +15,16 @@ use crate::{ClientId, Proof, Reject, Response, Revealed, Secret};
 pub(super) struct Unmasking {
     settled: Settled,
     proof: Proof,
-    /// Shares by their owner.
-    shares: BTreeMap<u32, Vec<Given>>,
+    shares: Shares,
+    /// Whose secret is needed: of every survivor, and of every lost client that a survivor masked with.
+    needed: BTreeSet<u32>,
+}
+
+/// The shares that were given back.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Shares {
+    /// By their owner.
+    given: BTreeMap<u32, Vec<Given>>,
     answered: BTreeSet<u32>,
 }
 
@@ -28,13 +35,22 @@ type Given = (u8, Zeroizing<[u8; 32]>);
 type Opened = Zeroizing<[u8; 32]>;
 
 impl Unmasking {
-    pub fn new(settled: Settled, proof: Proof) -> Self {
-        let (shares, answered) = (BTreeMap::new(), BTreeSet::new());
+    pub fn new(settled: Settled, proof: Proof, shares: Shares) -> Self {
+        let Settled {
+            cohort,
+            sharers,
+            survivors,
+            ..
+        } = &settled;
+        let masked = |owner: &u32| {
+            let neighbours = cohort.neighbours(*owner);
+            survivors.contains(owner) || neighbours.iter().any(|peer| survivors.contains(peer))
+        };
         Self {
+            needed: sharers.iter().copied().filter(masked).collect(),
             settled,
             proof,
             shares,
-            answered,
         }
     }
 
@@ -47,42 +63,14 @@ impl Unmasking {
         Ok(Response::Proof(self.proof.clone()))
     }
 
-    pub fn take(&mut self, client: ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
-        let number = self.settled.survivor(&client)?;
-        let ascending = revealed.is_sorted_by(|a, b| a.owner < b.owner);
-        if !ascending || !revealed.iter().all(|one| self.is_asked(number, one)) {
-            return Err(Reject::Content {
-                field: "revealed",
-                expected: "for each neighbour that was masked with, ascending, the share of its \
-                           self mask if it survived and of its mask key if not",
-            });
-        }
-        for one in revealed {
-            if let Some(place) = share_position(self.settled.cohort.neighbours(one.owner), number) {
-                let share = (place, Zeroizing::new(one.share));
-                self.shares.entry(one.owner).or_default().push(share);
-            }
-        }
-        self.answered.insert(number);
-        Ok(())
-    }
-
-    fn is_asked(&self, responder: u32, one: &Revealed) -> bool {
-        let settled = &self.settled;
-        let kind = match settled.survivors.contains(&one.owner) {
-            true => Secret::SelfSeed,
-            false => Secret::MaskKey,
-        };
-        let neighbours = settled.cohort.neighbours(responder);
-        one.kind == kind
-            && settled.sharers.contains(&one.owner)
-            && neighbours.binary_search(&one.owner).is_ok()
+    pub fn take(&mut self, client: &ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
+        self.shares.take(&self.settled, client, revealed)
     }
 
     pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
         // Not `is_over`: the round needs no particular number of answers, but every secret's threshold.
-        let complete = self.needed().all(|owner| self.has_enough(owner));
-        let (answered, clients) = (self.answered.len(), self.settled.survivors.len());
+        let complete = self.needed.iter().all(|owner| self.has_enough(*owner));
+        let (answered, clients) = (self.shares.answered.len(), self.settled.survivors.len());
         if !complete && !frame.is_late(now) && answered < clients {
             return Turn::Stay(State::Unmasking(self));
         }
@@ -92,36 +80,22 @@ impl Unmasking {
                 "{answered} of {clients} survivors answered, too few to unmask the sum; nothing was revealed"
             ));
         }
-        match self.unmask(&frame.digest) {
+        match self.unmask() {
             Ok(sum) => Turn::Complete(Recovered { sum, clients }),
             Err(reason) => Turn::Abort(reason),
         }
     }
 
-    /// Whose secret is needed: of every survivor, and of every lost client that a survivor masked with.
-    fn needed(&self) -> impl Iterator<Item = u32> + '_ {
-        let Settled {
-            cohort,
-            sharers,
-            survivors,
-            ..
-        } = &self.settled;
-        sharers.iter().copied().filter(|owner| {
-            let masked = |peer: &u32| survivors.contains(peer);
-            survivors.contains(owner) || cohort.neighbours(*owner).iter().any(masked)
-        })
-    }
-
     fn has_enough(&self, owner: u32) -> bool {
-        self.shares
-            .get(&owner)
-            .is_some_and(|shares| shares.len() >= self.settled.cohort.threshold)
+        let given = self.shares.given.get(&owner);
+        given.is_some_and(|shares| shares.len() >= self.settled.cohort.threshold)
     }
 
-    fn unmask(self, digest: &RoundDigest) -> Result<Vec<u32>, String> {
+    fn unmask(self) -> Result<Vec<u32>, String> {
+        let digest = &self.settled.cohort.digest;
         let mut lost: BTreeMap<u32, Opened> = BTreeMap::new();
         let mut masks: Vec<(MaskKey, Sign)> = Vec::new();
-        for owner in self.needed() {
+        for owner in self.needed.iter().copied() {
             let public = self.public(owner)?;
             if self.settled.survivors.contains(&owner) {
                 let seed = self.secrets(owner).next();
@@ -135,7 +109,7 @@ impl Unmasking {
             }
         }
         for survivor in &self.settled.survivors {
-            masks.append(&mut self.pairs(*survivor, &lost, digest)?);
+            masks.append(&mut self.pairs(*survivor, &lost)?);
         }
         let mut aggregate = self.settled.aggregate;
         aggregate.remove(&masks);
@@ -153,18 +127,18 @@ impl Unmasking {
         &self,
         survivor: u32,
         lost: &BTreeMap<u32, Opened>,
-        digest: &RoundDigest,
     ) -> Result<Vec<(MaskKey, Sign)>, String> {
         let mut dropped = Vec::new();
         for index in self.settled.cohort.neighbours(survivor) {
-            if let Some(mask_secret) = lost.get(index) {
+            if let Some(mask_secret) = lost.get(&index) {
                 dropped.push(Dropped {
-                    index: *index,
+                    index,
                     mask_secret,
-                    public: self.public(*index)?,
+                    public: self.public(index)?,
                 });
             }
         }
+        let digest = &self.settled.cohort.digest;
         recover_pairs(survivor, self.public(survivor)?, &dropped, digest)
             .map_err(|error| error.to_string())
     }
@@ -173,11 +147,50 @@ impl Unmasking {
     /// wrong share, a run without it still finds the right secret.
     fn secrets(&self, owner: u32) -> impl Iterator<Item = Opened> + '_ {
         let threshold = self.settled.cohort.threshold;
-        let shares = self.shares.get(&owner).map_or(&[][..], Vec::as_slice);
+        let shares = self.shares.given.get(&owner).map_or(&[][..], Vec::as_slice);
         shares.windows(threshold).filter_map(move |run| {
             let run: Vec<Share> = run.iter().map(|(x, y)| Share { x: *x, y: **y }).collect();
             combine(threshold, &run).ok()
         })
+    }
+}
+
+impl Shares {
+    /// Takes what a survivor gives back.
+    pub fn take(
+        &mut self,
+        settled: &Settled,
+        client: &ClientId,
+        revealed: Vec<Revealed>,
+    ) -> Result<(), Reject> {
+        let number = settled.survivor(client)?;
+        let neighbours = settled.cohort.neighbours(number);
+        let is_asked = |one: &Revealed| {
+            let kind = match settled.survivors.contains(&one.owner) {
+                true => Secret::SelfSeed,
+                false => Secret::MaskKey,
+            };
+            one.kind == kind
+                && settled.sharers.contains(&one.owner)
+                && neighbours.binary_search(&one.owner).is_ok()
+        };
+        let ascending = revealed.is_sorted_by(|a, b| a.owner < b.owner);
+        if !ascending || !revealed.iter().all(is_asked) {
+            return Err(Reject::Content {
+                field: "revealed",
+                expected: "for each neighbour that was masked with, ascending, the share of its \
+                           self mask if it survived and of its mask key if not",
+            });
+        }
+        for one in revealed {
+            let owners = settled.cohort.neighbours(one.owner);
+            if let Some(place) = share_position(&owners, number) {
+                let share = (place, Zeroizing::new(one.share));
+                self.given.entry(one.owner).or_default().push(share);
+            }
+        }
+        self.answered.insert(number);
+        Ok(())
     }
 }
 
