@@ -40,7 +40,7 @@ fn task(dataset: &Dataset, noise: bool) -> Task {
         dropout: 0.3,
         corrupt: 0.1,
         bits: 32,
-        consistency: chorus_protocol::Consistency::Cohort,
+        consistency: Consistency::Cohort,
         privacy,
         recipe,
     }
@@ -54,6 +54,37 @@ const OPTIONS: Options = Options {
 
 fn run(task: &Task, dataset: &Dataset, options: Options) -> Run {
     simulate(task, dataset, &Direct, options, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn neither_ring_nor_block_nor_witness_changes_what_masks_hide() {
+    let dataset = small();
+    for (bits, block, consistency) in [
+        (24, None, Consistency::Witness),
+        (20, Some(20), Consistency::Cohort),
+        (16, None, Consistency::Witness),
+    ] {
+        let mut task = task(&dataset, false);
+        let Recipe::Ials(recipe) = &mut task.recipe else {
+            panic!("another recipe");
+        };
+        // A step of the grid is a share of the clip: a small ring needs a bound that contributions come near to.
+        recipe.clip = 64.0;
+        recipe.block = block;
+        (task.bits, task.consistency) = (bits, consistency);
+        let masks = true;
+        let plain = run(&task, &dataset, OPTIONS);
+        let masked = run(&task, &dataset, Options { masks, ..OPTIONS });
+        assert_eq!(plain.parameters, masked.parameters, "{bits} bits");
+        assert!(plain.figures.sum_exact && masked.figures.sum_exact);
+        assert_eq!(plain.figures.clipped_share, 0.0);
+        let wide = run(&Task { bits: 32, ..task.clone() }, &dataset, OPTIONS);
+        let (narrow, wide) = (
+            plain.figures.upload_bytes_per_client as f64,
+            wide.figures.upload_bytes_per_client as f64,
+        );
+        assert!((narrow / wide - f64::from(bits) / 32.0).abs() < 0.05, "{narrow} {wide}");
+    }
 }
 
 #[test]
