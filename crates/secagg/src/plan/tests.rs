@@ -330,6 +330,16 @@ fn the_guard_costs_little_at_the_default() {
     });
     let row = format!("| {} |", cells.join(" | "));
     assert!(readme.contains(&row), "README lacks the row {row}");
+    let economical = assume(0.10, 0.30, 20);
+    let failure = plan(1_000, &economical)
+        .unwrap()
+        .achieved(&economical)
+        .guard;
+    let rounds = failure.exp2().recip().round();
+    assert!(
+        readme.contains(&format!("once in {rounds} rounds")),
+        "{rounds}"
+    );
 }
 
 #[test]
