@@ -1,6 +1,7 @@
 //! A federation without sockets: every client is a `Participation`, the coordinator is a `Round`.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod kept;
 pub mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +10,11 @@ use chorus_model::Delta;
 use chorus_protocol::{
     Awaited, Beacon, Certificates, ClientId, Consistency, Digest, Event, Floor, Identity, Input,
     Invitation, LogEntry, LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy,
-    Purpose, Question, Recovered, Refusal, Reject, Request, Response, Round, RoundId, RoundPlan,
-    Seal, SignedEntry, Standing, Task, Testimony, Timing, encode,
+    Purpose, Question, Record, Recovered, Refusal, Reject, Request, Response, Round, RoundId,
+    RoundPlan, Seal, SignedEntry, Standing, Task, Testimony, encode,
 };
+use chorus_secagg::Generator;
+use kept::{Kept, TIMING};
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng, SeedableRng},
@@ -114,6 +117,8 @@ pub struct Member {
     pub vanish: Vanish,
     pub rng: ChaCha20Rng,
     pub refusal: Option<Refusal>,
+    /// Of its masks; the processor's when it does not say.
+    pub generator: Option<Generator>,
 }
 
 pub struct Federation {
@@ -131,6 +136,8 @@ pub struct Federation {
     pub witness: Witness,
     /// Saves and restores every participation between any two steps.
     pub interrupted: bool,
+    /// What the coordinator keeps for its next start.
+    pub kept: Kept,
 }
 
 pub fn task(population: usize, noise: bool) -> Task {
@@ -191,15 +198,12 @@ impl Federation {
                 vanish: Vanish::Never,
                 rng: ChaCha20Rng::seed_from_u64(rng.next_u64()),
                 refusal: None,
+                generator: None,
             })
             .collect();
         let invited: BTreeSet<ClientId> =
             members.iter().map(|member| member.identity.id()).collect();
-        let timing = Timing {
-            phase: 1_000,
-            quiet: 100,
-        };
-        let round = Round::open(plan.clone(), &plan_bytes, invited, timing, 0);
+        let round = Round::open(plan.clone(), &plan_bytes, invited, TIMING, 0);
         Self {
             coordinator,
             plan,
@@ -212,6 +216,7 @@ impl Federation {
             models: BTreeMap::new(),
             witness: Witness::new(77),
             interrupted: false,
+            kept: Kept::default(),
         }
     }
 
@@ -276,6 +281,7 @@ impl Federation {
     pub fn tick(&mut self) {
         let tick = Input::Tick;
         self.round.handle(self.now, tick, &mut self.events).unwrap();
+        self.kept.settle(&self.round);
         self.ask_witness();
     }
 
@@ -329,8 +335,10 @@ impl Federation {
                     .collect();
                 let encoded = encode(Delta::new(values), plan, &mut member.rng).unwrap();
                 member.words = encoded.update.words().to_vec();
+                let generator = member.generator.unwrap_or_else(Generator::native);
+                let (identity, rng) = (&member.identity, &mut member.rng);
                 participation
-                    .learned(encoded.update, &member.identity, &mut member.rng)
+                    .learned_with(generator, encoded.update, identity, rng)
                     .unwrap();
                 (true, false)
             }
@@ -408,8 +416,7 @@ impl Federation {
             Request::Endorse { signature, .. } => Message::Endorse(signature),
             Request::Unmask { revealed, .. } => Message::Unmask(revealed),
         };
-        let input = Input::From { client, message };
-        self.round.handle(self.now, input, &mut self.events)?;
+        self.say(client, message)?;
         self.ask_witness();
         if self.recovered().is_some() {
             self.round.published(2);
@@ -466,10 +473,13 @@ impl Federation {
         participation.handle(response, &member.identity, &Keys, &mut member.rng)
     }
 
-    /// A message of any client.
+    /// A message of any client. What must outlive the coordinator is kept before the client is answered.
     pub fn say(&mut self, client: ClientId, message: Message) -> Result<(), Reject> {
+        let record = Record::of(&message);
         let input = Input::From { client, message };
-        self.round.handle(self.now, input, &mut self.events)
+        self.round.handle(self.now, input, &mut self.events)?;
+        self.kept.keep(&self.round, client, record);
+        Ok(())
     }
 
     /// The sum of the encodings of those whose update arrived, without any mask.
