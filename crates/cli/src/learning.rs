@@ -1,7 +1,7 @@
 //! The flags that say what is learned and how it is protected, the same for `simulate` and `demo`.
 
 use chorus_model::{IalsPrivateRecipe, IalsRecipe, Recipe};
-use chorus_protocol::{Privacy, Task, TaskName};
+use chorus_protocol::{COHORT_MOST, Consistency, Privacy, Task, TaskName};
 use clap::{Args, ValueEnum};
 
 use crate::exit::{self, OrExit};
@@ -45,6 +45,16 @@ pub struct Learning {
     /// With noise, the plan adds noise for the worst case, so a larger share costs quality.
     #[arg(long, value_name = "SHARE")]
     pub bearable_dropout: Option<f64>,
+    /// Bits of one value of a sum: 16, 20, 24 or 32. Fewer make a smaller upload and a coarser grid.
+    #[arg(long, value_name = "BITS", default_value_t = 32)]
+    pub bits: u32,
+    /// Have a witness outside the coordinator vouch that all clients of a round are told the same. Above 5,000 clients
+    /// a round needs one in any case.
+    #[arg(long)]
+    pub witness: bool,
+    /// Train so many rows of the item table in each round, without noise: a smaller upload for a large catalogue.
+    #[arg(long, value_name = "ROWS")]
+    pub block: Option<usize>,
     /// Decides everything that is drawn, where nothing secret depends on it.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -79,11 +89,14 @@ impl Learning {
         });
         let recipe = match noise {
             true => Recipe::IalsPrivate(IalsPrivateRecipe::new(items, factors, self.sweeps)),
-            false => Recipe::Ials(IalsRecipe::new(items, factors, self.rounds)),
+            false => Recipe::Ials(IalsRecipe {
+                block: self.block,
+                ..IalsRecipe::new(items, factors, self.rounds)
+            }),
         };
         // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
         let cohort = self.cohort.filter(|_| !noise || self.split == 1);
-        let task = Task {
+        let mut task = Task {
             name: task_name(name)?,
             population,
             cohort: cohort.unwrap_or(if noise { 1.0 } else { 0.1 }),
@@ -92,11 +105,14 @@ impl Learning {
                 .bearable_dropout
                 .unwrap_or(if noise { 0.2 } else { 0.3 }),
             corrupt: 0.1,
-            bits: 32,
-            consistency: chorus_protocol::Consistency::Cohort,
+            bits: self.bits,
+            consistency: Consistency::Cohort,
             privacy,
             recipe,
         };
+        if self.witness || task.cohort_size() > COHORT_MOST {
+            task.consistency = Consistency::Witness;
+        }
         task.validate().or_exit(exit::USAGE)?;
         Ok(task)
     }

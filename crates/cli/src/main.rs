@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod authority;
+mod bench;
 mod client;
 mod coordinator;
 mod demo;
@@ -52,6 +53,9 @@ enum Action {
     /// Plan secure aggregation: what a round needs, promises and costs.
     #[command(subcommand, name = "secagg")]
     SecAgg(secagg::SecAgg),
+    /// Measure, with the limits of this machine beside.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Be a client: enrol, import events, contribute, recommend.
     Client(client::Client),
     /// Many clients of a demo in one process.
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Action::Task(task) => task.run(),
         Action::Model(model) => model.run(),
         Action::SecAgg(secagg) => secagg.run(),
+        Action::Bench(bench) => bench.run(),
         Action::Client(client) => client.run(),
         Action::DemoHost(host) => host.run(),
     };

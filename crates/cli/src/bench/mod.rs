@@ -1,0 +1,28 @@
+//! `chorus bench`: what this machine does, measured in one run, with its own limits beside.
+
+mod cohort;
+mod limits;
+mod memory;
+mod secagg;
+
+use clap::Subcommand;
+
+/// Things that can be measured.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// Measure secure aggregation on one core: a client's masking, adding up uploads, unmasking the sum.
+    ///
+    /// Every client of the round is computed for real and the sum is compared with the plain one.
+    /// Examples: chorus bench secagg --clients 1000 --length 1000000 --dropout 0.3 --bits 32 --json
+    /// or chorus bench secagg --clients 1000 --length 1000000 --dropout 0.3 --kernel portable
+    #[command(name = "secagg")]
+    SecAgg(secagg::SecAgg),
+}
+
+impl Bench {
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::SecAgg(asked) => asked.run(),
+        }
+    }
+}
