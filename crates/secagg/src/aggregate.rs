@@ -17,9 +17,9 @@ use crate::ring::Ring;
 const WAITING_UPLOADS: usize = 8;
 /// Bytes of uploads that may wait for their pass.
 const WAITING_BYTES: usize = 32 << 20;
-/// Values added at a time: their sums stay in the first-level cache while every waiting upload passes over them. A
-/// multiple of eight, so that the parts of every upload start at a byte.
-const TILE: usize = 2048;
+/// Values added at a time: their sums stay close while a part of every waiting upload is added. An even number, so that
+/// the parts of an upload start at a byte.
+const TILE: usize = 512;
 /// Keystream, in bytes, for which it pays to start a thread.
 const WORTH_A_THREAD: usize = 8 << 20;
 
@@ -105,14 +105,7 @@ impl Aggregate {
     /// # Errors
     /// [`WrongShape`] when the upload has another ring or length; the sum is then unchanged.
     pub fn add(&mut self, update: MaskedUpdate) -> Result<(), WrongShape> {
-        if update.ring() != self.ring || update.length() != self.length {
-            return Err(WrongShape {
-                expected_length: self.length,
-                expected_bits: self.ring.bits(),
-                found_length: update.length(),
-                found_bits: update.ring().bits(),
-            });
-        }
+        self.check_shape(&update)?;
         let bytes = update.bytes().len();
         self.waiting.push(update);
         // They all have the same number of bytes.
@@ -121,6 +114,33 @@ impl Aggregate {
             self.flush();
         }
         Ok(())
+    }
+
+    /// Adds uploads that the caller keeps, eight in one pass.
+    ///
+    /// # Errors
+    /// [`WrongShape`] when one has another ring or length; the sum is then unchanged.
+    pub fn add_all(&mut self, updates: &[MaskedUpdate]) -> Result<(), WrongShape> {
+        updates
+            .iter()
+            .try_for_each(|update| self.check_shape(update))?;
+        for updates in updates.chunks(WAITING_UPLOADS) {
+            let uploads: Vec<&[u8]> = updates.iter().map(MaskedUpdate::bytes).collect();
+            add_packed(self.ring, &uploads, &mut self.lanes);
+        }
+        Ok(())
+    }
+
+    fn check_shape(&self, update: &MaskedUpdate) -> Result<(), WrongShape> {
+        if (update.ring(), update.length()) == (self.ring, self.length) {
+            return Ok(());
+        }
+        Err(WrongShape {
+            expected_length: self.length,
+            expected_bits: self.ring.bits(),
+            found_length: update.length(),
+            found_bits: update.ring().bits(),
+        })
     }
 
     /// Adds the uploads that wait.
@@ -207,21 +227,23 @@ impl Aggregate {
 /// Adds uploads of the same length, tile by tile.
 fn add_packed(ring: Ring, uploads: &[&[u8]], lanes: &mut Lanes) {
     let tile_bytes = ring.packed_bytes(TILE);
+    let mut rest = uploads.to_vec();
+    let next_tile = |rest: &mut Vec<&[u8]>| {
+        for upload in rest {
+            (_, *upload) = upload.split_at(tile_bytes.min(upload.len()));
+        }
+    };
     match lanes {
         Lanes::Narrow(lanes) => {
-            for (tile, lanes) in lanes.chunks_mut(TILE).enumerate() {
-                for upload in uploads {
-                    let (_, upload) = upload.split_at((tile * tile_bytes).min(upload.len()));
-                    add_narrow(upload, lanes);
-                }
+            for lanes in lanes.chunks_mut(TILE) {
+                add_narrow(&rest, lanes);
+                next_tile(&mut rest);
             }
         }
         Lanes::Wide(lanes) => {
-            for (tile, lanes) in lanes.chunks_mut(TILE).enumerate() {
-                for upload in uploads {
-                    let (_, upload) = upload.split_at((tile * tile_bytes).min(upload.len()));
-                    add_wide(ring, upload, lanes);
-                }
+            for lanes in lanes.chunks_mut(TILE) {
+                add_wide(ring, &rest, lanes);
+                next_tile(&mut rest);
             }
         }
     }

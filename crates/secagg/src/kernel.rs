@@ -9,6 +9,7 @@ use core::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::expand::Lane;
+use crate::ring::Ring;
 
 /// The code that expands AES-128-CTR keystreams and adds them up. All kernels give the same bits; a kernel can only be
 /// had on a processor that can run it.
@@ -117,6 +118,28 @@ impl fmt::Display for Kernel {
 pub(crate) struct Schedule([[u8; 16]; ROUND_KEYS]);
 
 const ROUND_KEYS: usize = 11;
+
+/// Adds the packed values of 20 or 24 bits of several vectors to `sums`, sixteen at a time, and returns how many of each:
+/// all but the last few where the processor can move bytes between the lanes of a register (AVX-512 VBMI), none elsewhere
+/// and for other rings.
+pub(crate) fn add_packed(ring: Ring, vectors: &[&[u8]], sums: &mut [u32]) -> usize {
+    let _ = (ring, vectors, &sums);
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx512f") && has!("avx512bw") && has!("avx512vbmi") {
+            // SAFETY: the processor was just found to have AVX-512F, AVX-512BW and AVX-512VBMI.
+            return unsafe {
+                match ring {
+                    Ring::Bits20 => x86_64::add_packed::<20>(vectors, sums),
+                    Ring::Bits24 => x86_64::add_packed::<24>(vectors, sums),
+                    Ring::Bits16 | Ring::Bits32 => 0,
+                }
+            };
+        }
+    }
+    0
+}
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
@@ -325,6 +348,58 @@ mod x86_64 {
             let last = _mm512_broadcast_i32x4(round_key(last));
             blocks.map(|block| _mm512_aesenclast_epi128(block, last))
         }
+    }
+
+    /// Adds packed values of `BITS` bits, a multiple of four from 17 to 24, of several vectors, sixteen at a time while all
+    /// reach, and returns how many of each.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) fn add_packed<const BITS: usize>(vectors: &[&[u8]], sums: &mut [u32]) -> usize {
+        let (places, shifts) = const { starts(BITS) };
+        // SAFETY: 64 bytes are read from arrays of 64 bytes; the instructions allow any alignment.
+        let (places, shifts) = unsafe {
+            (
+                _mm512_loadu_si512(places.as_ptr().cast()),
+                _mm512_loadu_si512(shifts.as_ptr().cast()),
+            )
+        };
+        let mask = _mm512_set1_epi32((1 << BITS) - 1);
+        let (sixteens, _) = sums.as_chunks_mut::<16>();
+        // Each step reads 64 bytes of every vector and uses the first of them.
+        let shortest = vectors.iter().map(|vector| vector.len()).min();
+        let steps = match shortest.and_then(|length| length.checked_sub(64)) {
+            Some(spare) => sixteens.len().min(spare / (2 * BITS) + 1),
+            None => 0,
+        };
+        for (step, sums) in sixteens.iter_mut().take(steps).enumerate() {
+            let place: *mut __m512i = sums.as_mut_ptr().cast();
+            // SAFETY: `sums` is an array of 64 bytes; the instruction allows any alignment.
+            let mut sum = unsafe { _mm512_loadu_si512(place) };
+            for vector in vectors {
+                // SAFETY: `step * 2 * BITS` is at most `vector.len() - 64`, by the computation of `steps`; the instruction
+                // allows any alignment.
+                let packed =
+                    unsafe { _mm512_loadu_si512(vector.as_ptr().add(step * 2 * BITS).cast()) };
+                let lanes = _mm512_permutexvar_epi8(places, packed);
+                let values = _mm512_and_si512(_mm512_srlv_epi32(lanes, shifts), mask);
+                sum = _mm512_add_epi32(sum, values);
+            }
+            // SAFETY: as above, and `sums` is borrowed mutably.
+            unsafe { _mm512_storeu_si512(place, sum) };
+        }
+        16 * steps
+    }
+
+    /// Where sixteen packed values are: value `i` starts in byte `i bits / 8`, at its bit 0 or 4, and ends in one of the
+    /// next two.
+    const fn starts(bits: usize) -> ([u8; 64], [u32; 16]) {
+        let (mut places, mut shifts) = ([0; 64], [0; 16]);
+        let mut i = 0;
+        while i < 64 {
+            places[i] = (i / 4 * bits / 8 + i % 4) as u8;
+            shifts[i / 4] = (i / 4 * bits % 8) as u32;
+            i += 1;
+        }
+        (places, shifts)
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! Values of a ring as bytes without gaps: value `i` takes the bits `[i b, (i + 1) b)`, the lowest bit of a byte first.
 
+use crate::kernel::add_packed;
 use crate::ring::Ring;
 
 /// Writes 16-bit values, as far as there is room.
@@ -50,15 +51,30 @@ pub(crate) fn pack_wide(ring: Ring, values: &[u32], bytes: &mut [u8]) {
     }
 }
 
-/// Adds packed 16-bit values, as far as both reach.
-pub(crate) fn add_narrow(bytes: &[u8], sums: &mut [u16]) {
-    for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<2>().0) {
-        *sum = sum.wrapping_add(u16::from_le_bytes(*value));
+/// Adds the packed 16-bit values of several vectors, as far as they reach.
+pub(crate) fn add_narrow(vectors: &[&[u8]], sums: &mut [u16]) {
+    for bytes in vectors {
+        for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *sum = sum.wrapping_add(u16::from_le_bytes(*value));
+        }
     }
 }
 
-/// Adds packed values modulo `2^32`, as far as both reach.
-pub(crate) fn add_wide(ring: Ring, bytes: &[u8], sums: &mut [u32]) {
+/// Adds the packed values of several vectors modulo `2^32`, as far as they reach.
+pub(crate) fn add_wide(ring: Ring, vectors: &[&[u8]], sums: &mut [u32]) {
+    let done = add_packed(ring, vectors, sums);
+    let (_, sums) = sums.split_at_mut(done.min(sums.len()));
+    if sums.is_empty() {
+        return;
+    }
+    for bytes in vectors {
+        // Sixteen values end where a byte ends.
+        let (_, bytes) = bytes.split_at(ring.packed_bytes(done).min(bytes.len()));
+        add_portably(ring, bytes, sums);
+    }
+}
+
+fn add_portably(ring: Ring, bytes: &[u8], sums: &mut [u32]) {
     match ring {
         Ring::Bits16 => {
             for (sum, value) in sums.iter_mut().zip(bytes.as_chunks::<2>().0) {
@@ -67,18 +83,29 @@ pub(crate) fn add_wide(ring: Ring, bytes: &[u8], sums: &mut [u32]) {
         }
         Ring::Bits20 => {
             let (pairs, last) = sums.as_chunks_mut::<2>();
-            let (values, rest) = bytes.as_chunks::<5>();
+            let (values, rest) = bytes.split_at((5 * pairs.len()).min(bytes.len()));
+            let values = values.as_chunks::<5>().0;
             for ([first, second], [a, b, c, d, e]) in pairs.iter_mut().zip(values) {
-                let both = u64::from_le_bytes([*a, *b, *c, *d, *e, 0, 0, 0]);
-                *first = first.wrapping_add(ring.reduce(both as u32));
-                *second = second.wrapping_add((both >> 20) as u32);
+                let start = u32::from_le_bytes([*a, *b, *c, *d]);
+                *first = first.wrapping_add(ring.reduce(start));
+                *second = second.wrapping_add(start >> 20 | u32::from(*e) << 12);
             }
             for (sum, [a, b, c]) in last.iter_mut().zip(rest.as_chunks::<3>().0) {
                 *sum = sum.wrapping_add(ring.reduce(u32::from_le_bytes([*a, *b, *c, 0])));
             }
         }
         Ring::Bits24 => {
-            for (sum, [a, b, c]) in sums.iter_mut().zip(bytes.as_chunks::<3>().0) {
+            let (fours, last) = sums.as_chunks_mut::<4>();
+            let (values, rest) = bytes.split_at((12 * fours.len()).min(bytes.len()));
+            let values = values.as_chunks::<12>().0;
+            for ([a, b, c, d], bytes) in fours.iter_mut().zip(values) {
+                let [first, second, third] = three_words(bytes);
+                *a = a.wrapping_add(ring.reduce(first));
+                *b = b.wrapping_add(ring.reduce(first >> 24 | second << 8));
+                *c = c.wrapping_add(ring.reduce(second >> 16 | third << 16));
+                *d = d.wrapping_add(third >> 8);
+            }
+            for (sum, [a, b, c]) in last.iter_mut().zip(rest.as_chunks::<3>().0) {
                 *sum = sum.wrapping_add(u32::from_le_bytes([*a, *b, *c, 0]));
             }
         }
@@ -88,6 +115,10 @@ pub(crate) fn add_wide(ring: Ring, bytes: &[u8], sums: &mut [u32]) {
             }
         }
     }
+}
+
+fn three_words([a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; 12]) -> [u32; 3] {
+    [[*a, *b, *c, *d], [*e, *f, *g, *h], [*i, *j, *k, *l]].map(u32::from_le_bytes)
 }
 
 /// Whether the bits that fill up the last byte are zero, as [`pack`] leaves them.
@@ -117,16 +148,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_is_as_defined(values in prop::collection::vec(any::<u32>(), 0..70)) {
+        fn packing_is_as_defined(values in prop::collection::vec(any::<u32>(), 0..200)) {
             for ring in Ring::ALL {
                 let mut bytes = vec![0; (values.len() * ring.bits() as usize).div_ceil(8)];
                 pack_wide(ring, &values, &mut bytes);
                 prop_assert_eq!(&bytes, &slow(ring, &values));
                 prop_assert!(spare_bits_are_zero(ring, &bytes));
                 let mut sums = vec![0x9abc_def0; values.len()];
-                add_wide(ring, &bytes, &mut sums);
+                add_portably(ring, &bytes, &mut sums);
                 for (sum, value) in sums.iter().zip(&values) {
                     prop_assert_eq!(*sum, ring.reduce(*value).wrapping_add(0x9abc_def0));
+                }
+                // A part of the sums takes the same part of the bytes.
+                let mut part = vec![0x9abc_def0; values.len() / 3];
+                add_portably(ring, &bytes, &mut part);
+                prop_assert_eq!(&part, &sums[..part.len()]);
+                for vectors in 0..4 {
+                    for length in [values.len(), values.len() / 3, values.len() / 7] {
+                        let mut expected = vec![3; length];
+                        (0..vectors).for_each(|_| add_portably(ring, &bytes, &mut expected));
+                        let mut sums = vec![3; length];
+                        add_wide(ring, &vec![bytes.as_slice(); vectors], &mut sums);
+                        prop_assert_eq!(sums, expected);
+                    }
                 }
             }
             let narrow: Vec<u16> = values.iter().map(|value| *value as u16).collect();
@@ -134,7 +178,7 @@ mod tests {
             pack_narrow(&narrow, &mut bytes);
             prop_assert_eq!(&bytes, &slow(Ring::Bits16, &values));
             let mut sums = vec![0xdef0; values.len()];
-            add_narrow(&bytes, &mut sums);
+            add_narrow(&[&bytes, &vec![0; bytes.len()]], &mut sums);
             for (sum, value) in sums.iter().zip(&narrow) {
                 prop_assert_eq!(*sum, value.wrapping_add(0xdef0));
             }
