@@ -12,7 +12,7 @@ use chorus_client::{Client, Transport};
 use chorus_coordinator::reports;
 use chorus_model::{Event, ItemId};
 use chorus_protocol::{Request, Response, RoundId};
-use chorus_secagg::{CHECK_WORDS, MaskedUpdate};
+use chorus_secagg::{MaskedUpdate, Ring};
 use chorus_wire::Call;
 use chorus_wire::client::{Connection, SendError};
 use chorus_wire::limits::CHUNK_BYTES;
@@ -275,10 +275,10 @@ fn searches_find(people: &[Person]) {
         unopenable: MARKS.to_vec(),
     };
     let mut bytes: Vec<u8> = MARKS.iter().flat_map(|mark| mark.to_le_bytes()).collect();
-    bytes.extend([0; 4 * CHECK_WORDS]);
+    bytes.extend(vec![0; Ring::Bits32.upload_bytes(0)]);
     let words = Request::Upload {
         round,
-        update: MaskedUpdate::from_le_bytes(&bytes, bytes.len() / 4).unwrap(),
+        update: MaskedUpdate::from_bytes(bytes, Ring::Bits32, MARKS.len()).unwrap(),
     };
     let pairs = Search::new(pair_needles());
     assert_eq!(pairs.found(&as_sent(&varints)).len(), MARKS.len() - 1);

@@ -119,6 +119,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "over public values, 64 bytes",
     ),
     (
+        "AdvertiseKeysRequest.generator",
+        "Generator",
+        "whether the processor has AES instructions",
+    ),
+    (
         "ShareKeysRequest.protocol_version",
         "uint32",
         "a constant of the build",
@@ -198,6 +203,21 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "UploadStatusRequest.round",
         "uint64",
         "the coordinator's own number",
+    ),
+    (
+        "EndorseRequest.protocol_version",
+        "uint32",
+        "a constant of the build",
+    ),
+    (
+        "EndorseRequest.round",
+        "uint64",
+        "the coordinator's own number",
+    ),
+    (
+        "EndorseRequest.signature",
+        "bytes",
+        "over what the coordinator told everyone, 64 bytes",
     ),
     (
         "UnmaskRequest.protocol_version",

@@ -24,15 +24,17 @@ pub enum Point {
     Share,
     Confirm,
     Upload,
+    Endorse,
     Unmask,
 }
 
-const POINTS: [Point; 6] = [
+const POINTS: [Point; 7] = [
     Point::Learn,
     Point::Advertise,
     Point::Share,
     Point::Confirm,
     Point::Upload,
+    Point::Endorse,
     Point::Unmask,
 ];
 
@@ -47,6 +49,7 @@ impl Point {
                 Request::ShareKeys { .. } => Some(Point::Share),
                 Request::ConfirmShares { .. } => Some(Point::Confirm),
                 Request::Upload { .. } => Some(Point::Upload),
+                Request::Endorse { .. } => Some(Point::Endorse),
                 Request::Unmask { .. } => Some(Point::Unmask),
                 _ => None,
             },
