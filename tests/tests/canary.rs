@@ -181,6 +181,7 @@ fn as_sent(request: &Request) -> Vec<u8> {
         Call::AdvertiseKeys(message) => message.encode_to_vec(),
         Call::ShareKeys(message) => message.encode_to_vec(),
         Call::ConfirmShares(message) => message.encode_to_vec(),
+        Call::Endorse(message) => message.encode_to_vec(),
         Call::Unmask(message) => message.encode_to_vec(),
         Call::Await(message) => message.encode_to_vec(),
         Call::Upload(start, bytes) => {
