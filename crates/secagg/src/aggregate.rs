@@ -13,10 +13,13 @@ use crate::mask::{MalformedUpdate, MaskKey, MaskedUpdate, check_encoding};
 use crate::pack::{add_narrow, add_wide, pack_narrow, pack_wide};
 use crate::ring::Ring;
 
-/// Uploads added in one pass over the sum: each pass reads and writes all of it.
+/// A sum of so many bytes stays in the processor's caches from one upload to the next, and uploads are best added while
+/// they are there too. A longer one comes from memory for every pass, so that uploads wait to share a pass.
+const CACHED_SUM: usize = 8 << 20;
+/// Uploads added in one pass.
 const WAITING_UPLOADS: usize = 8;
-/// Bytes of uploads that may wait for their pass.
-const WAITING_BYTES: usize = 32 << 20;
+/// Bytes of uploads that may wait.
+const WAITING_BYTES: usize = 96 << 20;
 /// Values added at a time: their sums stay close while a part of every waiting upload is added. An even number, so that
 /// the parts of an upload start at a byte.
 const TILE: usize = 512;
@@ -100,7 +103,8 @@ impl Aggregate {
         self.length == 0
     }
 
-    /// Adds one upload. Up to eight of them, or 32 MiB, wait for each other and are added in one pass.
+    /// Adds one upload. When the sum is longer than 8 MiB, up to eight uploads or 96 MiB of them wait for each other and are
+    /// added in one pass.
     ///
     /// # Errors
     /// [`WrongShape`] when the upload has another ring or length; the sum is then unchanged.
@@ -110,10 +114,20 @@ impl Aggregate {
         self.waiting.push(update);
         // They all have the same number of bytes.
         let waiting = self.waiting.len();
-        if waiting >= WAITING_UPLOADS || bytes.saturating_mul(waiting + 1) > WAITING_BYTES {
+        if self.lane_bytes() <= CACHED_SUM
+            || waiting >= WAITING_UPLOADS
+            || bytes.saturating_mul(waiting + 1) > WAITING_BYTES
+        {
             self.flush();
         }
         Ok(())
+    }
+
+    fn lane_bytes(&self) -> usize {
+        match &self.lanes {
+            Lanes::Narrow(lanes) => size_of_val(lanes.as_slice()),
+            Lanes::Wide(lanes) => size_of_val(lanes.as_slice()),
+        }
     }
 
     /// Adds uploads that the caller keeps, eight in one pass.
@@ -200,10 +214,7 @@ impl Aggregate {
     /// The sum as it stands, masks and all, in the encoding of an upload: for a checkpoint.
     pub fn to_bytes(&mut self) -> Vec<u8> {
         self.flush();
-        let values = match &self.lanes {
-            Lanes::Narrow(lanes) => lanes.len(),
-            Lanes::Wide(lanes) => lanes.len(),
-        };
+        let values = self.lane_bytes() / self.ring.lane_bytes();
         let mut bytes = vec![0; self.ring.packed_bytes(values)];
         match &self.lanes {
             Lanes::Narrow(lanes) => pack_narrow(lanes, &mut bytes),

@@ -2,10 +2,9 @@
 //!
 //! A. Shamir, *How to Share a Secret*, CACM 1979. The field is `GF(2)[z] / (z^8 + z^4 + z^3 + z^2 + 1)`, 0x11d, the one
 //! of the `blahaj` and `sharks` crates, against which the tests compare. No table is ever indexed and no branch taken
-//! by a secret byte: multiplication is by shifts and masks over all 32 bytes of a secret at once.
+//! by a secret byte. Positions are public: what is computed from them alone goes through tables.
 
 use rand_core::CryptoRng;
-use subtle::{Choice, ConditionallySelectable};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -79,20 +78,25 @@ pub fn split(
         Ok(last) if (2..=count).contains(&threshold) => 1..=last,
         _ => return Err(ShareError::Split { threshold, count }),
     };
-    // Highest power first, without the constant term; allocated once, so no copy is left behind by growing.
-    let mut coefficients = Zeroizing::new(vec![[0; 32]; threshold - 1]);
-    for coefficient in coefficients.iter_mut() {
-        rng.fill_bytes(coefficient);
+    // Highest power first, the secret last; allocated once, so no copy is left behind by growing.
+    let mut coefficients = Zeroizing::new(Vec::with_capacity(threshold));
+    let mut drawn = Zeroizing::new([0; 32]);
+    for _ in 1..threshold {
+        rng.fill_bytes(drawn.as_mut_slice());
+        coefficients.push(Planes::from_bytes(&drawn));
     }
+    coefficients.push(Planes::from_bytes(secret));
     let mut shares = Vec::with_capacity(count);
     for x in positions {
-        let mut share = Share { x, y: [0; 32] };
+        // Horner's rule.
+        let factor = Factor::new(x);
+        let mut value = Planes::default();
         for coefficient in coefficients.iter() {
-            add(&mut share.y, coefficient);
-            scale(&mut share.y, x);
+            value = value.times_plus(&factor, coefficient);
         }
-        add(&mut share.y, secret);
-        shares.push(share);
+        let y = value.to_bytes();
+        value.zeroize();
+        shares.push(Share { x, y });
     }
     Ok(shares)
 }
@@ -127,31 +131,25 @@ pub fn combine(threshold: usize, shares: &[Share]) -> Result<Zeroizing<[u8; 32]>
     };
     let mut secret = Zeroizing::new([0; 32]);
     for share in used {
-        // L(0) = product over the others of x' / (x' - x); subtraction is exclusive or.
-        let (mut numerator, mut denominator) = (1, 1);
-        for other in used.iter().filter(|other| other.x != share.x) {
-            numerator = multiply(numerator, other.x);
-            denominator = multiply(denominator, other.x ^ share.x);
-        }
+        // L(0) = product over the others of x' / (x' - x); subtraction is exclusive or. As logarithms.
+        let others = used.iter().filter(|other| other.x != share.x);
+        let quotients = others.map(|other| logarithm(other.x) + 255 - logarithm(other.x ^ share.x));
+        let weight = power(quotients.sum());
         let mut term = Zeroizing::new(share.y);
-        scale(&mut term, multiply(numerator, invert(denominator)));
-        add(&mut secret, &term);
+        scale(&mut term, weight);
+        for (byte, term) in secret.iter_mut().zip(term.iter()) {
+            *byte ^= term;
+        }
     }
     Ok(secret)
 }
 
-fn add(values: &mut [u8; 32], others: &[u8; 32]) {
-    for (value, other) in values.iter_mut().zip(others) {
-        *value ^= other;
-    }
-}
-
-/// Multiplies 32 bytes by one factor: schoolbook, eight steps, whatever the bytes are.
+/// Multiplies 32 bytes by one public factor: schoolbook, eight steps, whatever the bytes are.
 fn scale(values: &mut [u8; 32], factor: u8) {
     let mut power = Zeroizing::new(*values);
     *values = [0; 32];
     for bit in 0..8 {
-        let chosen = u8::conditional_select(&0, &0xff, Choice::from((factor >> bit) & 1));
+        let chosen = 0_u8.wrapping_sub((factor >> bit) & 1);
         for (value, power) in values.iter_mut().zip(power.iter_mut()) {
             *value ^= *power & chosen;
             *power = double(*power);
@@ -159,29 +157,100 @@ fn scale(values: &mut [u8; 32], factor: u8) {
     }
 }
 
-/// Multiplies two field elements in eight steps.
-fn multiply(value: u8, factor: u8) -> u8 {
-    let (mut product, mut power) = (0, value);
-    for bit in 0..8 {
-        product ^= power & 0_u8.wrapping_sub((factor >> bit) & 1);
-        power = double(power);
-    }
-    product
-}
-
 /// Multiplies by `z`: the bit that falls out on the left comes back as the reduction polynomial.
-fn double(value: u8) -> u8 {
+const fn double(value: u8) -> u8 {
     (value << 1) ^ (REDUCTION & 0_u8.wrapping_sub(value >> 7))
 }
 
-/// `value^254`, the inverse of every element but zero (Fermat); zero stays zero.
-fn invert(value: u8) -> u8 {
-    let (mut result, mut power) = (1, value);
-    for _ in 0..7 {
-        power = multiply(power, power);
-        result = multiply(result, power);
+/// 32 field elements by bits: plane `i` has bit `i` of each of them. Then multiplying by a constant is a few exclusive
+/// ors of whole planes.
+#[derive(Clone, Copy, Default, Zeroize)]
+struct Planes([u32; 8]);
+
+impl Planes {
+    fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut planes = [0; 8];
+        for (place, byte) in bytes.iter().enumerate() {
+            for (bit, plane) in planes.iter_mut().enumerate() {
+                *plane |= u32::from(byte >> bit & 1) << place;
+            }
+        }
+        Self(planes)
     }
-    result
+
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            for (bit, plane) in self.0.iter().enumerate() {
+                *byte |= ((plane >> place & 1) as u8) << bit;
+            }
+        }
+        bytes
+    }
+
+    /// `self * factor + addend`.
+    fn times_plus(self, factor: &Factor, addend: &Self) -> Self {
+        let mut result = addend.0;
+        for (plane, masks) in self.0.iter().zip(&factor.0) {
+            for (result, mask) in result.iter_mut().zip(masks) {
+                *result ^= plane & mask;
+            }
+        }
+        Self(result)
+    }
+}
+
+/// A public factor as the matrix of its multiplication: where plane `i` goes into plane `j` of the product, entry `j` of
+/// row `i` has all bits set.
+struct Factor([[u32; 8]; 8]);
+
+impl Factor {
+    fn new(factor: u8) -> Self {
+        let mut rows = [[0; 8]; 8];
+        // The product with bit i alone is the factor times z^i.
+        let mut product = factor;
+        for row in &mut rows {
+            for (bit, mask) in row.iter_mut().enumerate() {
+                *mask = 0_u32.wrapping_sub(u32::from(product >> bit & 1));
+            }
+            product = double(product);
+        }
+        Self(rows)
+    }
+}
+
+/// The powers of `z`, which runs through all 255 elements but zero.
+const POWERS: [u8; 255] = {
+    let mut powers = [1; 255];
+    let mut i = 1;
+    while i < 255 {
+        powers[i] = double(powers[i - 1]);
+        i += 1;
+    }
+    powers
+};
+
+/// Which power of `z` an element is; zero, for which there is none, has 0.
+const LOGARITHMS: [u8; 256] = {
+    let mut logarithms = [0; 256];
+    let mut i = 0;
+    while i < 255 {
+        logarithms[POWERS[i] as usize] = i as u8;
+        i += 1;
+    }
+    logarithms
+};
+
+/// Of a public element.
+fn logarithm(public: u8) -> usize {
+    // A byte always indexes a table of 256.
+    usize::from(LOGARITHMS[usize::from(public)])
+}
+
+/// A power of `z` with a public exponent.
+fn power(exponent: usize) -> u8 {
+    // A remainder modulo 255 always indexes a table of 255.
+    POWERS[exponent % 255]
 }
 
 #[cfg(test)]

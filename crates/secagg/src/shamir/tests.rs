@@ -18,24 +18,48 @@ fn error<T>(result: Result<T, ShareError>) -> ShareError {
 }
 
 /// Carry-less multiplication, then long division by 0x11d: nothing in common with the code under test.
+fn multiply(a: u8, b: u8) -> u8 {
+    let mut product = (0..8)
+        .filter(|bit| b >> bit & 1 == 1)
+        .fold(0_u32, |sum, bit| sum ^ (u32::from(a) << bit));
+    for bit in (8..16).rev() {
+        if product >> bit & 1 == 1 {
+            product ^= 0x11d << (bit - 8);
+        }
+    }
+    product as u8
+}
+
 #[test]
 fn multiplication_is_that_of_the_field() {
-    for a in 0..=255_u8 {
-        for b in 0..=255_u8 {
-            let mut product = (0..8)
-                .filter(|bit| b >> bit & 1 == 1)
-                .fold(0_u32, |sum, bit| sum ^ (u32::from(a) << bit));
-            for bit in (8..16).rev() {
-                if product >> bit & 1 == 1 {
-                    product ^= 0x11d << (bit - 8);
-                }
-            }
-            assert_eq!(u32::from(multiply(a, b)), product);
-            let mut values = [a; 32];
+    let spread = |value: u8| core::array::from_fn(|i| value ^ (i as u8).wrapping_mul(37));
+    for b in 0..=255_u8 {
+        let factor = Factor::new(b);
+        for a in 0..=255_u8 {
+            let expected = spread(a).map(|value| multiply(value, b));
+            let mut values = spread(a);
             scale(&mut values, b);
-            assert_eq!(values, [product as u8; 32]);
+            assert_eq!(values, expected);
+            let addend: [u8; 32] = spread(b);
+            let sum =
+                Planes::from_bytes(&spread(a)).times_plus(&factor, &Planes::from_bytes(&addend));
+            assert_eq!(
+                sum.to_bytes(),
+                core::array::from_fn(|i| expected[i] ^ addend[i])
+            );
         }
-        assert_eq!(multiply(a, invert(a)), u8::from(a != 0));
+    }
+}
+
+#[test]
+fn logarithms_turn_products_into_sums() {
+    for a in 1..=255_u8 {
+        assert_eq!(power(logarithm(a)), a);
+        for b in 1..=255_u8 {
+            assert_eq!(power(logarithm(a) + logarithm(b)), multiply(a, b));
+            let quotient = power(logarithm(a) + 255 - logarithm(b));
+            assert_eq!(multiply(quotient, b), a);
+        }
     }
 }
 
