@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace each crate may depend on. Downward only, none sideways.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("chorus-model", &[]),
     ("chorus-privacy", &[]),
     ("chorus-secagg", &[]),
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "chorus-secagg",
         ],
     ),
+    ("chorus-witness", &["chorus-wire", "chorus-protocol"]),
     (
         "chorus-client",
         &[
@@ -81,7 +82,7 @@ const NETWORK: [&str; 7] = [
 ];
 
 /// What a crate must not reach, not even through other crates.
-const NEVER: [(&str, &[&[&str]]); 11] = [
+const NEVER: [(&str, &[&[&str]]); 12] = [
     ("chorus-model", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-privacy", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-secagg", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
@@ -90,6 +91,7 @@ const NEVER: [(&str, &[&[&str]]); 11] = [
     ("chorus-torch", &[&NETWORK]),
     ("chorus-data", &[&LIBTORCH, &NETWORK]),
     ("chorus-authority", &[&LIBTORCH]),
+    ("chorus-witness", &[&LIBTORCH]),
     ("chorus-client", &[&LIBTORCH]),
     ("chorus-coordinator", &[&LIBTORCH]),
     ("chorus-simulator", &[&LIBTORCH, &NETWORK]),
