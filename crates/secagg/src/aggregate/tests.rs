@@ -111,3 +111,85 @@ fn absurd_lengths_give_nothing() {
         assert_eq!(sum.finish(), Err(SpoiledSum));
     }
 }
+
+/// A sum of more than eight mebibytes, for which uploads wait: none is lost, whenever the sum is looked at.
+#[test]
+fn uploads_that_wait_are_not_lost() {
+    let length = (CACHED_SUM / 4) + 1;
+    let upload = |value| mask(vec![value; length], Ring::Bits24, &own(4), []);
+    let mut sum = Aggregate::new(Ring::Bits24, length);
+    let mut at_once = sum.clone();
+    for value in [1, 2, 3] {
+        sum.add(upload(value)).unwrap();
+        at_once.add_all(&[upload(value)]).unwrap();
+        assert_eq!(sum.waiting.len(), value as usize);
+    }
+    assert!(at_once.waiting.is_empty());
+    assert_eq!(sum, at_once);
+    let restored = Aggregate::from_bytes(&sum.clone().to_bytes(), Ring::Bits24, length);
+    assert_eq!(restored, Ok(at_once));
+    sum.remove(&[4, 4, 4].map(|seed| (own(seed), Sign::Add)));
+    assert_eq!(sum.finish(), Ok(vec![6; length]));
+}
+
+#[test]
+fn many_uploads_at_once_are_the_same_as_one_by_one() {
+    for ring in Ring::ALL {
+        let uploads: Vec<MaskedUpdate> = (0..19)
+            .map(|seed| mask(vec![u32::from(seed) * 77_777; 1_201], ring, &own(seed), []))
+            .collect();
+        let mut one_by_one = Aggregate::new(ring, 1_201);
+        for upload in &uploads {
+            one_by_one.add(upload.clone()).unwrap();
+        }
+        let mut at_once = Aggregate::new(ring, 1_201);
+        at_once.add_all(&uploads).unwrap();
+        assert_eq!(at_once, one_by_one);
+
+        let before = at_once.clone();
+        let other = mask(vec![1; 1_200], ring, &own(1), []);
+        let mixed = [uploads[0].clone(), other];
+        assert!(at_once.add_all(&mixed).is_err());
+        assert_eq!(at_once, before);
+    }
+}
+
+/// Enough work for several threads, at a length that no range divides.
+#[test]
+fn threads_and_kernels_make_no_difference() {
+    let masks: Vec<(MaskKey, Sign)> = (0..120_u8)
+        .map(|seed| (own(seed), Sign::of(u32::from(seed) % 4, 1)))
+        .collect();
+    for ring in [Ring::Bits16, Ring::Bits20] {
+        let mut expected = Aggregate::new(ring, 123_457);
+        expected.remove_with(Kernel::PORTABLE, NonZeroUsize::MIN, &masks);
+        assert_ne!(expected, Aggregate::new(ring, 123_457));
+        for kernel in Kernel::available() {
+            for threads in [2, 3, 64].map(|threads| NonZeroUsize::new(threads).unwrap()) {
+                let mut sum = Aggregate::new(ring, 123_457);
+                sum.remove_with(kernel, threads, &masks);
+                assert_eq!(sum, expected, "{kernel} {threads}");
+            }
+        }
+    }
+}
+
+/// What a catalogue of a few hundred thousand items needs.
+#[test]
+fn ten_million_values_are_exact() {
+    let length = 10_000_019;
+    let value = |i: usize| (i as u32).wrapping_mul(0x9e37_79b9);
+    let mut sum = Aggregate::new(Ring::Bits20, length);
+    let pair = |sign| [(own(9), sign)];
+    for (seed, sign) in [(2, Sign::Add), (4, Sign::Subtract)] {
+        let values = (0..length).map(value).collect();
+        sum.add(mask(values, Ring::Bits20, &own(seed), pair(sign)))
+            .unwrap();
+    }
+    sum.remove(&[(own(2), Sign::Add), (own(4), Sign::Add)]);
+    let sum = sum.finish().unwrap();
+    assert_eq!(sum.len(), length);
+    for (i, sum) in sum.into_iter().enumerate() {
+        assert_eq!(sum, Ring::Bits20.reduce(value(i).wrapping_mul(2)));
+    }
+}
