@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chorus_coordinator::{
-    Clock, Config, Directory, DirectoryError, RawAuthority, RawConfig, RawTiming, ServeError, Store,
+    Clock, Config, Directory, DirectoryError, RawAuthority, RawConfig, RawTiming, RawWitness,
+    ServeError, Store,
 };
 use chorus_wire::InvitationCode;
 use chorus_wire::client::{SendError, Target};
@@ -85,6 +86,9 @@ pub struct Run {
     /// Address of the enrolment authority [default: 127.0.0.1:7444].
     #[arg(long, value_name = "HOST:PORT")]
     authority: Option<String>,
+    /// Address of the witness, for tasks that need one.
+    #[arg(long, value_name = "HOST:PORT")]
+    witness: Option<String>,
     /// Another party runs the enrolment authority: reports may then say so.
     #[arg(long)]
     independent_authority: bool,
@@ -157,6 +161,9 @@ impl Run {
             authority: RawAuthority {
                 address: self.authority.clone(),
                 ..RawAuthority::default()
+            },
+            witness: RawWitness {
+                address: self.witness.clone(),
             },
             timing: RawTiming {
                 gather_seconds: self.gather_seconds,

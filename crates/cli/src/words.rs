@@ -75,6 +75,13 @@ pub fn coordinator(status: &chorus_coordinator::Status) -> String {
             }
         },
     ];
+    if !status.rejected.is_empty() {
+        let counts = status.rejected.iter();
+        let counts: Vec<String> = counts
+            .map(|(label, count)| format!("{label} {count}"))
+            .collect();
+        lines.push(format!("calls refused so far: {}", counts.join(", ")));
+    }
     for task in &status.tasks {
         lines.push(String::new());
         let reason = task

@@ -25,6 +25,8 @@ pub struct RawConfig {
     pub keep_versions: Option<u64>,
     /// The enrolment authority.
     pub authority: RawAuthority,
+    /// The witness; tasks with `consistency = "witness"` need one.
+    pub witness: RawWitness,
     /// How long things wait.
     pub timing: RawTiming,
     /// How much is held.
@@ -39,6 +41,14 @@ pub struct RawAuthority {
     pub address: Option<String>,
     /// Seconds between two looks at its list of revoked certificates; default 30.
     pub poll_seconds: Option<f64>,
+}
+
+/// Where the witness is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWitness {
+    /// Its address, `HOST:PORT`; none by default.
+    pub address: Option<String>,
 }
 
 /// How long things wait, in seconds.
@@ -89,6 +99,7 @@ pub struct Config {
     one_party: bool,
     keep_versions: u64,
     authority: Target,
+    witness: Option<Target>,
     poll: Duration,
     timing: Timing,
     gather: Duration,
@@ -117,6 +128,9 @@ impl RawConfig {
             authority: RawAuthority {
                 address: self.authority.address.or(under.authority.address),
                 poll_seconds: self.authority.poll_seconds.or(under.authority.poll_seconds),
+            },
+            witness: RawWitness {
+                address: self.witness.address.or(under.witness.address),
             },
             timing: RawTiming {
                 phase_seconds: self.timing.phase_seconds.or(under.timing.phase_seconds),
@@ -173,7 +187,11 @@ impl TryFrom<RawConfig> for Config {
                 .unwrap_or_else(|| PathBuf::from("coordinator")),
             one_party: raw.one_party.unwrap_or(true),
             keep_versions: raw.keep_versions.unwrap_or(0),
-            authority: target(raw.authority.address)?,
+            authority: target("authority.address", raw.authority.address, "127.0.0.1:7444")?,
+            witness: match raw.witness.address {
+                Some(address) => Some(target("witness.address", Some(address), "")?),
+                None => None,
+            },
             poll: Duration::from_millis(millis("authority.poll_seconds", poll)?),
             timing,
             gather: Duration::from_millis(millis("timing.gather_seconds", gather)?),
@@ -215,6 +233,11 @@ impl Config {
     /// Where the enrolment authority is.
     pub fn authority(&self) -> &Target {
         &self.authority
+    }
+
+    /// Where the witness is, if there is one.
+    pub fn witness(&self) -> Option<&Target> {
+        self.witness.as_ref()
     }
 
     /// Between two looks at the authority's list of revoked certificates.
@@ -282,11 +305,15 @@ fn address(
     }
 }
 
-fn target(found: Option<String>) -> Result<Target, ConfigError> {
-    let address = address("authority.address", found, "127.0.0.1:7444")?;
+fn target(
+    field: &'static str,
+    found: Option<String>,
+    default: &str,
+) -> Result<Target, ConfigError> {
+    let address = address(field, found, default)?;
     Target::new(&address).map_err(|_| {
         value(
-            "authority.address",
+            field,
             format!("`{address}`"),
             "its host must be a name or an IP address",
         )

@@ -7,6 +7,7 @@ mod directory;
 mod error;
 mod gathering;
 mod operator;
+mod refusals;
 mod registry;
 mod revocation;
 mod serve;
@@ -17,7 +18,7 @@ mod testing;
 mod toml_words;
 
 pub use clock::Clock;
-pub use config::{Config, ConfigError, RawAuthority, RawConfig, RawLimits, RawTiming};
+pub use config::{Config, ConfigError, RawAuthority, RawConfig, RawLimits, RawTiming, RawWitness};
 pub use directory::{Directory, DirectoryError, Lock};
 pub use error::ServeError;
 pub use operator::{

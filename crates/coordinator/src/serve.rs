@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chorus_protocol::{Millis, TaskName};
+use chorus_wire::Clock as WallClock;
+use chorus_wire::certificate::Authority;
+use chorus_wire::client::{Target, WitnessConnection};
 use chorus_wire::server::{ServerTls, serve_training};
+use chorus_wire::tls::{Credentials, TlsError};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::TcpListener;
@@ -14,8 +18,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::desk::{Call, Common, Desk, News};
+use crate::desk::{Call, Common, Desk, News, Witness};
 use crate::error::{DeskError, ServeError};
+use crate::refusals::Refusals;
 use crate::revocation::{Revoked, poll};
 use crate::service::{Coordinator, Handle, Place, Places};
 use crate::store::{self, Store, TaskRow, TaskState, Wanted};
@@ -53,6 +58,11 @@ pub async fn serve(
     let transport = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
     let tls =
         ServerTls::mutual(&credentials, &authority, clock.wall()).map_err(|e| transport(&e))?;
+    let witness = config
+        .witness()
+        .map(|target| witness(target.clone(), &authority, &credentials, clock.wall()))
+        .transpose()
+        .map_err(|error| transport(&error))?;
     let revoked = Revoked::load(&store, &authority)?;
     let common = Arc::new(Common {
         config,
@@ -60,7 +70,8 @@ pub async fn serve(
         store,
         identity,
         revoked,
-        witness: None,
+        refusals: Refusals::default(),
+        witness,
     });
     let (stop, stopping) = watch::channel(false);
     let (mut supervisor, places) = Supervisor::new(common.clone());
@@ -92,6 +103,24 @@ pub async fn serve(
     supervised.and(polled).map_err(|error| transport(&error))?;
     tracing::info!("the coordinator ended");
     Ok(())
+}
+
+/// How desks ask the witness: over one connection, which they share.
+fn witness(
+    target: Target,
+    authority: &Authority,
+    credentials: &Credentials,
+    clock: &WallClock,
+) -> Result<Witness, TlsError> {
+    let connection = WitnessConnection::new(target, authority, credentials, clock)?;
+    let connection = Arc::new(connection);
+    Ok(Arc::new(move |question| {
+        let connection = connection.clone();
+        Box::pin(async move {
+            let answer = connection.ask(&question).await;
+            answer.map_err(|error| error.to_string())
+        })
+    }))
 }
 
 /// A desk and its thread.
@@ -149,7 +178,16 @@ impl Supervisor {
         let now = self.common.clock.elapsed();
         self.reap(now).await;
         let common = self.common.clone();
-        let rows = tokio::task::spawn_blocking(move || common.store.read(store::tasks::all)).await;
+        let rows = tokio::task::spawn_blocking(move || {
+            let refused = common.refusals.take();
+            if !refused.is_empty()
+                && let Err(error) = common.store.write(|tx| store::rejects::add(tx, &refused))
+            {
+                tracing::warn!(%error, "counts of refused calls are lost");
+            }
+            common.store.read(store::tasks::all)
+        });
+        let rows = rows.await;
         let rows = match rows {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) => {

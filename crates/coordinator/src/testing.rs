@@ -92,6 +92,7 @@ pub fn common(directory: &Path, clock: Clock, task: &Task) -> Arc<Common> {
         store,
         identity,
         revoked,
+        refusals: crate::refusals::Refusals::default(),
         witness: None,
     })
 }

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::DeskError;
 use crate::gathering::{Gathering, Need};
+use crate::refusals::Refusals;
 use crate::revocation::Revoked;
 use crate::store::{self, Store, TaskState, Wanted};
 use crate::{Clock, Config};
@@ -35,6 +36,8 @@ pub(crate) struct Common {
     pub store: Arc<Store>,
     pub identity: Identity,
     pub revoked: Revoked,
+    /// Calls that were refused.
+    pub refusals: Refusals,
     /// How the witness is asked, where the operator named one.
     pub witness: Option<Witness>,
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{Digest, Privacy, RoundReport, TaskName};
 use serde::Serialize;
@@ -19,6 +21,8 @@ pub struct Status {
     pub log_head: Digest,
     /// When the list of revoked certificates was last fetched, in Unix seconds; nothing if it never was.
     pub revocations_fetched: Option<u64>,
+    /// Calls that were refused, by reason, since the store was made.
+    pub rejected: BTreeMap<String, u64>,
     /// Until when the coordinator's certificate is valid, in Unix seconds; nothing if it is not enrolled.
     pub certificate_until: Option<i64>,
     /// Every task.
@@ -92,6 +96,7 @@ pub fn status(
             log_length,
             log_head,
             revocations_fetched: revocations.map(|stored| stored.fetched),
+            rejected: store::rejects::all(connection)?,
             certificate_until: directory.certificate_until(),
             tasks,
         })

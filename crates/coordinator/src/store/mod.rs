@@ -6,6 +6,7 @@
 pub(crate) mod clients;
 pub(crate) mod log;
 pub(crate) mod models;
+pub(crate) mod rejects;
 pub(crate) mod revocations;
 pub(crate) mod rounds;
 pub(crate) mod tasks;
