@@ -2,7 +2,9 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod kept;
+pub mod loot;
 pub mod tree;
+pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +44,8 @@ impl Certificates for Keys {
 pub struct Witness {
     pub identity: Identity,
     pub answered: Vec<(Question, Testimony)>,
+    /// From this phase of the round on it says nothing.
+    pub silent_from: Phase,
 }
 
 impl Witness {
@@ -49,6 +53,7 @@ impl Witness {
         Self {
             identity: Identity::from_seed(&[seed; 32]),
             answered: Vec::new(),
+            silent_from: Phase::Ended,
         }
     }
 
@@ -286,7 +291,8 @@ impl Federation {
     }
 
     pub fn ask_witness(&mut self) {
-        if let Some(question) = self.round.question() {
+        let asks = self.round.phase() < self.witness.silent_from;
+        if let Some(question) = self.round.question().filter(|_| asks) {
             let coordinator = self.coordinator.public();
             if let Some(testimony) = self.witness.answer(&coordinator, question) {
                 let input = Input::Witness(testimony);

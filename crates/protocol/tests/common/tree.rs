@@ -27,21 +27,6 @@ pub fn root(entries: &[Vec<u8>]) -> Digest {
     }
 }
 
-/// PATH of section 2.1.3.1.
-pub fn path(entries: &[Vec<u8>], index: usize) -> Vec<Digest> {
-    if entries.len() == 1 {
-        return Vec::new();
-    }
-    let middle = split(entries.len());
-    let (left, right) = entries.split_at(middle);
-    let (mut path, sibling) = match index < middle {
-        true => (path(left, index), root(right)),
-        false => (path(right, index - middle), root(left)),
-    };
-    path.push(sibling);
-    path
-}
-
 /// What the tree over the keys of a round holds of one client.
 pub fn key_entry(enrolled: &[u8; 32], keys: &PublicKeys) -> Vec<u8> {
     let generator = [keys.generator.number()];
@@ -58,8 +43,30 @@ pub fn rebuild(place: &mut Neighbourhood, enrolled: &[u8; 32], keys: &PublicKeys
         entries[near.index as usize] = key_entry(&enrolled, &near.keys);
     }
     place.key_root = root(&entries);
-    place.path = path(&entries, place.index as usize);
+    let paths = paths(&entries);
+    place.path = paths[place.index as usize].clone();
     for near in &mut place.neighbours {
-        near.path = path(&entries, near.index as usize);
+        near.path = paths[near.index as usize].clone();
     }
+}
+
+/// PATH of section 2.1.3.1, of every entry.
+pub fn paths(entries: &[Vec<u8>]) -> Vec<Vec<Digest>> {
+    fn build(entries: &[Vec<u8>]) -> (Digest, Vec<Vec<Digest>>) {
+        match entries {
+            [] => (hash(&[]), Vec::new()),
+            [entry] => (hash(&[&[0], entry]), vec![Vec::new()]),
+            _ => {
+                let (left, right) = entries.split_at(split(entries.len()));
+                let ((left, mut paths), (right, others)) = (build(left), build(right));
+                paths.iter_mut().for_each(|path| path.push(right));
+                paths.extend(others.into_iter().map(|mut path| {
+                    path.push(left);
+                    path
+                }));
+                (hash(&[&[1], &left.0, &right.0]), paths)
+            }
+        }
+    }
+    build(entries).1
 }
