@@ -488,12 +488,13 @@ impl Federation {
         Ok(())
     }
 
-    /// The sum of the encodings of those whose update arrived, without any mask.
+    /// The sum of the encodings of those whose update arrived, without any mask, in the plan's ring.
     pub fn plain_sum(&self, uploaded: impl Fn(&Member) -> bool) -> Vec<u32> {
+        let ring = self.plan.ring();
         let mut sum = vec![0u32; self.plan.encoding.length()];
         for member in self.members.iter().filter(|member| uploaded(member)) {
             for (total, word) in sum.iter_mut().zip(&member.words) {
-                *total = total.wrapping_add(*word);
+                *total = ring.reduce(total.wrapping_add(*word));
             }
         }
         sum
