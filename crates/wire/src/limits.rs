@@ -5,8 +5,22 @@ use std::time::Duration;
 /// No message is longer, in either direction.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
-/// Most bytes of a file or an upload in one message.
+/// Most bytes of a file in one message.
 pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// Most bytes of an upload in one message. Uploads come in tiles so small that those on their way need little memory
+/// beside what they will become.
+pub const TILE_BYTES: usize = 64 << 10;
+
+/// Longest message to the coordinator: a tile, or sealed shares for every neighbour, and room for fields to come.
+pub const MAX_REQUEST_BYTES: usize = TILE_BYTES + (4 << 10);
+
+/// Bytes that a peer may send in one call before the server reads them: HTTP/2 stops it there. An upload that waits for
+/// room, see [`Limits::upload_bytes`](crate::server::Limits::upload_bytes), costs the server no more than this.
+pub const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+
+/// The same for all calls of a connection, so that one that waits does not stop the others.
+pub const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
 
 /// Most neighbours of a client: its secrets are shared over GF(2^8), 255 shares at most.
 pub const MAX_NEIGHBOURS: usize = 254;
@@ -64,6 +78,9 @@ pub const WITNESS_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A connection (TCP and TLS) that does not stand after this time has failed.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An upload that is slower than this gets in the way: the client gives it up, and the server does when room is short.
+pub const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 
 /// A stream on which nothing came for this time is broken.
 pub const CHUNK_DEADLINE: Duration = Duration::from_secs(20);

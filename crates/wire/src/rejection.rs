@@ -94,12 +94,17 @@ impl From<Reject> for Rejection {
 
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
-        let mut metadata = MetadataMap::new();
-        if let Ok(label) = rejection.label.parse() {
-            metadata.insert(LABEL, label);
-        }
-        Status::with_metadata(rejection.kind.code(), sentence(rejection.message), metadata)
+        labelled(rejection.kind.code(), rejection.label, rejection.message)
     }
+}
+
+/// A refusal as it travels.
+pub(crate) fn labelled(code: Code, label: &'static str, message: impl Into<String>) -> Status {
+    let mut metadata = MetadataMap::new();
+    if let Ok(label) = label.parse() {
+        metadata.insert(LABEL, label);
+    }
+    Status::with_metadata(code, sentence(message.into()), metadata)
 }
 
 /// `text`, cut at a character so that it fits into a header.

@@ -184,7 +184,7 @@ fn neighbours(neighbourhood: Neighbourhood) -> Result<proto::Neighbours, WireErr
             mask_key: neighbour.keys.mask.to_vec(),
             signature: neighbour.signature.to_vec(),
             generator: proto::Generator::from(neighbour.keys.generator).into(),
-            path: path_message(&neighbour.path),
+            path: path_message("Neighbour.path", &neighbour.path)?,
         })
     };
     Ok(proto::Neighbours {
@@ -192,7 +192,7 @@ fn neighbours(neighbourhood: Neighbourhood) -> Result<proto::Neighbours, WireErr
         cohort,
         key_root: neighbourhood.key_root.0.to_vec(),
         cohort_root: neighbourhood.cohort_root.0.to_vec(),
-        path: path_message(&neighbourhood.path),
+        path: path_message("Neighbours.path", &neighbourhood.path)?,
         beacon: neighbourhood.beacon.map(beacon_message).transpose()?,
         neighbours: neighbourhood
             .neighbours
@@ -243,8 +243,9 @@ fn certificate(field: &'static str, der: &[u8]) -> Result<(), WireError> {
     at_most(field, "bytes", der.len(), MAX_CERTIFICATE_BYTES)
 }
 
-fn path_message(path: &[Digest]) -> Vec<Vec<u8>> {
-    path.iter().map(|node| node.0.to_vec()).collect()
+fn path_message(field: &'static str, path: &[Digest]) -> Result<Vec<Vec<u8>>, WireError> {
+    at_most(field, "nodes", path.len(), MAX_PATH)?;
+    Ok(path.iter().map(|node| node.0.to_vec()).collect())
 }
 
 fn path(field: &'static str, nodes: &[Vec<u8>]) -> Result<Vec<Digest>, WireError> {
@@ -294,7 +295,7 @@ fn proof_message(proof: Proof) -> Result<proto::Proof, WireError> {
             members,
             endorsements,
         } => {
-            at_most("CohortProof.members", "clients", members.len(), COHORT_MOST)?;
+            cohort_proof(members.len(), endorsements.len())?;
             let write = |endorsement: Endorsement| {
                 certificate("Endorsement.certificate", &endorsement.certificate)?;
                 Ok(proto::Endorsement {
@@ -333,13 +334,7 @@ fn proof(message: proto::Proof) -> Result<Proof, WireError> {
                     found,
                 });
             }
-            let most = [members.len(), message.endorsements.len()];
-            for (field, count) in ["CohortProof.members", "CohortProof.endorsements"]
-                .into_iter()
-                .zip(most)
-            {
-                at_most(field, "clients", count, COHORT_MOST)?;
-            }
+            cohort_proof(members.len(), message.endorsements.len())?;
             let read = |endorsement: proto::Endorsement| {
                 certificate("Endorsement.certificate", &endorsement.certificate)?;
                 Ok(Endorsement {
@@ -358,6 +353,12 @@ fn proof(message: proto::Proof) -> Result<Proof, WireError> {
             })
         }
     }
+}
+
+fn cohort_proof(members: usize, endorsements: usize) -> Result<(), WireError> {
+    at_most("CohortProof.members", "clients", members, COHORT_MOST)?;
+    let field = "CohortProof.endorsements";
+    at_most(field, "clients", endorsements, COHORT_MOST)
 }
 
 fn roster_message(roster: &Roster) -> Result<proto::Roster, WireError> {

@@ -28,7 +28,8 @@ pub enum Call {
     ShareKeys(proto::ShareKeysRequest),
     /// `ConfirmShares`.
     ConfirmShares(proto::ConfirmSharesRequest),
-    /// `Upload`: a start and the bytes of the whole.
+    /// `Upload`: a start and the bytes of the whole. A [`Connection`](crate::client::Connection) sends the bytes from
+    /// where they are; only here they are copied.
     Upload(proto::UploadStart, Vec<u8>),
     /// `Endorse`.
     Endorse(proto::EndorseRequest),
@@ -80,15 +81,8 @@ impl From<&Request> for Call {
                 })
             }
             Request::Upload { round, update } => {
-                let bytes = update.bytes().to_vec();
-                let start = proto::UploadStart {
-                    protocol_version,
-                    round: round.0,
-                    total_bytes: bytes.len() as u64,
-                    sha256: Digest::of(&bytes).0.to_vec(),
-                    offset: 0,
-                };
-                Call::Upload(start, bytes)
+                let bytes = update.bytes();
+                Call::Upload(upload_start(*round, bytes), bytes.to_vec())
             }
             Request::Endorse { round, signature } => Call::Endorse(proto::EndorseRequest {
                 protocol_version,
@@ -381,6 +375,17 @@ pub(crate) fn addressed(
         })
     };
     messages.into_iter().map(read).collect()
+}
+
+/// The start of an upload of these bytes.
+pub(crate) fn upload_start(round: RoundId, bytes: &[u8]) -> proto::UploadStart {
+    proto::UploadStart {
+        protocol_version: PROTOCOL_VERSION,
+        round: round.0,
+        total_bytes: bytes.len() as u64,
+        sha256: Digest::of(bytes).0.to_vec(),
+        offset: 0,
+    }
 }
 
 /// The start of an upload, checked.

@@ -6,76 +6,48 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use chorus_protocol::Response;
+use chorus_protocol::{PROTOCOL_VERSION, Response};
 use chorus_wire::{
     certificate::Role,
-    limits::HANDSHAKE_DEADLINE,
-    proto::{self, training_client::TrainingClient, upload_chunk::Part},
+    limits::{HANDSHAKE_DEADLINE, MAX_REQUEST_BYTES, TILE_BYTES},
+    proto::{self, upload_chunk::Part},
     tls,
 };
-use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
-use support::{Dummy, Root, Running, check_in, clock};
+use support::{
+    Dummy, Root, Running, check_in, clock,
+    rude::{client as rude, label},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
-use tonic::{Code, Status, transport::Channel, transport::Endpoint};
+use tonic::Code;
 
 async fn running(root: &Root) -> Running {
     Running::start(root, Dummy::new(|_| Ok(Response::Accepted))).await
 }
 
-/// A client without any manners: no limits, no checks of its own.
-async fn rude(root: &Root, running: &Running) -> TrainingClient<Channel> {
-    let config = tls::client(
-        &root.authority,
-        Some(&root.credentials(9, Role::Client)),
-        &clock(),
-    )
-    .unwrap();
-    let address = running.address;
-    let connector = tower::service_fn(move |_| {
-        let connector = TlsConnector::from(config.clone());
-        async move {
-            let tcp = TcpStream::connect(address).await?;
-            let name = ServerName::try_from("localhost").unwrap();
-            std::io::Result::Ok(TokioIo::new(connector.connect(name, tcp).await?))
-        }
-    });
-    let channel = Endpoint::from_static("http://chorus")
-        .connect_with_connector(connector)
-        .await
-        .unwrap();
-    TrainingClient::new(channel)
-        .max_encoding_message_size(usize::MAX)
-        .max_decoding_message_size(usize::MAX)
-}
-
-fn label(status: &Status) -> &str {
-    status
-        .metadata()
-        .get("chorus-reject")
-        .map_or("", |label| label.to_str().unwrap())
-}
-
 #[tokio::test]
-async fn a_message_of_over_four_mebibytes_is_refused() {
+async fn a_message_that_is_too_long_is_refused() {
     let root = Root::new(1);
     let running = running(&root).await;
     let mut client = rude(&root, &running).await;
-    let large = proto::CheckInRequest {
-        protocol_version: 1,
-        task: "a".repeat(5 << 20),
-    };
-    let status = client.check_in(large).await.unwrap_err();
-    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    for length in [MAX_REQUEST_BYTES, 5 << 20] {
+        let large = proto::CheckInRequest {
+            protocol_version: PROTOCOL_VERSION,
+            task: "a".repeat(length),
+        };
+        let status = client.check_in(large).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert_eq!(label(&status), "message-too-long");
+    }
     assert!(running.service.heard.lock().unwrap().is_empty());
     // The server goes on, and so does the connection.
     let small = proto::CheckInRequest {
-        protocol_version: 1,
+        protocol_version: PROTOCOL_VERSION,
         task: "movies".to_owned(),
     };
     client.check_in(small).await.unwrap();
@@ -111,7 +83,7 @@ async fn wrong_versions_and_fields_are_named_over_the_wire() {
         (Code::FailedPrecondition, "protocol-version")
     );
     let message = proto::AwaitRequest {
-        protocol_version: 1,
+        protocol_version: PROTOCOL_VERSION,
         round: 5,
         awaited: 0,
     };
@@ -121,7 +93,7 @@ async fn wrong_versions_and_fields_are_named_over_the_wire() {
         (Code::InvalidArgument, "field-unspecified")
     );
     let message = proto::FetchModelRequest {
-        protocol_version: 1,
+        protocol_version: PROTOCOL_VERSION,
         digest: vec![1; 31],
         offset: 0,
     };
@@ -141,7 +113,7 @@ async fn an_upload_keeps_to_its_start() {
     let mut client = rude(&root, &running).await;
     let start = |total_bytes, offset| proto::UploadChunk {
         part: Some(Part::Start(proto::UploadStart {
-            protocol_version: 1,
+            protocol_version: PROTOCOL_VERSION,
             round: 5,
             total_bytes,
             sha256: vec![7; 32],
@@ -161,7 +133,7 @@ async fn an_upload_keeps_to_its_start() {
         (vec![start(64, 65)], "field-value"),
         (vec![start(64, 1)], "upload-offset"),
         (vec![start(64, 0), data(65)], "field-too-long"),
-        (vec![start(64, 0), data((1 << 20) + 1)], "field-too-long"),
+        (vec![start(64, 0), data(TILE_BYTES + 1)], "field-too-long"),
         (vec![start(64, 0), data(10)], "upload-unfinished"),
         (
             vec![start(64, 0), data(10), start(64, 0)],
@@ -177,7 +149,7 @@ async fn an_upload_keeps_to_its_start() {
     assert!(running.service.uploads.lock().unwrap().is_empty());
     let status = client
         .upload_status(proto::UploadStatusRequest {
-            protocol_version: 1,
+            protocol_version: PROTOCOL_VERSION,
             round: 5,
         })
         .await;
@@ -190,7 +162,7 @@ async fn an_upload_keeps_to_its_start() {
     let sha256 = chorus_protocol::Digest::of(&bytes).0.to_vec();
     let begin = |offset| proto::UploadChunk {
         part: Some(Part::Start(proto::UploadStart {
-            protocol_version: 1,
+            protocol_version: PROTOCOL_VERSION,
             round: 5,
             total_bytes: 64,
             sha256: sha256.clone(),
@@ -210,7 +182,7 @@ async fn an_upload_keeps_to_its_start() {
     );
     let status = client
         .upload_status(proto::UploadStatusRequest {
-            protocol_version: 1,
+            protocol_version: PROTOCOL_VERSION,
             round: 5,
         })
         .await;

@@ -12,7 +12,8 @@ use std::{
 };
 
 use chorus_protocol::{
-    Addressed, Digest, Identity, PublicKeys, Request, Response, Revealed, RoundId, Secret,
+    Addressed, Digest, Generator, Identity, PublicKeys, Request, Response, Revealed, RoundId,
+    Secret,
 };
 use chorus_wire::{Kind, Rejection, client::SendError, server::Limits};
 use support::{Dummy, Root, Running, accepting, check_in, kinds, label};
@@ -37,6 +38,7 @@ async fn every_request_reaches_the_service_and_every_answer_the_client() {
     let keys = PublicKeys {
         cipher: [1; 32],
         mask: [2; 32],
+        generator: Generator::ChaCha12,
     };
     let revealed = vec![Revealed {
         owner: 1,
@@ -78,6 +80,13 @@ async fn every_request_reaches_the_service_and_every_answer_the_client() {
             },
             Response::Accepted,
         ),
+        (
+            Request::Endorse {
+                round,
+                signature: [7; 64],
+            },
+            Response::Accepted,
+        ),
         (Request::Unmask { round, revealed }, Response::Accepted),
         (
             Request::Await {
@@ -92,7 +101,7 @@ async fn every_request_reaches_the_service_and_every_answer_the_client() {
     for (request, expected) in &requests {
         assert_eq!(&connection.send(request).await.unwrap(), expected);
     }
-    assert_eq!(kinds(&running.service).len(), 8);
+    assert_eq!(kinds(&running.service).len(), 9);
     let id = Identity::from_seed(&[9; 32]).id();
     assert!(
         running
@@ -103,10 +112,8 @@ async fn every_request_reaches_the_service_and_every_answer_the_client() {
             .iter()
             .all(|(peer, _)| *peer == id)
     );
-    assert_eq!(
-        running.service.uploads.lock().unwrap().as_slice(),
-        [[6; 16]]
-    );
+    let uploads = running.service.uploads.lock().unwrap().clone();
+    assert_eq!(uploads, [cases::update(&[6; 16]).into_bytes()]);
     let traffic = connection.traffic();
     assert!(
         traffic.sent > 1000 && traffic.received > 1000,

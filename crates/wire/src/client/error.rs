@@ -62,10 +62,10 @@ impl From<Status> for SendError {
                 SendError::Unreachable(message)
             }
             (Some(_), Code::Internal) => SendError::Unreachable(message),
-            (Some(label), _) => SendError::refused(label, message),
-            (None, Code::Unimplemented) => {
+            (_, Code::Unimplemented) => {
                 SendError::Protocol("it does not know this call".to_owned())
             }
+            (Some(label), _) => SendError::refused(label, message),
             (None, Code::OutOfRange | Code::ResourceExhausted | Code::InvalidArgument) => {
                 SendError::refused("message", message)
             }

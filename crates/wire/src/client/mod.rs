@@ -19,6 +19,7 @@ use crate::{
     certificate::{Authority, Role},
     limits::{CALL_DEADLINE, MAX_MESSAGE_BYTES},
     proto::training_client::TrainingClient,
+    request::upload_start,
     tls::{self, Credentials, TlsError},
 };
 use dial::Dialler;
@@ -72,9 +73,14 @@ impl Connection {
     /// By what to do about it: see [`SendError`].
     pub async fn send(&self, request: &Request) -> Result<Response, SendError> {
         let deadline = self.deadline;
+        if let Request::Upload { round, update } = request {
+            // Sent from where it is: it can be long.
+            let bytes = update.bytes();
+            return self.upload(&upload_start(*round, bytes), bytes).await;
+        }
         let reply = match Call::from(request) {
             Call::FetchModel(message) => return self.fetch_model(message).await,
-            Call::Upload(start, bytes) => return self.upload(start, bytes.into()).await,
+            Call::Upload(start, bytes) => return self.upload(&start, &bytes).await,
             Call::CheckIn(message) => {
                 self.call(deadline, async |mut client| client.check_in(message).await)
                     .await

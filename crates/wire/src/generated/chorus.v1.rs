@@ -509,7 +509,7 @@ pub mod upload_chunk {
         /// The first message of the stream.
         #[prost(message, tag = "1")]
         Start(super::UploadStart),
-        /// Bytes of the masked update in order, at most 1 MiB a message: values of the plan's ring, packed bit by bit from
+        /// Bytes of the masked update in order, at most 64 KiB a message: values of the plan's ring, packed bit by bit from
         /// the lowest, uniformly random to anyone who cannot unmask. Learned by the coordinator, which can remove the masks from the whole sum alone.
         #[prost(bytes, tag = "2")]
         Data(::prost::alloc::vec::Vec<u8>),

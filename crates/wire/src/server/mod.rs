@@ -3,6 +3,7 @@
 mod accept;
 mod enrolment;
 mod peer;
+mod refusals;
 mod run;
 mod training;
 mod uploads;
@@ -62,6 +63,12 @@ pub trait Service: Send + Sync + 'static {
         peer: &Peer,
         round: RoundId,
     ) -> impl Future<Output = Result<Shape, Rejection>> + Send;
+
+    /// Told once of every call that was refused, by this service or before it was asked, with the label that the
+    /// refusal carries: to count them by their reason.
+    fn refused(&self, label: &str) {
+        let _ = label;
+    }
 }
 
 /// How much a server takes on.
@@ -71,7 +78,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one key at once. More are closed.
     pub connections_per_key: usize,
-    /// Bytes of uploads that have begun and not ended. More wait: nothing of them is read until there is room.
+    /// Bytes of uploads that have begun and not ended. More wait: beyond
+    /// [`STREAM_WINDOW_BYTES`](crate::limits::STREAM_WINDOW_BYTES) of each, nothing of them is read until there is room.
+    /// No more wait than this many bytes hold windows, 16 at least, so all uploads on their way together take up at most
+    /// twice this; whoever comes then is told to come again. One upload that is longer than this passes alone.
     pub upload_bytes: u64,
     /// Time for calls to end after the signal to stop.
     pub grace: Duration,

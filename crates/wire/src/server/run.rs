@@ -23,6 +23,7 @@ use super::{
 use crate::{
     Clock,
     certificate::{Authority, Role},
+    limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES},
     tls::{self, Credentials, TlsError},
 };
 
@@ -110,10 +111,6 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Bytes that a peer may send in one call, and in all calls of a connection, before they are read.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-
 /// Calls of one connection at once.
 const STREAMS: u32 = 16;
 
@@ -121,7 +118,10 @@ const STREAMS: u32 = 16;
 const ALIVE: Duration = Duration::from_secs(60);
 
 /// Longer than any call may take, so that one that never sends its message ends too. An upload goes on with the next.
-const CALL: Duration = Duration::from_secs(120);
+pub(super) const CALL: Duration = Duration::from_secs(120);
+
+/// For calls that nobody ended by name.
+const LATEST: Duration = Duration::from_secs(125);
 
 /// Serves `calls` until `shutdown`; then lets calls end for `limits.grace`, and ends every connection.
 pub(super) async fn run<P, S>(
@@ -156,12 +156,12 @@ where
     ));
     let (told, tell) = oneshot::channel::<()>();
     let serving = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(ALIVE))
-        .timeout(CALL)
+        .timeout(LATEST)
         .serve_with_incoming_shutdown(calls, ReceiverStream::new(incoming), async move {
             let _ = tell.await;
         });

@@ -2,6 +2,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use chorus_protocol::{Request, Response, RoundId};
 use futures_util::{Stream, stream};
+use prost::Message;
 use tokio::{
     net::TcpListener,
     time::{Instant, interval, timeout},
@@ -10,15 +11,16 @@ use tonic::{Request as Incoming, Response as Outgoing, Status, Streaming};
 
 use super::{
     Peer, ServeError, ServerTls, Service,
-    peer::Census,
+    peer::gate,
+    refusals::{Door, Refused},
     run::run,
-    uploads::{Begun, STALE, Uploads},
+    uploads::{Begun, Key, STALE, Uploads},
 };
 use crate::{
     Clock, Kind, Rejection, WireError,
     certificate::Role,
-    error::version,
-    limits::{CHUNK_BYTES, CHUNK_DEADLINE, MAX_MESSAGE_BYTES},
+    error::{at_most, version},
+    limits::{CHUNK_BYTES, CHUNK_DEADLINE, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, TILE_BYTES},
     proto::{
         self,
         training_server::{Training as Calls, TrainingServer},
@@ -47,27 +49,21 @@ pub async fn serve_training<S: Service>(
         limits,
     } = tls;
     let authority = authority.ok_or(ServeError::Open)?;
-    let census = Arc::new(Census::default());
-    let time = clock.clone();
-    let gate = Arc::new(
-        move |tls: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>| {
-            let certificate = tls.get_ref().1.peer_certificates()?.first()?;
-            let enrolled = authority
-                .verify_role(certificate, Role::Client, time.now())
-                .ok()?;
-            let counted = census.enter(enrolled.id(), limits.connections_per_key)?;
-            let keep: super::accept::Keep = Some(Box::new(counted));
-            Some((Arc::new(Peer::new(certificate, enrolled)), keep))
-        },
+    let gate = gate(
+        authority,
+        Role::Client,
+        clock.clone(),
+        limits.connections_per_key,
     );
     let uploads = Arc::new(Uploads::new(limits.upload_bytes));
     let calls = TrainingServer::new(Training {
         service: service.clone(),
         uploads: uploads.clone(),
-        clock: clock.clone(),
+        clock,
     })
-    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    .max_decoding_message_size(MAX_REQUEST_BYTES)
     .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let calls = Door::new(service.clone(), calls);
     let sweeping = sweep(&*service, &uploads);
     tokio::select! {
         served = run(listener, config, limits, gate, calls, shutdown) => served,
@@ -103,108 +99,125 @@ fn peer<T>(request: &Incoming<T>) -> Result<Arc<Peer>, Rejection> {
 }
 
 fn reply(response: Response) -> Result<Outgoing<proto::Reply>, Rejection> {
-    let reply = proto::Reply::try_from(response).map_err(|error| {
-        tracing::error!(%error, "the service gave an answer that cannot be sent");
-        Rejection::broken()
-    })?;
-    Ok(Outgoing::new(reply))
+    let length =
+        |reply: &proto::Reply| at_most("Reply", "bytes", reply.encoded_len(), MAX_MESSAGE_BYTES);
+    proto::Reply::try_from(response)
+        .and_then(|reply| length(&reply).map(|()| Outgoing::new(reply)))
+        .map_err(|error| {
+            tracing::error!(%error, "the service gave an answer that cannot be sent");
+            Rejection::broken()
+        })
 }
 
 impl<S: Service> Training<S> {
-    fn admit<T>(&self, request: &Incoming<T>) -> Result<Arc<Peer>, Rejection> {
-        let peer = peer(request)?;
+    /// Every refusal of this server's own code is made here.
+    fn refuse(&self, rejection: impl Into<Rejection>) -> Refused {
+        Refused::by(&*self.service, rejection)
+    }
+
+    fn admit<T>(&self, request: &Incoming<T>) -> Result<Arc<Peer>, Refused> {
+        let peer = peer(request).map_err(|broken| self.refuse(broken))?;
         if self.clock.now() > peer.not_after {
             let message = "the certificate expired during this connection; enrol again";
-            return Err(Rejection::new(
-                Kind::Forbidden,
-                "certificate-expired",
-                message,
-            ));
+            let rejection = Rejection::new(Kind::Forbidden, "certificate-expired", message);
+            return Err(self.refuse(rejection));
         }
-        self.service.admit(&peer)?;
+        self.service
+            .admit(&peer)
+            .map_err(|rejection| self.refuse(rejection))?;
         Ok(peer)
     }
 
-    async fn unary<T>(&self, request: Incoming<T>) -> Result<Outgoing<proto::Reply>, Status>
+    async fn unary<T>(&self, request: Incoming<T>) -> Result<Outgoing<proto::Reply>, Refused>
     where
         Request: TryFrom<T, Error = WireError>,
     {
         let peer = self.admit(&request)?;
-        let request = Request::try_from(request.into_inner()).map_err(Rejection::from)?;
+        let request =
+            Request::try_from(request.into_inner()).map_err(|error| self.refuse(error))?;
         let response = if matches!(request, Request::Await { .. } | Request::CheckIn { .. }) {
-            self.service.handle(&peer, request).await?
+            let answer = self.service.handle(&peer, request).await;
+            answer.map_err(|rejection| self.refuse(rejection))?
         } else {
-            self.carry_through(peer, request).await?
+            let service = self.service.clone();
+            self.carry_through(async move { service.handle(&peer, request).await })
+                .await?
         };
-        Ok(reply(response)?)
+        reply(response).map_err(|broken| self.refuse(broken))
     }
 
     /// In a task of its own: when the caller goes away, its call is not dropped half done.
     async fn carry_through(
         &self,
-        peer: Arc<Peer>,
-        request: Request,
-    ) -> Result<Response, Rejection> {
+        call: impl Future<Output = Result<Response, Rejection>> + Send + 'static,
+    ) -> Result<Response, Refused> {
         let service = self.service.clone();
-        let task = tokio::spawn(async move { service.handle(&peer, request).await });
-        task.await.unwrap_or_else(|_| Err(Rejection::broken()))
+        let told = async move {
+            let answer = call.await;
+            answer.map_err(|rejection| Refused::by(&*service, rejection))
+        };
+        let task = tokio::spawn(told);
+        task.await
+            .unwrap_or_else(|_| Err(self.refuse(Rejection::broken())))
     }
 
     async fn receive(
         &self,
+        request: Incoming<Streaming<proto::UploadChunk>>,
+    ) -> Result<Outgoing<proto::Reply>, Refused> {
+        let peer = self.admit(&request)?;
+        let response = self.gather(peer, request.into_inner()).await?;
+        reply(response).map_err(|broken| self.refuse(broken))
+    }
+
+    async fn gather(
+        &self,
         peer: Arc<Peer>,
         mut stream: Streaming<proto::UploadChunk>,
-    ) -> Result<Response, Status> {
-        let start = match next(&mut stream).await? {
-            Some(Part::Start(start)) => Start::try_from(start).map_err(Rejection::from)?,
-            _ => {
-                return Err(Rejection::from(WireError::Missing {
-                    field: "UploadChunk.start",
-                })
-                .into());
-            }
+    ) -> Result<Response, Refused> {
+        let start = match self.next(&mut stream).await? {
+            Some(Part::Start(start)) => Start::try_from(start),
+            _ => Err(WireError::Missing {
+                field: "UploadChunk.start",
+            }),
         };
+        let start = start.map_err(|error| self.refuse(error))?;
         let key = (peer.id, start.round);
         if let Some(response) = self.uploads.done(key, &start) {
             return Ok(response);
         }
-        let shape = self.service.upload_shape(&peer, start.round).await?;
+        let shape = self.service.upload_shape(&peer, start.round).await;
+        let shape = shape.map_err(|rejection| self.refuse(rejection))?;
         let expected = shape.bytes();
         if start.total != expected || start.total == 0 {
             let (field, found) = ("UploadStart.total_bytes", start.total);
             let reason = format!("expected {expected}, found {found}");
-            return Err(Rejection::from(WireError::Value { field, reason }).into());
+            return Err(self.refuse(WireError::Value { field, reason }));
         }
-        let turn = match self.uploads.enter(&peer, &start).await? {
+        // Until there is room nothing more of the stream is asked for, and its sender stops.
+        let begun = self.uploads.begin(&peer, &start).await;
+        let turn = match begun.map_err(|rejection| self.refuse(rejection))? {
             Begun::Open(turn) => turn,
-            Begun::Done(response) => return Ok(response),
+            Begun::Done(response) => return Ok(*response),
+        };
+        let add = |data| {
+            let added = self.uploads.add(key, turn, data, Instant::now());
+            added.map_err(|rejection| self.refuse(rejection))
         };
         // An upload of which all bytes were here before needs one more step, not one more byte.
-        let mut whole = self.uploads.add(key, turn, &[], Instant::now())?;
+        let mut whole = add(Vec::new())?;
         while whole.is_none() {
-            let data = match next(&mut stream).await? {
-                Some(Part::Data(data)) if data.len() <= CHUNK_BYTES => data,
-                Some(Part::Data(data)) => {
-                    let (field, limit, found) =
-                        ("UploadChunk.data", CHUNK_BYTES as u64, data.len() as u64);
-                    return Err(Rejection::from(WireError::TooLong {
-                        field,
-                        limit,
-                        found,
-                        unit: "bytes",
-                    })
-                    .into());
-                }
-                Some(Part::Start(_)) | None => {
-                    let message = "the stream ended before the upload did; go on from where UploadStatus says";
-                    return Err(Rejection::new(Kind::Busy, "upload-unfinished", message).into());
-                }
+            let Some(Part::Data(data)) = self.next(&mut stream).await? else {
+                let message =
+                    "the stream ended before the upload did; go on from where UploadStatus says";
+                return Err(self.refuse(Rejection::new(Kind::Busy, "upload-unfinished", message)));
             };
-            whole = self.uploads.add(key, turn, &data, Instant::now())?;
+            at_most("UploadChunk.data", "bytes", data.len(), TILE_BYTES)
+                .map_err(|error| self.refuse(error))?;
+            whole = add(data)?;
         }
-        Ok(self
-            .take_in(peer, start, shape, whole.unwrap_or_default())
-            .await?)
+        self.take_in(peer, start, shape, whole.unwrap_or_default())
+            .await
     }
 
     async fn take_in(
@@ -213,39 +226,102 @@ impl<S: Service> Training<S> {
         start: Start,
         shape: Shape,
         bytes: Vec<u8>,
-    ) -> Result<Response, Rejection> {
+    ) -> Result<Response, Refused> {
         let (service, uploads) = (self.service.clone(), self.uploads.clone());
         let key = (peer.id, start.round);
         // The certificate may have been revoked while the bytes came.
-        self.service
-            .admit(&peer)
-            .inspect_err(|_| self.uploads.forget(key))?;
-        let task = tokio::spawn(async move {
-            let answer = match upload(&start, shape, bytes) {
-                Ok(request) => service.handle(&peer, request).await,
-                Err(error) => Err(error.into()),
-            };
-            uploads.end(key, answer.as_ref().ok().cloned(), Instant::now());
-            answer
-        });
-        task.await.unwrap_or_else(|_| {
+        self.service.admit(&peer).map_err(|rejection| {
             self.uploads.forget(key);
-            Err(Rejection::broken())
+            self.refuse(rejection)
+        })?;
+        self.carry_through(async move {
+            let mut taken = Taken {
+                uploads,
+                key,
+                answer: None,
+            };
+            let request = upload(&start, shape, bytes)?;
+            let answer = service.handle(&peer, request).await;
+            taken.answer = answer.as_ref().ok().cloned();
+            answer
+        })
+        .await
+    }
+
+    async fn next(
+        &self,
+        stream: &mut Streaming<proto::UploadChunk>,
+    ) -> Result<Option<Part>, Refused> {
+        match timeout(CHUNK_DEADLINE, stream.message()).await {
+            Ok(Ok(message)) => Ok(message.and_then(|message| message.part)),
+            Ok(Err(unnamed)) => Err(Refused(unnamed)),
+            Err(_) => {
+                let message = "nothing came for too long; go on from where UploadStatus says";
+                Err(self.refuse(Rejection::new(Kind::Busy, "upload-slow", message)))
+            }
+        }
+    }
+
+    async fn begin_model(
+        &self,
+        request: Incoming<proto::FetchModelRequest>,
+    ) -> Result<impl Iterator<Item = proto::ModelChunk> + Send + use<S>, Refused> {
+        let peer = self.admit(&request)?;
+        let request =
+            Request::try_from(request.into_inner()).map_err(|error| self.refuse(error))?;
+        let Request::FetchModel { digest, offset } = request else {
+            return Err(self.refuse(Rejection::broken()));
+        };
+        let model = self.service.model(&peer, digest).await;
+        let model = model.map_err(|rejection| self.refuse(rejection))?;
+        match usize::try_from(offset) {
+            Ok(begin) if begin <= model.len() => Ok(chunks(model, begin)),
+            _ => {
+                let reason = format!("{offset} is beyond the end at {}", model.len());
+                let field = "FetchModelRequest.offset";
+                Err(self.refuse(WireError::Value { field, reason }))
+            }
+        }
+    }
+
+    fn received(
+        &self,
+        request: Incoming<proto::UploadStatusRequest>,
+    ) -> Result<proto::UploadStatusReply, Refused> {
+        let peer = self.admit(&request)?;
+        let message = request.into_inner();
+        version(
+            "UploadStatusRequest.protocol_version",
+            message.protocol_version,
+        )
+        .map_err(|error| self.refuse(error))?;
+        let status = self.uploads.status((peer.id, RoundId(message.round)));
+        Ok(match status {
+            Some((received_bytes, sha256)) => proto::UploadStatusReply {
+                received_bytes,
+                sha256: sha256.0.to_vec(),
+            },
+            None => proto::UploadStatusReply::default(),
         })
     }
 }
 
-async fn next(stream: &mut Streaming<proto::UploadChunk>) -> Result<Option<Part>, Status> {
-    let message = timeout(CHUNK_DEADLINE, stream.message())
-        .await
-        .map_err(|_| {
-            Rejection::new(
-                Kind::Busy,
-                "upload-slow",
-                "nothing came for too long; go on from where UploadStatus says",
-            )
-        })??;
-    Ok(message.and_then(|message| message.part))
+/// An upload that was handed on. Without an answer, as after a panic of the service, it leaves nothing behind.
+struct Taken {
+    uploads: Arc<Uploads>,
+    key: Key,
+    answer: Option<Response>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let answer = self.answer.take();
+        self.uploads.end(self.key, answer, Instant::now());
+    }
+}
+
+fn status(refused: Refused) -> Status {
+    refused.0
 }
 
 #[tonic::async_trait]
@@ -256,111 +332,78 @@ impl<S: Service> Calls for Training<S> {
         &self,
         request: Incoming<proto::CheckInRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn fetch_log(
         &self,
         request: Incoming<proto::FetchLogRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn fetch_model(
         &self,
         request: Incoming<proto::FetchModelRequest>,
     ) -> Result<Outgoing<Self::FetchModelStream>, Status> {
-        let peer = self.admit(&request)?;
-        let request = Request::try_from(request.into_inner()).map_err(Rejection::from)?;
-        let Request::FetchModel { digest, offset } = request else {
-            return Err(Rejection::broken().into());
-        };
-        let model = self.service.model(&peer, digest).await?;
-        let begin = usize::try_from(offset)
-            .ok()
-            .filter(|begin| *begin <= model.len())
-            .ok_or_else(|| {
-                let reason = format!("{offset} is beyond the end at {}", model.len());
-                Rejection::from(WireError::Value {
-                    field: "FetchModelRequest.offset",
-                    reason,
-                })
-            })?;
-        Ok(Outgoing::new(Box::pin(stream::iter(
-            chunks(model, begin).map(Ok),
-        ))))
+        let chunks = self.begin_model(request).await.map_err(status)?;
+        Ok(Outgoing::new(Box::pin(stream::iter(chunks.map(Ok)))))
     }
 
     async fn advertise_keys(
         &self,
         request: Incoming<proto::AdvertiseKeysRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn share_keys(
         &self,
         request: Incoming<proto::ShareKeysRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn confirm_shares(
         &self,
         request: Incoming<proto::ConfirmSharesRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn upload(
         &self,
         request: Incoming<Streaming<proto::UploadChunk>>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        let peer = self.admit(&request)?;
-        let response = self.receive(peer, request.into_inner()).await?;
-        Ok(reply(response)?)
+        self.receive(request).await.map_err(status)
     }
 
     async fn upload_status(
         &self,
         request: Incoming<proto::UploadStatusRequest>,
     ) -> Result<Outgoing<proto::UploadStatusReply>, Status> {
-        let peer = self.admit(&request)?;
-        let message = request.into_inner();
-        version(
-            "UploadStatusRequest.protocol_version",
-            message.protocol_version,
-        )
-        .map_err(Rejection::from)?;
-        let status = self.uploads.status((peer.id, RoundId(message.round)));
-        Ok(Outgoing::new(match status {
-            Some((received_bytes, sha256)) => proto::UploadStatusReply {
-                received_bytes,
-                sha256: sha256.0.to_vec(),
-            },
-            None => proto::UploadStatusReply::default(),
-        }))
+        self.received(request).map(Outgoing::new).map_err(status)
     }
 
     async fn endorse(
         &self,
         request: Incoming<proto::EndorseRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn unmask(
         &self,
         request: Incoming<proto::UnmaskRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 
     async fn r#await(
         &self,
         request: Incoming<proto::AwaitRequest>,
     ) -> Result<Outgoing<proto::Reply>, Status> {
-        self.unary(request).await
+        self.unary(request).await.map_err(status)
     }
 }
 

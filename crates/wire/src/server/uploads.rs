@@ -1,7 +1,11 @@
 //! Uploads that are on their way: kept when a stream breaks, so that the next goes on where it stopped.
+//!
+//! An upload begins only when there is room for the whole of it, and gives the room back when it was taken in, refused
+//! or dropped. One that waits is not read: HTTP/2 stops its sender at [`crate::limits::STREAM_WINDOW_BYTES`].
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,18 +15,26 @@ use std::{
 
 use chorus_protocol::{ClientId, Digest, Response, RoundId};
 use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
 };
 
 use super::Peer;
-use crate::{Kind, Rejection, request::Start};
+use crate::{
+    Kind, Rejection,
+    limits::{SLOWEST_BYTES_PER_SECOND, STREAM_WINDOW_BYTES},
+    request::Start,
+};
 
 /// An upload without a byte for this long makes room when room is short.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// An upload waits for room at most this long, unread: the sender's own window holds it back.
+/// An upload waits for room at most this long.
 const WAIT: Duration = Duration::from_secs(15);
+
+/// How often an upload that waits looks for others that fell silent.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// An upload without a byte for this long is asked about: is its round still on?
 pub(super) const STALE: Duration = Duration::from_secs(15);
@@ -30,16 +42,20 @@ pub(super) const STALE: Duration = Duration::from_secs(15);
 /// An upload without a byte for this long is dropped.
 const DEAD: Duration = Duration::from_secs(120);
 
-const NO_ROOM: &str = "upload-room";
+/// However little room there is, so many uploads may wait for it.
+const WAITING: u64 = 16;
 
 pub(super) type Key = (ClientId, RoundId);
 
 /// Every upload of a server.
 pub(super) struct Uploads {
     entries: Mutex<HashMap<Key, Entry>>,
+    /// One permit for each byte that may be held. First come, first served, so that none waits for ever.
+    room: Arc<Semaphore>,
     limit: u64,
+    /// One permit for each upload that may wait, because a little of each is read before its sender stops.
+    seats: Semaphore,
     turns: AtomicU64,
-    freed: Notify,
 }
 
 struct Entry {
@@ -48,15 +64,19 @@ struct Entry {
     sha256: Digest,
     state: State,
     touched: Instant,
+    /// When the present stream began, and how much was here then.
+    opened: (Instant, u64),
     /// Which stream may add, never used again: a stream that was thought broken must not add to what another goes on
     /// with, or began anew.
     turn: u64,
+    /// Given back when the bytes are gone.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 enum State {
     Arriving(Vec<u8>),
     InHand,
-    Done(Response),
+    Done(Box<Response>),
 }
 
 /// What a start leads to.
@@ -64,7 +84,7 @@ pub(super) enum Begun {
     /// Send the data; it is added by this turn.
     Open(u64),
     /// This very upload was accepted before, and this was the answer.
-    Done(Response),
+    Done(Box<Response>),
 }
 
 impl Entry {
@@ -75,12 +95,14 @@ impl Entry {
         }
     }
 
-    /// Bytes that this upload may still come to hold.
-    fn room(&self) -> u64 {
-        match self.state {
-            State::Arriving(_) | State::InHand => self.total,
-            State::Done(_) => 0,
-        }
+    /// True when it makes room for others: nothing came for a while, or it comes so slowly that it only takes up room.
+    fn lags(&self, now: Instant) -> bool {
+        let (since, before) = self.opened;
+        let came = self.received().saturating_sub(before);
+        let due = IDLE + Duration::from_secs(came / SLOWEST_BYTES_PER_SECOND);
+        let is_late = now.saturating_duration_since(self.touched) > IDLE
+            || now.saturating_duration_since(since) > due;
+        matches!(self.state, State::Arriving(_)) && is_late
     }
 }
 
@@ -88,13 +110,22 @@ fn out_of_place(label: &'static str, message: impl Into<String>) -> Rejection {
     Rejection::new(Kind::OutOfPlace, label, message)
 }
 
+fn no_room() -> Rejection {
+    let message = "too many uploads are on their way; try again in a few seconds";
+    Rejection::new(Kind::Busy, "upload-room", message)
+}
+
 impl Uploads {
+    /// At most `limit` bytes of uploads at once, or one upload that is longer.
     pub fn new(limit: u64) -> Self {
+        let limit = limit.clamp(1, Semaphore::MAX_PERMITS as u64);
+        let seats = (limit / u64::from(STREAM_WINDOW_BYTES)).max(WAITING);
         Self {
             entries: Mutex::default(),
+            room: Arc::new(Semaphore::new(permits(limit))),
             limit,
+            seats: Semaphore::new(permits(seats)),
             turns: AtomicU64::new(0),
-            freed: Notify::new(),
         }
     }
 
@@ -116,39 +147,56 @@ impl Uploads {
                 sha256,
                 state: State::Done(response),
                 ..
-            }) if *sha256 == start.sha256 => Some(response.clone()),
+            }) if *sha256 == start.sha256 => Some(Response::clone(response)),
             _ => None,
         }
     }
 
-    /// As [`begin`](Self::begin), but waits a while for room.
-    pub async fn enter(&self, peer: &Arc<Peer>, start: &Start) -> Result<Begun, Rejection> {
-        let deadline = Instant::now() + WAIT;
-        loop {
-            let freed = self.freed.notified();
-            match self.begin(peer, start, Instant::now()) {
-                Err(full) if full.label == NO_ROOM => {
-                    // Uploads that fell silent make room without a word: look again now and then.
-                    let next = deadline.min(Instant::now() + IDLE / 5);
-                    if Instant::now() >= deadline {
-                        return Err(full);
-                    }
-                    let _woken = timeout_at(next, freed).await;
-                }
-                begun => return begun,
-            }
+    /// Begins or goes on, and waits a while for room to begin in.
+    pub async fn begin(&self, peer: &Arc<Peer>, start: &Start) -> Result<Begun, Rejection> {
+        let key = (peer.id, start.round);
+        if let Some(begun) = self.go_on(&mut self.entries(), key, start, Instant::now())? {
+            return Ok(begun);
         }
+        let room = self.room(start.total).await?;
+        let mut entries = self.entries();
+        let now = Instant::now();
+        // The same upload may have begun in another stream while this one waited.
+        if let Some(begun) = self.go_on(&mut entries, key, start, now)? {
+            return Ok(begun);
+        }
+        let turn = self.turn();
+        let entry = Entry {
+            peer: peer.clone(),
+            total: start.total,
+            sha256: start.sha256,
+            state: State::Arriving(Vec::new()),
+            touched: now,
+            opened: (now, 0),
+            turn,
+            room: Some(room),
+        };
+        entries.insert(key, entry);
+        Ok(Begun::Open(turn))
     }
 
-    /// Begins or goes on.
-    pub fn begin(&self, peer: &Arc<Peer>, start: &Start, now: Instant) -> Result<Begun, Rejection> {
-        let mut entries = self.entries();
-        let key = (peer.id, start.round);
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Goes on with what is here; nothing when the upload must begin, and then what is here is dropped.
+    fn go_on(
+        &self,
+        entries: &mut HashMap<Key, Entry>,
+        key: Key,
+        start: &Start,
+        now: Instant,
+    ) -> Result<Option<Begun>, Rejection> {
+        let mut here = 0;
         if let Some(entry) = entries.get_mut(&key) {
             let is_same = entry.sha256 == start.sha256 && entry.total == start.total;
             match &mut entry.state {
-                State::Done(response) if is_same => return Ok(Begun::Done(response.clone())),
+                State::Done(response) if is_same => return Ok(Some(Begun::Done(response.clone()))),
                 State::Done(_) => {
                     return Err(out_of_place(
                         "duplicate",
@@ -164,18 +212,16 @@ impl Uploads {
                 }
                 State::Arriving(bytes) if is_same && start.offset <= bytes.len() as u64 => {
                     bytes.truncate(usize::try_from(start.offset).unwrap_or(usize::MAX));
-                    entry.turn = turn;
+                    entry.turn = self.turn();
                     entry.touched = now;
-                    return Ok(Begun::Open(entry.turn));
+                    entry.opened = (now, start.offset);
+                    return Ok(Some(Begun::Open(entry.turn)));
                 }
+                State::Arriving(bytes) if entry.sha256 == start.sha256 => here = bytes.len(),
                 State::Arriving(_) => {}
             }
         }
         if start.offset != 0 {
-            let here = entries
-                .get(&key)
-                .filter(|entry| entry.sha256 == start.sha256)
-                .map_or(0, Entry::received);
             let message = format!(
                 "field `UploadStart.offset`: {here} bytes are here, found {}",
                 start.offset
@@ -183,43 +229,41 @@ impl Uploads {
             return Err(out_of_place("upload-offset", message));
         }
         entries.remove(&key);
-        self.make_room(&mut entries, start.total, now)?;
-        let state = State::Arriving(Vec::new());
-        let (total, sha256) = (start.total, start.sha256);
-        entries.insert(
-            key,
-            Entry {
-                peer: peer.clone(),
-                total,
-                sha256,
-                state,
-                touched: now,
-                turn,
-            },
-        );
-        Ok(Begun::Open(turn))
+        Ok(None)
     }
 
-    fn make_room(
-        &self,
-        entries: &mut HashMap<Key, Entry>,
-        wanted: u64,
-        now: Instant,
-    ) -> Result<(), Rejection> {
-        let held = |entries: &HashMap<Key, Entry>| entries.values().map(Entry::room).sum::<u64>();
-        if held(entries).saturating_add(wanted) > self.limit {
-            let is_idle = |entry: &Entry| {
-                matches!(entry.state, State::Arriving(_)) && now - entry.touched > IDLE
+    /// Room for an upload of so many bytes. One that is longer than all the room there is gets all of it: the service
+    /// has said how long it may be.
+    async fn room(&self, total: u64) -> Result<OwnedSemaphorePermit, Rejection> {
+        let wanted = u32::try_from(total.min(self.limit)).map_err(|_| no_room())?;
+        if let Ok(room) = self.room.clone().try_acquire_many_owned(wanted) {
+            return Ok(room);
+        }
+        let _seat = self.seats.try_acquire().map_err(|_| no_room())?;
+        let deadline = Instant::now() + WAIT;
+        let mut freed = pin!(self.room.clone().acquire_many_owned(wanted));
+        while Instant::now() < deadline {
+            let now = Instant::now();
+            let pause = match self.drop_laggard(now) {
+                true => Duration::ZERO,
+                false => LOOK,
             };
-            entries.retain(|_, entry| !is_idle(entry));
+            select! {
+                biased;
+                room = &mut freed => return room.map_err(|_| Rejection::broken()),
+                () = sleep_until(deadline.min(now + pause)) => {}
+            }
         }
-        // One upload alone always has room: the service has said how long it may be.
-        let held = held(entries);
-        if held > 0 && held.saturating_add(wanted) > self.limit {
-            let message = "too many uploads are on their way; try again in a few seconds";
-            return Err(Rejection::new(Kind::Busy, NO_ROOM, message));
-        }
-        Ok(())
+        Err(no_room())
+    }
+
+    /// Drops the upload that was silent for longest of those that lag; false when none does.
+    fn drop_laggard(&self, now: Instant) -> bool {
+        let mut entries = self.entries();
+        let laggards = entries.iter().filter(|(_, entry)| entry.lags(now));
+        let longest = laggards.min_by_key(|(_, entry)| entry.touched);
+        let key = longest.map(|(key, _)| *key);
+        key.is_some_and(|key| entries.remove(&key).is_some())
     }
 
     /// Adds data. Gives the whole when it is all there, to be handed on: then [`Uploads::end`] must follow.
@@ -227,7 +271,7 @@ impl Uploads {
         &self,
         key: Key,
         turn: u64,
-        data: &[u8],
+        data: Vec<u8>,
         now: Instant,
     ) -> Result<Option<Vec<u8>>, Rejection> {
         let mut entries = self.entries();
@@ -254,10 +298,17 @@ impl Uploads {
             entries.remove(&key);
             return Err(Rejection::new(Kind::Malformed, "field-too-long", message));
         }
-        if bytes.is_empty() {
-            bytes.reserve_exact(usize::try_from(*total).unwrap_or_default());
+        if data.len() as u64 == *total {
+            *bytes = data;
+        } else if !data.is_empty() {
+            // At once for the whole: a vector that grows would hold it twice.
+            let missing = usize::try_from(*total).unwrap_or_default() - bytes.len();
+            bytes.reserve_exact(missing);
+            bytes.extend_from_slice(&data);
+        } else if (bytes.len() as u64) < *total {
+            // Nothing came: it does not count as a sign of life.
+            return Ok(None);
         }
-        bytes.extend_from_slice(data);
         *touched = now;
         if (bytes.len() as u64) < *total {
             return Ok(None);
@@ -272,16 +323,15 @@ impl Uploads {
         let mut entries = self.entries();
         match (entries.get_mut(&key), answer) {
             (Some(entry), Some(answer)) => {
-                entry.state = State::Done(answer);
+                entry.state = State::Done(Box::new(answer));
                 entry.touched = now;
+                entry.room = None;
             }
             (Some(_), None) => {
                 entries.remove(&key);
             }
             (None, _) => {}
         }
-        drop(entries);
-        self.freed.notify_waiters();
     }
 
     /// Drops what has been dead for long; gives what has been still for a while, to ask whether its round is on.
@@ -302,113 +352,12 @@ impl Uploads {
     /// Drops an upload whose round is over.
     pub fn forget(&self, key: Key) {
         self.entries().remove(&key);
-        self.freed.notify_waiters();
     }
+}
+
+fn permits(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::certificate::{Enrolled, Role};
-
-    fn peer(key: u8) -> Arc<Peer> {
-        let enrolled = Enrolled {
-            key: [key; 32],
-            role: Role::Client,
-            not_before: 0,
-            not_after: 1,
-            serial: vec![key],
-        };
-        Arc::new(Peer::new(&[], enrolled))
-    }
-
-    fn start(total: u64, offset: u64) -> Start {
-        Start {
-            round: RoundId(1),
-            total,
-            sha256: Digest([1; 32]),
-            offset,
-        }
-    }
-
-    fn open(begun: Result<Begun, Rejection>) -> u64 {
-        match begun {
-            Ok(Begun::Open(turn)) => turn,
-            Ok(Begun::Done(_)) => panic!("done"),
-            Err(rejection) => panic!("{rejection}"),
-        }
-    }
-
-    fn label<T>(result: Result<T, Rejection>) -> &'static str {
-        result.err().map_or("none", |rejection| rejection.label)
-    }
-
-    #[test]
-    fn a_stream_that_was_thought_broken_adds_nothing() {
-        let (uploads, now, peer) = (Uploads::new(100), Instant::now(), peer(1));
-        let key = (peer.id, RoundId(1));
-        let first = open(uploads.begin(&peer, &start(10, 0), now));
-        assert_eq!(uploads.add(key, first, &[1; 6], now), Ok(None));
-        let second = open(uploads.begin(&peer, &start(10, 4), now));
-        assert_eq!(
-            label(uploads.add(key, first, &[9; 4], now)),
-            "upload-superseded"
-        );
-        // Also not to one that was begun anew after the first was forgotten.
-        uploads.forget(key);
-        let third = open(uploads.begin(&peer, &start(10, 0), now));
-        assert_eq!(
-            label(uploads.add(key, first, &[9; 4], now)),
-            "upload-superseded"
-        );
-        assert_eq!(
-            label(uploads.add(key, second, &[9; 4], now)),
-            "upload-superseded"
-        );
-        assert_eq!(
-            uploads.add(key, third, &[2; 10], now),
-            Ok(Some(vec![2; 10]))
-        );
-        assert_eq!(
-            label(uploads.begin(&peer, &start(10, 0), now)),
-            "upload-in-hand"
-        );
-        uploads.end(key, Some(Response::Accepted), now);
-        assert!(matches!(
-            uploads.begin(&peer, &start(10, 0), now),
-            Ok(Begun::Done(Response::Accepted))
-        ));
-        assert_eq!(uploads.status(key), Some((10, Digest([1; 32]))));
-    }
-
-    #[test]
-    fn room_is_made_by_those_who_do_not_get_on() {
-        let (uploads, now) = (Uploads::new(25), Instant::now());
-        let (one, two, three) = (peer(1), peer(2), peer(3));
-        open(uploads.begin(&one, &start(10, 0), now));
-        open(uploads.begin(&two, &start(10, 0), now));
-        assert_eq!(
-            label(uploads.begin(&three, &start(10, 0), now)),
-            "upload-room"
-        );
-        let later = now + IDLE + Duration::from_secs(1);
-        let turn = open(uploads.begin(&two, &start(10, 0), later));
-        open(uploads.begin(&three, &start(10, 0), later));
-        assert_eq!(uploads.status((one.id, RoundId(1))), None);
-        assert_eq!(
-            uploads.add((two.id, RoundId(1)), turn, &[1], later),
-            Ok(None)
-        );
-    }
-
-    #[test]
-    fn nothing_stays_for_ever() {
-        let (uploads, now, peer) = (Uploads::new(100), Instant::now(), peer(1));
-        let key = (peer.id, RoundId(1));
-        open(uploads.begin(&peer, &start(10, 0), now));
-        assert!(uploads.stale(now + STALE).is_empty());
-        assert_eq!(uploads.stale(now + STALE + Duration::from_secs(1)).len(), 1);
-        assert!(uploads.stale(now + DEAD).is_empty());
-        assert_eq!(uploads.status(key), None);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! A federation in a test: an authority that issues, and a coordinator that answers anything.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,9 @@ use std::{
 };
 
 use chorus_protocol::{ClientId, Digest, Request, Response, RoundId, TaskName};
+use chorus_secagg::Ring;
 use chorus_wire::{
-    Kind, Rejection,
+    Kind, Rejection, Shape,
     certificate::Role,
     client::{Connection, SendError},
     server::{Limits, Peer, ServeError, ServerTls, Service, serve_training},
@@ -24,7 +25,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-mod root;
+pub mod root;
+pub mod rude;
 
 pub use root::{NOW, Root, clock, target};
 
@@ -50,6 +52,8 @@ pub struct Dummy {
     pub gate: watch::Sender<bool>,
     /// Calls that were dropped before they ended.
     pub dropped: AtomicUsize,
+    /// The label of every refusal that it was told of.
+    pub refused: Mutex<Vec<String>>,
 }
 
 impl Dummy {
@@ -61,11 +65,15 @@ impl Dummy {
             heard: Mutex::default(),
             uploads: Mutex::default(),
             model: Arc::from([]),
-            upload: words(8),
+            upload: Shape {
+                ring: Ring::Bits32,
+                length: 8,
+            },
             round_is_on: AtomicBool::new(true),
             admits: AtomicBool::new(true),
             gate: watch::Sender::new(true),
             dropped: AtomicUsize::new(0),
+            refused: Mutex::default(),
         }
     }
 }
@@ -123,10 +131,11 @@ impl Service for Dummy {
         let unfinished = Unfinished(Some(&self.dropped));
         let _ = self.gate.subscribe().wait_for(|open| *open).await;
         unfinished.end();
-        if let Request::Upload { update, .. } = &request {
-            self.uploads.lock().unwrap().push(update.bytes().to_vec());
+        let answer = (self.answer)(&request);
+        if let Request::Upload { update, .. } = request {
+            self.uploads.lock().unwrap().push(update.into_bytes());
         }
-        (self.answer)(&request)
+        answer
     }
 
     async fn model(&self, _: &Peer, digest: Digest) -> Result<Arc<[u8]>, Rejection> {
@@ -151,6 +160,10 @@ impl Service for Dummy {
                 "this round is not running",
             ))
         }
+    }
+
+    fn refused(&self, label: &str) {
+        self.refused.lock().unwrap().push(label.to_owned());
     }
 }
 
@@ -220,4 +233,12 @@ pub fn label(result: Result<Response, SendError>) -> String {
         Err(SendError::Refused { label, .. }) => label,
         other => panic!("expected a refusal, found {other:?}"),
     }
+}
+
+/// The most memory that this process ever had.
+pub fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    kilobytes.map_or(0, |kilobytes| 1024 * kilobytes.parse::<u64>().unwrap())
 }
