@@ -76,7 +76,8 @@ fn masking(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The sum of eight vectors of 32-bit words in one pass, which memory limits; and the sum of eight uploads.
+/// The sum of eight vectors of 32-bit words in one pass, which memory limits; the sum of eight uploads; and of one that
+/// has just arrived, with the memory given back.
 fn adding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("add");
     let words: Vec<Vec<u32>> = (0..8).map(|i| vec![i; LENGTH]).collect();
@@ -86,33 +87,26 @@ fn adding(criterion: &mut Criterion) {
         bencher.iter(|| sum_of_eight(black_box(&words), &mut sum));
     });
     for ring in Ring::ALL {
-        let bytes = ring.upload_bytes(LENGTH);
-        let uploads: Vec<MaskedUpdate> = (0..8)
-            .map(|_| MaskedUpdate::from_bytes(vec![7; bytes], ring, LENGTH))
-            .map(|upload| {
-                upload.unwrap_or_else(|_| {
-                    mask(
-                        vec![0; LENGTH],
-                        ring,
-                        &masks(1, Generator::Aes128Ctr)[0].0,
-                        [],
-                    )
-                })
-            })
-            .collect();
+        let (own, _) = masks(1, Generator::Aes128Ctr).pop().unwrap();
+        let upload = mask(vec![1; LENGTH], ring, &own, []);
+        let uploads = vec![upload.clone(); 8];
         let mut sum = Aggregate::new(ring, LENGTH);
+        let bytes = ring.upload_bytes(LENGTH);
         group.throughput(Throughput::Bytes((8 * bytes) as u64));
         group.bench_function(format!("8 uploads of {} bits", ring.bits()), |bencher| {
-            bencher.iter_batched(
-                || uploads.clone(),
-                |uploads| {
-                    uploads
-                        .into_iter()
-                        .for_each(|upload| sum.add(upload).unwrap())
-                },
-                BatchSize::PerIteration,
-            );
+            bencher.iter(|| sum.add_all(black_box(&uploads)));
         });
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(
+            format!("1 upload of {} bits, owned", ring.bits()),
+            |bencher| {
+                bencher.iter_batched(
+                    || upload.clone(),
+                    |upload| sum.add(upload),
+                    BatchSize::PerIteration,
+                );
+            },
+        );
     }
     group.finish();
 }

@@ -1,14 +1,14 @@
 //! Keystreams, expanded straight into the vector they mask.
 
 use aes::Aes128Enc;
-use aes::cipher::array::Array;
-use aes::cipher::consts::{U16, U64};
-use aes::cipher::{
+use chacha20::variants::Ietf;
+use chacha20::{ChaChaCore, R12};
+use cipher::array::Array;
+use cipher::consts::{U16, U64};
+use cipher::{
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
     KeyIvInit, ParBlocks, StreamCipherCore,
 };
-use chacha20::variants::Ietf;
-use chacha20::{ChaChaCore, R12};
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use crate::kernel::{Kernel, Schedule};
