@@ -33,6 +33,8 @@ pub enum Role {
     Client,
     /// A coordinator, under the name that clients reach it by.
     Coordinator,
+    /// A witness, under the name that coordinators reach it by.
+    Witness,
 }
 
 /// Actions of `chorus authority`.
@@ -47,14 +49,19 @@ pub enum Authority {
     ///
     /// Examples: chorus authority invite --count 100
     /// or chorus authority invite --role coordinator --server-name rounds.example.org
+    /// or chorus authority invite --role witness --server-name witness.example.org
     Invite {
         #[command(flatten)]
         place: Place,
         /// Whom they let in.
         #[arg(long, value_enum, default_value_t = Role::Client)]
         role: Role,
-        /// The coordinator's name: a DNS name or an IP address.
-        #[arg(long, value_name = "NAME", required_if_eq("role", "coordinator"))]
+        /// The coordinator's or the witness's name: a DNS name or an IP address.
+        #[arg(
+            long,
+            value_name = "NAME",
+            required_if_eq_any([("role", "coordinator"), ("role", "witness")])
+        )]
         server_name: Option<String>,
         /// Hours for which they can be used.
         #[arg(long, value_name = "HOURS", default_value_t = 72)]
@@ -116,8 +123,11 @@ impl Authority {
                     (Role::Coordinator, Some(name)) => Invited::Coordinator {
                         server_name: name.clone(),
                     },
-                    (Role::Coordinator, None) => {
-                        return stop(exit::USAGE, "a coordinator needs `--server-name`");
+                    (Role::Witness, Some(name)) => Invited::Witness {
+                        server_name: name.clone(),
+                    },
+                    (Role::Coordinator | Role::Witness, None) => {
+                        return stop(exit::USAGE, "this role needs `--server-name`");
                     }
                 };
                 for code in invite(&place.directory, &invited, *hours, *count)? {

@@ -13,6 +13,7 @@ mod progress;
 mod secagg;
 mod simulate;
 mod task;
+mod witness;
 mod words;
 
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ enum Action {
     /// Run the service that hears only sums.
     #[command(subcommand)]
     Coordinator(coordinator::Coordinator),
+    /// Vouch, as another party than the coordinator, that all clients of a round are told the same.
+    #[command(subcommand)]
+    Witness(witness::Witness),
     /// Create, start and stop what is learned.
     #[command(subcommand)]
     Task(task::Task),
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Action::Simulate(simulate) => simulate.run(),
         Action::Authority(authority) => authority.run(),
         Action::Coordinator(coordinator) => coordinator.run(),
+        Action::Witness(witness) => witness.run(),
         Action::Task(task) => task.run(),
         Action::Model(model) => model.run(),
         Action::SecAgg(secagg) => secagg.run(),

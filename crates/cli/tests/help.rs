@@ -9,11 +9,14 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 6] = [
+const WITH_EXAMPLES: [&str; 9] = [
     "demo",
     "simulate",
     "authority invite",
     "secagg plan",
+    "witness enrol",
+    "witness run",
+    "witness status",
     "client --home me enrol",
     "client --home me run",
 ];
@@ -149,7 +152,11 @@ fn is_understood(command: &str) -> Result<(), String> {
 fn commands_in_the_documentation_are_understood() {
     assert!(is_understood("chorus demo --frobnicate").is_err());
     assert!(is_understood("chorus demos").is_err());
-    for (file, least) in [("README.md", 10), ("models/README.md", 0)] {
+    for (file, least) in [
+        ("README.md", 10),
+        ("models/README.md", 0),
+        ("crates/witness/README.md", 4),
+    ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let commands = commands_of(&text);
         assert!(commands.len() >= least, "{file}: {commands:?}");

@@ -46,6 +46,7 @@ fn command(folder: &Path, flags: &[&str]) -> Command {
         "CHORUS_CLIENT_HOME",
         "CHORUS_COORDINATOR_HOME",
         "CHORUS_AUTHORITY_HOME",
+        "CHORUS_WITNESS_HOME",
     ] {
         command.env_remove(variable);
     }
