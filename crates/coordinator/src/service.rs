@@ -303,6 +303,10 @@ impl Service for Coordinator {
         Ok(())
     }
 
+    fn refused(&self, label: &str) {
+        self.common.refusals.count(label);
+    }
+
     async fn handle(&self, peer: &Peer, request: Request) -> Result<Response, Rejection> {
         self.admit(peer)?;
         match request {

@@ -3,7 +3,7 @@
 
 use chorus_data::{Dataset, Synthesis, synthesise};
 use chorus_model::{Direct, Engine, IalsPrivateRecipe, IalsRecipe, Recipe};
-use chorus_protocol::{Privacy, Task};
+use chorus_protocol::{Consistency, Privacy, Task};
 use chorus_simulator::{
     Noise, Options, Progress, Run, SimulateError, evaluate, popularity, scores, simulate,
 };
