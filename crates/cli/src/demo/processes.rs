@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chorus_authority::Invited;
-use chorus_protocol::Task;
+use chorus_protocol::{Consistency, Task};
 
 use crate::exit::{self, stop};
 use crate::{authority, progress, task};
@@ -36,6 +36,7 @@ impl Drop for Guarded {
 pub struct Processes {
     folder: PathBuf,
     authority: Guarded,
+    witness: Option<Guarded>,
     coordinator: Guarded,
     hosts: Vec<Guarded>,
     authority_address: String,
@@ -45,7 +46,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Sets up an authority and a coordinator in `folder`, and starts both.
+    /// Sets up an authority, a coordinator and, where the task needs one, a witness in `folder`, and starts them.
     pub fn start(folder: &Path, task: &Task, seed: u64) -> anyhow::Result<Self> {
         let (home, coordinator_home) = (folder.join("authority"), folder.join("coordinator"));
         let (home_flag, coordinator_flag) = (text(&home), text(&coordinator_home));
@@ -67,6 +68,10 @@ impl Processes {
         };
         let invitation = authority::invite(&home, &server, HOURS, 1)?.concat();
         let certificate = text(&home.join("authority.pem"));
+        let witness = match task.consistency {
+            Consistency::Cohort => None,
+            Consistency::Witness => Some(witness(folder, &authority_address)?),
+        };
         let enrol = [
             "coordinator",
             "enrol",
@@ -81,7 +86,7 @@ impl Processes {
         ];
         run("coordinator enrolment", folder, &enrol)?;
         task::create_and_start(&coordinator_home, task, seed)?;
-        let run = [
+        let mut run = vec![
             "coordinator",
             "run",
             "--directory",
@@ -97,10 +102,14 @@ impl Processes {
             "--quiet-seconds",
             "0.6",
         ];
+        if let Some((_, address)) = &witness {
+            run.extend(["--witness", address]);
+        }
         let (coordinator, coordinator_address) = listening("coordinator", folder, &run)?;
         Ok(Self {
             folder: folder.to_owned(),
             authority: authority_process,
+            witness: witness.map(|(guarded, _)| guarded),
             coordinator,
             hosts: Vec::new(),
             authority_address,
@@ -169,7 +178,8 @@ impl Processes {
         if self.interrupted.load(Ordering::Relaxed) {
             return stop(exit::FAILED, "stopped; nothing of the run is left");
         }
-        for guarded in [&mut self.authority, &mut self.coordinator] {
+        let services = [&mut self.authority, &mut self.coordinator];
+        for guarded in services.into_iter().chain(&mut self.witness) {
             if guarded.child.try_wait()?.is_some() {
                 return failed(guarded);
             }
@@ -193,7 +203,8 @@ impl Processes {
                 return failed(host);
             }
         }
-        for guarded in [&mut self.coordinator, &mut self.authority] {
+        let services = [&mut self.coordinator, &mut self.authority];
+        for guarded in services.into_iter().chain(&mut self.witness) {
             terminate(&guarded.child)?;
             if !end(guarded, Duration::from_secs(20))? {
                 return failed(guarded);
@@ -201,6 +212,39 @@ impl Processes {
         }
         Ok(())
     }
+}
+
+/// Enrols a witness and starts it. Gives its address, too.
+fn witness(folder: &Path, authority: &str) -> anyhow::Result<(Guarded, String)> {
+    let home = folder.join("authority");
+    let certificate = text(&home.join("authority.pem"));
+    let directory = text(&folder.join("witness"));
+    let server = Invited::Witness {
+        server_name: "localhost".to_owned(),
+    };
+    let invitation = authority::invite(&home, &server, HOURS, 1)?.concat();
+    let enrol = [
+        "witness",
+        "enrol",
+        "--directory",
+        &directory,
+        "--authority",
+        authority,
+        "--certificate",
+        &certificate,
+        "--invitation",
+        &invitation,
+    ];
+    run("witness enrolment", folder, &enrol)?;
+    let run = [
+        "witness",
+        "run",
+        "--directory",
+        &directory,
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    listening("witness", folder, &run)
 }
 
 /// Becomes true when a person or a service manager wants the demo to end, so that it can clean up first.
