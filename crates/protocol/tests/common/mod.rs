@@ -3,6 +3,7 @@
 
 pub mod kept;
 pub mod loot;
+pub mod story;
 pub mod tree;
 pub mod world;
 
