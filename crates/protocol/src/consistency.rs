@@ -243,7 +243,7 @@ impl Seal {
 }
 
 /// Shows a client that others were told the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Proof {
     /// Signatures of the cohort.
     Cohort {
@@ -267,7 +267,19 @@ pub struct Endorsement {
     pub signature: [u8; 64],
 }
 
-// A certificate says for long who a client is: none is printed.
+// A certificate or an enrolled key says for long who a client is: none is printed.
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proof::Cohort {
+                members,
+                endorsements,
+            } => write!(f, "Proof({} of {})", endorsements.len(), members.len()),
+            Proof::Witness(_) => f.write_str("Proof(Seal(..))"),
+        }
+    }
+}
+
 impl fmt::Debug for Beacon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Beacon(..)")

@@ -110,3 +110,46 @@ pub struct Invitation {
     /// Ed25519 by the coordinator.
     pub signature: [u8; 64],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Task;
+
+    fn of(invited: usize) -> RoundPlan {
+        let task: Task = serde_json::from_str(
+            r#"{"name": "films", "population": 10, "dropout": 0.3, "privacy": {"noise": "off"},
+                "recipe": {"algorithm": "ials", "items": 3, "factors": 1, "rounds": 1}}"#,
+        )
+        .unwrap();
+        task.plan(0, invited, RoundId(1), 1, Digest::ZERO).unwrap()
+    }
+
+    /// Whoever stays away, there is a graph for those that come, and it bears all the corrupt.
+    #[test]
+    fn every_cohort_that_the_plan_allows_has_a_graph() {
+        for invited in (10..260).chain([300, 1_000, 5_000]) {
+            let round = of(invited);
+            let corrupt = round.corrupt();
+            assert_eq!(corrupt, invited.div_ceil(10));
+            let whole = plan(invited, &round.assumptions).unwrap();
+            assert_eq!(round.graph(invited).unwrap().0, whole);
+            let step = 1 + invited / 100;
+            for cohort in (round.survivors.minimum.max(10)..=invited).step_by(step) {
+                let (graph, guard) = round.graph(cohort).unwrap();
+                if cohort < 100 {
+                    assert_eq!(graph.threshold, (cohort + corrupt) / 2 + 1);
+                    assert_eq!(guard, 0);
+                } else {
+                    assert!(guard > 0 && guard <= graph.degree + 1);
+                    // The corrupt are as many, so they are denser, and it takes no fewer shares.
+                    let same = plan(cohort, &round.assumptions).unwrap();
+                    let denser = graph.threshold * same.degree >= same.threshold * graph.degree;
+                    assert!(denser, "{cohort} of {invited}");
+                }
+            }
+        }
+        assert!(of(20).graph(9).is_err());
+        assert!(of(20).graph(0).is_err());
+    }
+}
