@@ -396,7 +396,7 @@ async fn requests_without_manners_are_refused() {
         (
             request(PROTOCOL_VERSION, 20, &vec![0; 5000]),
             Code::OutOfRange,
-            "",
+            "message-too-long",
         ),
         (
             request(PROTOCOL_VERSION, 20, &good),

@@ -41,7 +41,7 @@ async fn a_message_that_is_too_long_is_refused() {
             task: "a".repeat(length),
         };
         let status = client.check_in(large).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
         assert_eq!(label(&status), "message-too-long");
     }
     assert!(running.service.heard.lock().unwrap().is_empty());

@@ -88,22 +88,17 @@ async fn what_no_code_of_ours_sees_is_named_and_counted() {
         (
             "CheckIn",
             plain(&long),
-            Code::InvalidArgument,
+            Code::OutOfRange,
             "message-too-long",
         ),
         // The length alone is enough: nothing is kept for what it announces.
         (
             "CheckIn",
             framed(0, u32::MAX, b""),
-            Code::InvalidArgument,
+            Code::OutOfRange,
             "message-too-long",
         ),
-        (
-            "Upload",
-            plain(&long),
-            Code::InvalidArgument,
-            "message-too-long",
-        ),
+        ("Upload", plain(&long), Code::OutOfRange, "message-too-long"),
         // No message, half a message, a message and a half.
         (
             "CheckIn",

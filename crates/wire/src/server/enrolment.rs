@@ -3,7 +3,7 @@ use std::{future::Future, sync::Arc};
 use tokio::net::TcpListener;
 use tonic::{Request as Incoming, Response as Outgoing, Status};
 
-use super::{ServeError, ServerTls, run::run};
+use super::{Calls, ServeError, ServerTls, refusals::Door, run::run};
 use crate::{
     InvitationCode, Rejection,
     certificate::verify_request,
@@ -11,7 +11,7 @@ use crate::{
     limits::MAX_CERTIFICATE_BYTES,
     proto::{
         self,
-        enrolment_server::{Enrolment as Calls, EnrolmentServer},
+        enrolment_server::{Enrolment as Served, EnrolmentServer},
     },
     revocation::SignedRevocations,
 };
@@ -61,9 +61,15 @@ pub async fn serve_enrolment<S: EnrolmentService>(
     let ServerTls { config, limits, .. } = tls;
     let gate =
         Arc::new(|_: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>| Some(((), None)));
-    let calls =
-        EnrolmentServer::new(Enrolment { service }).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let calls = enrolment_calls(service);
     run(listener, config, limits, gate, calls, shutdown).await
+}
+
+/// The calls of [`serve_enrolment`], for whoever brings a transport of their own. Needs a tokio runtime.
+pub fn enrolment_calls<S: EnrolmentService>(service: Arc<S>) -> impl Calls {
+    Door::silent(
+        EnrolmentServer::new(Enrolment { service }).max_decoding_message_size(MAX_REQUEST_BYTES),
+    )
 }
 
 struct Enrolment<S> {
@@ -71,7 +77,7 @@ struct Enrolment<S> {
 }
 
 #[tonic::async_trait]
-impl<S: EnrolmentService> Calls for Enrolment<S> {
+impl<S: EnrolmentService> Served for Enrolment<S> {
     async fn enrol(
         &self,
         request: Incoming<proto::EnrolRequest>,

@@ -14,11 +14,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 use chorus_protocol::{Digest, Request, Response, RoundId};
 
 use crate::{Rejection, Shape};
-pub use enrolment::{Certificates, EnrolmentService, serve_enrolment};
+pub use enrolment::{Certificates, EnrolmentService, enrolment_calls, serve_enrolment};
 pub use peer::Peer;
+pub use refusals::Calls;
 pub use run::{ServeError, ServerTls};
-pub use training::serve_training;
-pub use witness::{WitnessService, serve_witness};
+pub use training::{serve_training, training_calls};
+pub use witness::{WitnessService, serve_witness, witness_calls};
 
 /// What a coordinator does with what clients say.
 ///

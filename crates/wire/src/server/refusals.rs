@@ -1,4 +1,4 @@
-//! Refusals of the training service: each has a name, and each is told to the service once.
+//! Refusals: each has a name, and a training service is told of each once.
 //!
 //! What our own code refuses is told where it is refused, also when its caller has gone away meanwhile. What is
 //! refused before our code is reached has no name yet: it gets one on its way out.
@@ -24,6 +24,34 @@ use crate::{
     rejection::{LABEL, labelled},
 };
 
+/// The calls of a server, without TLS and HTTP/2 around them. Every answer is an answer of gRPC.
+///
+/// A request to a training server or a witness must carry who calls among its extensions: an
+/// [`Arc<Peer>`](super::Peer).
+pub trait Calls:
+    HttpService<
+        http::Request<Body>,
+        Response = http::Response<Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<C> Calls for C where
+    C: HttpService<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
 /// A refusal that the service was told of, or one without a name, which it is told of on its way out.
 pub(super) struct Refused(pub Status);
 
@@ -35,29 +63,34 @@ impl Refused {
     }
 }
 
-/// Stands before the calls of a training server.
-pub(super) struct Door<S, C> {
-    service: Arc<S>,
+/// Who is told of what was refused.
+type Told = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Stands before the calls of a server.
+#[derive(Clone)]
+pub(super) struct Door<C> {
+    told: Told,
     calls: C,
 }
 
-impl<S, C> Door<S, C> {
-    pub fn new(service: Arc<S>, calls: C) -> Self {
-        Self { service, calls }
+impl<C> Door<C> {
+    /// Tells `service` of what its own calls did not refuse themselves.
+    pub fn new(service: Arc<impl Service>, calls: C) -> Self {
+        let told = Arc::new(move |label: &str| service.refused(label));
+        Self { told, calls }
+    }
+
+    /// Gives names, and tells nobody.
+    pub fn silent(calls: C) -> Self {
+        let told = Arc::new(|_: &str| {});
+        Self { told, calls }
     }
 }
 
-impl<S, C: Clone> Clone for Door<S, C> {
-    fn clone(&self) -> Self {
-        Self::new(self.service.clone(), self.calls.clone())
-    }
-}
-
-impl<S, C> HttpService<http::Request<Body>> for Door<S, C>
+impl<C> HttpService<http::Request<Body>> for Door<C>
 where
-    S: Service,
-    C: HttpService<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
-    C::Future: Send + 'static,
+    C: Calls,
+    C::Future: 'static,
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -68,9 +101,9 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.service.clone();
+        let told = self.told.clone();
         let refuse = move |(label, status): (&'static str, Status)| {
-            service.refused(label);
+            told(label);
             Ok(status.into_http())
         };
         if is_compressed(request.headers()) {
@@ -120,7 +153,7 @@ fn name(answer: &http::Response<Body>) -> Option<(&'static str, Status)> {
         // The flag that says "compressed", where no encoding was named.
         Code::Internal if message.contains("compressed-flag") => return Some(compressed()),
         Code::Internal => (Code::InvalidArgument, "message-unreadable"),
-        Code::OutOfRange => (Code::InvalidArgument, "message-too-long"),
+        Code::OutOfRange => (Code::OutOfRange, "message-too-long"),
         Code::Unimplemented => (Code::Unimplemented, "call-unknown"),
         // The stream broke in the middle of the call.
         _ => (Code::Unavailable, "call-broken"),

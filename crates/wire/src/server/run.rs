@@ -10,14 +10,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    body::Body,
-    codegen::{Service as HttpService, http},
-    transport::Server,
-};
+use tonic::transport::Server;
 
 use super::{
-    Limits,
+    Calls, Limits,
     accept::{Gate, accept, channel},
 };
 use crate::{
@@ -124,24 +120,16 @@ pub(super) const CALL: Duration = Duration::from_secs(120);
 const LATEST: Duration = Duration::from_secs(125);
 
 /// Serves `calls` until `shutdown`; then lets calls end for `limits.grace`, and ends every connection.
-pub(super) async fn run<P, S>(
+pub(super) async fn run<P>(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     limits: Limits,
     gate: Gate<P>,
-    calls: S,
+    calls: impl Calls,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError>
 where
     P: Clone + Send + Sync + Unpin + 'static,
-    S: HttpService<
-            http::Request<Body>,
-            Response = http::Response<Body>,
-            Error = std::convert::Infallible,
-        > + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
 {
     let (stop, stopping) = watch::channel(false);
     let (ready, incoming) = channel();

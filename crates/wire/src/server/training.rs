@@ -10,7 +10,7 @@ use tokio::{
 use tonic::{Request as Incoming, Response as Outgoing, Status, Streaming};
 
 use super::{
-    Peer, ServeError, ServerTls, Service,
+    Calls, Limits, Peer, ServeError, ServerTls, Service,
     peer::gate,
     refusals::{Door, Refused},
     run::run,
@@ -23,7 +23,7 @@ use crate::{
     limits::{CHUNK_BYTES, CHUNK_DEADLINE, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, TILE_BYTES},
     proto::{
         self,
-        training_server::{Training as Calls, TrainingServer},
+        training_server::{Training as Served, TrainingServer},
         upload_chunk::Part,
     },
     request::{Shape, Start, upload},
@@ -56,19 +56,34 @@ pub async fn serve_training<S: Service>(
         limits.connections_per_key,
     );
     let uploads = Arc::new(Uploads::new(limits.upload_bytes));
-    let calls = TrainingServer::new(Training {
-        service: service.clone(),
-        uploads: uploads.clone(),
-        clock,
-    })
-    .max_decoding_message_size(MAX_REQUEST_BYTES)
-    .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let calls = Door::new(service.clone(), calls);
+    let calls = calls(service.clone(), uploads.clone(), clock);
     let sweeping = sweep(&*service, &uploads);
     tokio::select! {
         served = run(listener, config, limits, gate, calls, shutdown) => served,
         never = sweeping => never,
     }
+}
+
+/// The calls of [`serve_training`], for whoever brings a transport of their own. Uploads whose round is over are not
+/// let go of. Needs a tokio runtime.
+pub fn training_calls<S: Service>(
+    service: Arc<S>,
+    clock: &Clock,
+    limits: &Limits,
+) -> impl Calls + use<S> {
+    let uploads = Arc::new(Uploads::new(limits.upload_bytes));
+    calls(service, uploads, clock.clone())
+}
+
+fn calls<S: Service>(service: Arc<S>, uploads: Arc<Uploads>, clock: Clock) -> impl Calls {
+    let calls = TrainingServer::new(Training {
+        service: service.clone(),
+        uploads,
+        clock,
+    })
+    .max_decoding_message_size(MAX_REQUEST_BYTES)
+    .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Door::new(service, calls)
 }
 
 /// Lets go of uploads whose round is over. Never returns.
@@ -325,7 +340,7 @@ fn status(refused: Refused) -> Status {
 }
 
 #[tonic::async_trait]
-impl<S: Service> Calls for Training<S> {
+impl<S: Service> Served for Training<S> {
     type FetchModelStream = Pin<Box<dyn Stream<Item = Result<proto::ModelChunk, Status>> + Send>>;
 
     async fn check_in(

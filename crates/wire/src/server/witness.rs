@@ -4,7 +4,7 @@ use chorus_protocol::{Beacon, Digest, RoundId, Seal};
 use tokio::net::TcpListener;
 use tonic::{Request as Incoming, Response as Outgoing, Status};
 
-use super::{Peer, ServeError, ServerTls, peer::gate, run::run};
+use super::{Calls, Peer, ServeError, ServerTls, peer::gate, refusals::Door, run::run};
 use crate::{
     Clock, Kind, Rejection, WireError,
     certificate::Role,
@@ -12,7 +12,7 @@ use crate::{
     limits::MAX_WITNESS_REQUEST_BYTES,
     proto::{
         self,
-        witness_server::{Witness as Calls, WitnessServer},
+        witness_server::{Witness as Served, WitnessServer},
     },
     reply::{beacon_message, seal_message},
 };
@@ -73,9 +73,17 @@ pub async fn serve_witness<S: WitnessService>(
         clock.clone(),
         limits.connections_per_key,
     );
-    let calls = WitnessServer::new(Witness { service, clock })
-        .max_decoding_message_size(MAX_WITNESS_REQUEST_BYTES);
+    let calls = witness_calls(service, &clock);
     run(listener, config, limits, gate, calls, shutdown).await
+}
+
+/// The calls of [`serve_witness`], for whoever brings a transport of their own. Needs a tokio runtime.
+pub fn witness_calls<S: WitnessService>(service: Arc<S>, clock: &Clock) -> impl Calls + use<S> {
+    let clock = clock.clone();
+    Door::silent(
+        WitnessServer::new(Witness { service, clock })
+            .max_decoding_message_size(MAX_WITNESS_REQUEST_BYTES),
+    )
 }
 
 struct Witness<S> {
@@ -115,7 +123,7 @@ fn unsendable(error: WireError) -> Rejection {
 }
 
 #[tonic::async_trait]
-impl<S: WitnessService> Calls for Witness<S> {
+impl<S: WitnessService> Served for Witness<S> {
     async fn draw(
         &self,
         request: Incoming<proto::DrawRequest>,
