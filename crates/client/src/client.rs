@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 use chorus_model::TrainingSet;
 use chorus_protocol::{
@@ -18,6 +19,8 @@ pub struct Client {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
     pub(crate) turn: Turn,
+    /// Remembers the certificates that it checked.
+    authority: OnceLock<Authority>,
 }
 
 impl Client {
@@ -32,6 +35,7 @@ impl Client {
             store,
             settings,
             turn,
+            authority: OnceLock::new(),
         })
     }
 
@@ -133,7 +137,15 @@ impl Client {
     /// The authority that neighbours must be enrolled with.
     pub(crate) fn authority(&self) -> Result<Authority, Error> {
         let enrolled = self.store.enrolled()?.ok_or(Error::NotEnrolled)?;
-        Ok(Authority::from_der(enrolled.authority)?)
+        if let Some(known) = self.authority.get()
+            && known.der() == enrolled.authority
+        {
+            return Ok(known.clone());
+        }
+        let authority = Authority::from_der(enrolled.authority)?;
+        // After a new enrolment with another authority, only the first one is remembered; that costs time alone.
+        let _full = self.authority.set(authority.clone());
+        Ok(authority)
     }
 
     /// Sends a request, and takes the answer only from the coordinator that this client knows. The first one

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chorus_data::Dataset;
 use chorus_model::Quality;
 use chorus_protocol::{Privacy, RoundReport, Task, sum_digest};
+use chorus_secagg::Ring;
 use chorus_simulator::{Figures, Noise, Picture, Report, RoundRow};
 
 use super::plan::HostFigures;
@@ -27,6 +28,11 @@ pub struct Outcome {
     learning: Duration,
 }
 
+/// A sum modulo 2^32, in the ring of the task.
+fn reduced(ring: Ring, sum: &[u32]) -> Vec<u32> {
+    sum.iter().map(|word| ring.reduce(*word)).collect()
+}
+
 impl Outcome {
     /// Puts together what the processes left in the folder of the run, and what was seen of the coordinator.
     pub fn collect(
@@ -35,6 +41,7 @@ impl Outcome {
         dataset: &Dataset,
         watched: Watched,
     ) -> anyhow::Result<Self> {
+        let ring = Ring::try_from(task.bits)?;
         let mut expected = Sums::default();
         let mut hosts = HostFigures::default();
         let mut uploads = Vec::new();
@@ -53,7 +60,7 @@ impl Outcome {
             .reports
             .iter()
             .map(|report| {
-                let sum = expected.get(report.round.0);
+                let sum = expected.get(report.round.0).map(|sum| reduced(ring, sum));
                 RoundRow {
                     name: report.release.clone(),
                     funnel: report.funnel,
@@ -63,7 +70,7 @@ impl Outcome {
                     upload_bytes: report.upload_bytes,
                     epsilon: report.spent.map(|spent| spent.epsilon),
                     clipped: hosts.clipped.get(&report.round.0).copied().unwrap_or(0),
-                    sum_exact: report.sum.is_none() || report.sum == sum.map(sum_digest),
+                    sum_exact: report.sum.is_none() || report.sum == sum.as_deref().map(sum_digest),
                 }
             })
             .collect();
@@ -74,7 +81,7 @@ impl Outcome {
                 .find(|report| report.round.0 == round && report.sum.is_some())
         };
         let picture = uploads.into_iter().rev().find_map(|(round, upload)| {
-            let sum = expected.get(round)?.to_vec();
+            let sum = reduced(ring, expected.get(round)?);
             Some(Picture {
                 round: completed(round)?.release.clone(),
                 upload,

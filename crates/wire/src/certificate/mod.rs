@@ -8,13 +8,16 @@
 
 mod parse;
 mod request;
+mod seen;
 
-use chorus_protocol::{Certificates, ClientId};
+use chorus_protocol::{Certificates, ClientId, Digest};
 use ed25519_dalek::VerifyingKey;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
 pub use parse::verify;
+use seen::Seen;
+
 pub use request::{certificate_request, verify_request};
 
 /// What a certificate allows its holder to be.
@@ -83,6 +86,18 @@ impl Enrolled {
     pub fn id(&self) -> ClientId {
         ClientId::of_key(&self.key)
     }
+
+    fn check_time(&self, now: i64) -> Result<(), CertificateError> {
+        let (not_before, not_after) = (self.not_before, self.not_after);
+        match (not_before..=not_after).contains(&now) {
+            true => Ok(()),
+            false => Err(CertificateError::Expired {
+                not_before,
+                not_after,
+                now,
+            }),
+        }
+    }
 }
 
 /// A certificate that proves nothing.
@@ -120,11 +135,21 @@ pub enum CertificateError {
 }
 
 /// The enrolment authority as everyone else knows it: its certificate, the only root of trust.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Clones share their memory of the certificates that were checked.
+#[derive(Clone, Debug)]
 pub struct Authority {
     der: Vec<u8>,
     key: VerifyingKey,
+    seen: Seen,
 }
+
+impl PartialEq for Authority {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Authority {}
 
 impl Authority {
     /// Reads the certificate from PEM (`authority.pem`).
@@ -143,7 +168,8 @@ impl Authority {
     /// When it is not that of an enrolment authority: self-signed, Ed25519, allowed to sign certificates.
     pub fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
         let key = parse::authority_key(&der)?;
-        Ok(Self { der, key })
+        let seen = Seen::default();
+        Ok(Self { der, key, seen })
     }
 
     /// The certificate, DER.
@@ -161,7 +187,14 @@ impl Authority {
     /// # Errors
     /// When it is not of the profile, foreign, or outside its time.
     pub fn verify(&self, der: &[u8], now: i64) -> Result<Enrolled, CertificateError> {
-        parse::verify_with(der, &self.key, now)
+        let digest = Digest::of(der);
+        if let Some(enrolled) = self.seen.get(&digest) {
+            enrolled.check_time(now)?;
+            return Ok(enrolled);
+        }
+        let enrolled = parse::verify_with(der, &self.key, now)?;
+        self.seen.keep(digest, enrolled.clone());
+        Ok(enrolled)
     }
 
     /// As [`Authority::verify`], for one role.

@@ -40,21 +40,15 @@ pub(super) fn verify_with(
         body.validity.not_before.timestamp(),
         body.validity.not_after.timestamp(),
     );
-    if !(not_before..=not_after).contains(&now) {
-        return Err(CertificateError::Expired {
-            not_before,
-            not_after,
-            now,
-        });
-    }
-    let serial = trimmed(body.raw_serial());
-    Ok(Enrolled {
+    let enrolled = Enrolled {
         key,
         role,
         not_before,
         not_after,
-        serial,
-    })
+        serial: trimmed(body.raw_serial()),
+    };
+    enrolled.check_time(now)?;
+    Ok(enrolled)
 }
 
 /// The key of an authority's own, self-signed certificate.
