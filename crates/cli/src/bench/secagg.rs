@@ -117,9 +117,10 @@ impl SecAgg {
         };
         stay_on_one_core();
         progress::tell("measuring the limits of this core");
-        let baseline = memory::now();
         let keystream = Keystream::measure();
         let sum_limit = sum(self.length);
+        memory::forget_peak();
+        let baseline = memory::now();
         progress::tell("drawing the keys of the cohort");
         let mut cohort = Cohort::draw(plan, self.dropout, self.seed);
         let clients = self.measure_clients(&mut cohort, ring, kernel)?;
