@@ -286,7 +286,7 @@ fn wide(
         batch.apply(units as u64, &mut end);
     });
     // A unit has an even number of values, so the first part ends where a byte ends.
-    let (first, second) = bytes.split_at_mut(units * UNIT * ring.bits() as usize / 8);
+    let (first, second) = bytes.split_at_mut(ring.packed_bytes(units * UNIT));
     pack_wide(ring, start, first);
     pack_wide(ring, &end, second);
     values.zeroize();
