@@ -421,7 +421,8 @@ async fn what_is_no_question_is_refused_by_the_name_of_its_field() {
         assert_eq!(named(&status), (Code::InvalidArgument, "field-length"));
         assert!(status.message().contains("SignRequest.statement"));
     }
-    for length in [MAX_WITNESS_REQUEST_BYTES, 1 << 20, 5 << 20] {
+    // No longer than what may be on its way unread: else the refusal can overtake the message and break it off.
+    for length in [MAX_WITNESS_REQUEST_BYTES, 4096, 200 << 10] {
         let status = client.draw(draw(2, length)).await.unwrap_err();
         assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
         let status = client.sign(sign(2, length)).await.unwrap_err();
