@@ -1,7 +1,5 @@
 //! The clients of a measured round: their keys, what they share, what they upload.
 
-use std::time::Instant;
-
 use chorus_secagg::{
     Generator, Graph, GraphPlan, Kernel, MaskKey, MaskedUpdate, PublicKeys, Ring, RoundDigest,
     RoundKeys, Share, SharePair, Sign, mask_with, open, seal, share_position, split,
@@ -9,6 +7,7 @@ use chorus_secagg::{
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::clock::Began;
 use crate::exit::{self, OrExit};
 
 /// Every key of a round and who is whose neighbour.
@@ -137,7 +136,7 @@ impl Cohort {
     ) -> anyhow::Result<ClientCost> {
         let neighbours = self.graph.neighbours(client);
         let arrived = self.sealed_for(client, &neighbours)?;
-        let began = Instant::now();
+        let began = Began::now();
         let fresh = RoundKeys::generate(Generator::native(), &mut self.rng);
         let (threshold, count) = (self.plan.threshold, neighbours.len());
         let mut rng = self.rng.clone();
@@ -160,10 +159,10 @@ impl Cohort {
             let opened = open(keys, &theirs, &self.digest, *peer, client, sealed);
             std::hint::black_box(&opened.or_exit(exit::FAILED)?.mask_key);
         }
-        let shared = began.elapsed().as_secs_f64();
-        let began = Instant::now();
+        let shared = began.seconds();
+        let began = Began::now();
         let update = self.upload(client, values, ring, kernel)?;
-        let mask = began.elapsed().as_secs_f64();
+        let mask = began.seconds();
         std::hint::black_box((fresh.public(), update.bytes().len()));
         Ok(ClientCost {
             mask,

@@ -9,6 +9,8 @@ use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use serde::Serialize;
 
+use super::clock::Began;
+
 /// Time for each measurement; the best of its repetitions counts, so that a busy machine does not lower a limit.
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -56,9 +58,9 @@ fn best(bytes: usize, mut work: impl FnMut()) -> f64 {
     let end = Instant::now() + PATIENCE;
     let mut least = f64::INFINITY;
     while Instant::now() < end {
-        let began = Instant::now();
+        let began = Began::now();
         work();
-        least = least.min(began.elapsed().as_secs_f64());
+        least = least.min(began.seconds());
     }
     bytes as f64 / least
 }

@@ -1,5 +1,6 @@
 //! `chorus bench`: what this machine does, measured in one run, with its own limits beside.
 
+mod clock;
 mod cohort;
 mod limits;
 mod memory;
