@@ -116,10 +116,7 @@ fn witness(
     let connection = Arc::new(connection);
     Ok(Arc::new(move |question| {
         let connection = connection.clone();
-        Box::pin(async move {
-            let answer = connection.ask(&question).await;
-            answer.map_err(|error| error.to_string())
-        })
+        Box::pin(async move { connection.ask(&question).await })
     }))
 }
 

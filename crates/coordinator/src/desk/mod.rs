@@ -17,6 +17,7 @@ use chorus_protocol::{
     Question, Record, Reject, Response, Round, RoundId, Task, Testimony,
 };
 use chorus_wire::Shape;
+use chorus_wire::client::SendError;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -78,7 +79,7 @@ pub(crate) enum Call {
     /// What the witness answered, or why it did not.
     Witness {
         question: Question,
-        answer: Result<Testimony, String>,
+        answer: Result<Testimony, SendError>,
     },
     /// Time passes.
     Tick,

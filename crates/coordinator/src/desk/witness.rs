@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chorus_protocol::{Consistency, Input, Millis, Question, Testimony};
+use chorus_wire::client::SendError;
 
 use super::{Call, Desk};
 use crate::error::DeskError;
 
 /// The witness's answer, on its way.
-pub(crate) type Asking = Pin<Box<dyn Future<Output = Result<Testimony, String>> + Send>>;
+pub(crate) type Asking = Pin<Box<dyn Future<Output = Result<Testimony, SendError>> + Send>>;
 
 /// How the witness is asked.
 pub(crate) type Witness = Arc<dyn Fn(Question) -> Asking + Send + Sync>;
@@ -60,7 +61,7 @@ impl Desk {
     pub(super) fn testify(
         &mut self,
         question: Question,
-        answer: Result<Testimony, String>,
+        answer: Result<Testimony, SendError>,
         now: Millis,
     ) -> Result<(), DeskError> {
         let Some(running) = &mut self.running else {
@@ -78,8 +79,15 @@ impl Desk {
                 }
                 self.react(events, now)
             }
-            Err(reason) => {
-                tracing::warn!(reason, "the witness did not answer; it is asked again");
+            // It has answered another question of this round, or its answer proves nothing: asking again changes neither.
+            Err(error @ (SendError::Refused { .. } | SendError::Protocol(_))) => self.abort(
+                &format!(
+                    "the witness does not vouch for this round: {error}; nothing was revealed"
+                ),
+                now,
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the witness did not answer; it is asked again");
                 running.asked = Some(Asked {
                     question,
                     again: Some(now + AGAIN),

@@ -32,7 +32,7 @@ fn unreliable(asked: Arc<Mutex<Vec<Question>>>) -> Witness {
         Box::pin(async move {
             match before {
                 true => Ok(testimony),
-                false => Err("no answer".to_owned()),
+                false => Err(SendError::Unreachable("no answer".to_owned())),
             }
         })
     })
@@ -89,6 +89,33 @@ async fn the_witness_is_asked_until_it_answers() {
     let asked = asked.lock().unwrap();
     assert_eq!(asked.len(), 4, "each question twice: {asked:?}");
     assert_eq!((asked[0], asked[2]), (asked[1], asked[3]));
+}
+
+#[tokio::test]
+async fn a_witness_that_refuses_ends_the_round_and_is_not_asked_again() {
+    let asked = Arc::new(Mutex::new(0));
+    let count = asked.clone();
+    let refusing: Witness = Arc::new(move |_| {
+        *count.lock().unwrap() += 1;
+        Box::pin(async {
+            Err(SendError::Refused {
+                label: "round-drawn".to_owned(),
+                message: "other keys".to_owned(),
+            })
+        })
+    });
+    let (mut rig, mut inbox) = with_witness(Some(refusing));
+    rig.check_in();
+    for _ in 0..10 {
+        rig.step();
+        tokio::task::yield_now().await;
+        while let Ok(call) = inbox.try_recv() {
+            rig.take(call).unwrap();
+        }
+    }
+    let reason = rig.report().unwrap().aborted.unwrap();
+    assert!(reason.contains("does not vouch"), "{reason}");
+    assert_eq!(*asked.lock().unwrap(), 1);
 }
 
 #[tokio::test]
