@@ -6,11 +6,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use chorus_protocol::{Consistency, Digest, Neighbour, Response};
+use chorus_protocol::{Awaited, Consistency, Digest, Event, Neighbour, Phase, Response};
 use chorus_secagg::Graph;
 use common::loot::Loot;
-use common::task;
 use common::world::{View, World, choices, refusal};
+use common::{Federation, Vanish, task};
 use rand_chacha::rand_core::Rng;
 
 const VICTIM: usize = 0;
@@ -124,7 +124,11 @@ fn losses_that_divide_the_others_are_refused() {
     let mut world = world(300, 30, Consistency::Witness, 12);
     let view = world.view((0..300).collect());
     world.until_uploaded(&view);
-    let order = ring(&view);
+    let order = ring(&view.graph, view.size());
+    let order: Vec<usize> = order
+        .iter()
+        .map(|number| view.members[*number as usize])
+        .collect();
     let side = view.plan.degree / 2;
     let run = |from: usize| (from..from + side).map(|place| order[place % 300]);
     let lost: BTreeSet<usize> = run(0).chain(run(side + 45)).collect();
@@ -181,26 +185,64 @@ fn losses_that_nobody_chose_are_borne() {
     assert_eq!(loot.sum(&left), loot.plain(&left));
 }
 
+/// The coordinator that keeps to the protocol ends such a round itself, in words, whoever made the clients vanish.
+#[test]
+fn losses_that_divide_the_others_end_the_round() {
+    let mut federation = Federation::of(&task(300, false), 13);
+    federation.join_all();
+    let Response::Neighbours(place) = federation.halt_at(0, Awaited::Neighbours) else {
+        panic!("no neighbours");
+    };
+    let seed = Digest::of_parts("chorus/v2/graph-seed", &[&place.key_root.0, &[]]).0;
+    let plan = chorus_secagg::plan(300, &federation.plan.assumptions).unwrap();
+    let graph = Graph::new(&seed, &plan);
+    let order = ring(&graph, 300);
+    let side = plan.degree / 2;
+    let run = |from: usize| (from..from + side).map(|place| order[place % 300]);
+    let lost: BTreeSet<u32> = run(0).chain(run(side + 45)).collect();
+    federation.tell(0, Response::Neighbours(place)).unwrap();
+    // The cohort is numbered by ids.
+    let mut ids: Vec<_> = federation
+        .members
+        .iter()
+        .map(|member| member.identity.id())
+        .collect();
+    ids.sort();
+    for member in &mut federation.members {
+        let number = ids.binary_search(&member.identity.id()).unwrap() as u32;
+        if lost.contains(&number) {
+            member.vanish = Vanish::BeforeUploading;
+        }
+    }
+    federation.go_on();
+    assert!(300 - lost.len() >= federation.plan.survivors.minimum);
+    let reason = federation.aborted().unwrap();
+    assert!(
+        reason.contains("could be divided; nothing was revealed"),
+        "{reason}"
+    );
+    assert!(!federation.events.contains(&Event::Began(Phase::Endorsing)));
+}
+
 /// The clients in the order of the ring: two that stand beside each other have all but two neighbours in common.
-fn ring(view: &View) -> Vec<usize> {
-    let size = view.size();
+fn ring(graph: &Graph, size: u32) -> Vec<u32> {
     let near: Vec<BTreeSet<u32>> = (0..size)
         .map(|number| {
-            let near = view.graph.neighbours(number).into_iter();
-            near.chain([number]).collect()
+            graph
+                .neighbours(number)
+                .into_iter()
+                .chain([number])
+                .collect()
         })
         .collect();
     let mut order = vec![0u32];
     let mut seen = BTreeSet::from([0]);
     while let Some(last) = order.last().copied() {
-        let closest = near[last as usize]
+        let here = &near[last as usize];
+        let closest = here
             .iter()
             .filter(|number| !seen.contains(*number))
-            .max_by_key(|number| {
-                near[**number as usize]
-                    .intersection(&near[last as usize])
-                    .count()
-            });
+            .max_by_key(|number| near[**number as usize].intersection(here).count());
         let Some(next) = closest.copied() else {
             break;
         };
@@ -209,7 +251,4 @@ fn ring(view: &View) -> Vec<usize> {
     }
     assert_eq!(order.len(), size as usize);
     order
-        .iter()
-        .map(|number| view.members[*number as usize])
-        .collect()
 }

@@ -347,11 +347,11 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Both sides are interrupted wherever it may happen, clients are lost in every phase, and the sum is the plain one,
-    /// or the round ends in words.
+    /// Both sides are interrupted wherever it may happen, clients are lost in every phase, and the sum is the plain one.
+    /// So many are invited that ten are left.
     #[test]
     fn interruptions_of_both_sides_change_nothing(
-        clients in 10usize..26,
+        clients in 15usize..30,
         witnessed: bool,
         interrupted: bool,
         seed: u64,

@@ -296,6 +296,12 @@ fn a_key_in_many_places_signs_once() {
         needed: 61,
     };
     let enough = view.proof(&places(60));
+    // Nor is a list believed in which somebody else stands where nobody that the client knows does.
+    let (members, endorsements) = parts(enough.clone());
+    let mut exchanged = members.clone();
+    exchanged[taken[0]] = Identity::from_seed(&[8; 32]).public();
+    let exchanged = proof(&exchanged, endorsements);
+    assert_eq!(unproven(&mut world, exchanged), Some(Unproven::Members));
     assert_eq!(unproven(&mut world, short), Some(too_few));
     assert_eq!(unproven(&mut world, enough), None);
 }

@@ -9,7 +9,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use chorus_protocol::{Consistency, Event, Outcome, Phase, Refusal, Task, quorum};
+use chorus_protocol::{Consistency, Event, Outcome, Participation, Phase, Refusal, Task, quorum};
 use chorus_secagg::{Generator, Ring};
 use common::loot::Loot;
 use common::world::{View, World};
@@ -293,6 +293,37 @@ fn exactly_the_threshold_of_neighbours_unmasks_a_client() {
             }
             false => assert!(loot.sums().is_empty()),
         }
+    }
+}
+
+/// A client masks with no fewer neighbours than would open its secrets.
+#[test]
+fn nobody_masks_with_fewer_neighbours_than_the_threshold() {
+    let mut world = World::new(&task(110, false), 0, 54);
+    let view = world.view((0..110).collect());
+    for index in world.honest() {
+        world.show(index, &view).unwrap();
+    }
+    world.deliver(0);
+    let near = view.graph.neighbours(view.number(0));
+    let saved = world.clients[0].participation.as_ref().unwrap().save();
+    for (left, enough) in [(11, false), (12, true)] {
+        let lost = near.iter().skip(left);
+        let lost = lost.map(|number| view.members[*number as usize]).collect();
+        let participation = Participation::restore(saved.as_ref().unwrap()).unwrap();
+        world.clients[0].participation = Some(participation);
+        let result = world.mask(0, &view.without(&lost));
+        match enough {
+            true => assert_eq!(result, Ok(())),
+            false => {
+                let words = result.unwrap_err().to_string();
+                assert!(
+                    words.contains("fewer neighbours than the threshold"),
+                    "{words}"
+                );
+            }
+        }
+        assert_eq!(world.clients[0].upload.is_some(), enough);
     }
 }
 
