@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use chorus_client::{Client, Transport};
 use chorus_coordinator::reports;
 use chorus_model::{Event, ItemId};
-use chorus_protocol::{Request, Response, RoundId};
+use chorus_protocol::{Request, Response, RoundId, SignedUpdate};
 use chorus_secagg::{MaskedUpdate, Ring};
 use chorus_wire::Call;
 use chorus_wire::client::{Connection, SendError};
@@ -279,7 +279,10 @@ fn searches_find(people: &[Person]) {
     bytes.extend(vec![0; Ring::Bits32.upload_bytes(0)]);
     let words = Request::Upload {
         round,
-        update: MaskedUpdate::from_bytes(bytes, Ring::Bits32, MARKS.len()).unwrap(),
+        update: SignedUpdate {
+            masked: MaskedUpdate::from_bytes(bytes, Ring::Bits32, MARKS.len()).unwrap(),
+            signature: [0; 64],
+        },
     };
     let pairs = Search::new(pair_needles());
     assert_eq!(pairs.found(&as_sent(&varints)).len(), MARKS.len() - 1);

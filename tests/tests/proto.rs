@@ -205,6 +205,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "the coordinator's own number",
     ),
     (
+        "UploadStart.signature",
+        "bytes",
+        "over the coordinator's own list of clients, 64 bytes",
+    ),
+    (
         "EndorseRequest.protocol_version",
         "uint32",
         "a constant of the build",

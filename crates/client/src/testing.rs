@@ -154,7 +154,8 @@ impl Desk {
             Request::ShareKeys { sealed, .. } => Message::Share(sealed.clone()),
             Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable.clone()),
             Request::Upload { update, .. } => {
-                self.uploads.push((seat.id, Digest::of(update.bytes())));
+                self.uploads
+                    .push((seat.id, Digest::of(update.masked.bytes())));
                 Message::Upload(update.clone())
             }
             Request::Endorse { signature, .. } => Message::Endorse(*signature),

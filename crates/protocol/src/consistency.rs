@@ -28,6 +28,9 @@ pub enum Consistency {
 /// Above so many clients, collecting signatures of the cohort costs each of them too much: a witness is needed.
 pub const COHORT_MOST: usize = 5_000;
 
+/// Most clients of one round: with a witness, each is shown the enrolled keys of all. More are split into several rounds.
+pub const WITNESS_MOST: usize = 100_000;
+
 /// How many distinct members of a cohort of `n`, of whom at most `corrupt` ([`RoundPlan::corrupt`](crate::RoundPlan::corrupt))
 /// sign anything, must sign: floor((n + corrupt) / 2) + 1.
 ///
@@ -65,15 +68,29 @@ pub struct Statement<'a> {
     pub survivors: &'a Roster,
 }
 
+/// The digest of a list of clients.
+fn root(roster: &Roster) -> Digest {
+    Digest::of_parts(
+        "chorus/v2/roster",
+        &[&roster.size().to_be_bytes(), roster.bits()],
+    )
+}
+
+/// What a client signs together with its update: that it masked it with the `sharers`.
+///
+/// A coordinator that told one client of a few sharers, and all others of many, could call those few lost, and take that
+/// client's masks off one by one. So a client gives back a share of a neighbour's seed only if that neighbour masked with
+/// the sharers that it knows itself.
+pub(crate) fn masked_with(cohort: &RoundDigest, index: u32, sharers: &Roster) -> Digest {
+    Digest::of_parts(
+        "chorus/v2/masked",
+        &[&cohort.0, &index.to_be_bytes(), &root(sharers).0],
+    )
+}
+
 impl Statement<'_> {
     /// The one digest that is signed.
     pub fn digest(&self) -> Digest {
-        let root = |roster: &Roster| {
-            Digest::of_parts(
-                "chorus/v2/roster",
-                &[&roster.size().to_be_bytes(), roster.bits()],
-            )
-        };
         Digest::of_parts(
             "chorus/v2/statement",
             &[
@@ -256,6 +273,15 @@ pub enum Proof {
     Witness(Seal),
 }
 
+/// A neighbour's signature under the list of those with whom it masked its update.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MaskedWith {
+    /// Its number in the cohort.
+    pub index: u32,
+    /// Ed25519 by its enrolled key.
+    pub signature: [u8; 64],
+}
+
 /// One member's signature under the statement, and what proves that it is enrolled.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endorsement {
@@ -292,6 +318,12 @@ impl fmt::Debug for Seal {
     }
 }
 
+impl fmt::Debug for MaskedWith {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MaskedWith({})", self.index)
+    }
+}
+
 impl fmt::Debug for Endorsement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endorsement({})", self.index)
@@ -315,6 +347,9 @@ pub enum Unproven {
     /// A list that is not one of distinct members.
     #[error("its endorsements are not in ascending order, one for each member")]
     Order,
+    /// A neighbour whose update is in the sum, and that did not sign for the same sharers.
+    #[error("neighbour {0} did not sign that it masked with those that this client masked with")]
+    Masked(u32),
     /// Too few.
     #[error(
         "{found} distinct members of the cohort signed what this client was told; {needed} are needed"

@@ -1,12 +1,12 @@
 use chorus_model::Step;
 use chorus_privacy::{LocalNoise, PrivacyError, Release, spent, survivors};
-use chorus_secagg::MAXIMUM_CLIENTS;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::is_name;
 use crate::{
     COHORT_MOST, Consistency, LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, Unproven,
+    WITNESS_MOST,
 };
 
 /// The least that a client insists on, whatever a coordinator proposes.
@@ -216,8 +216,8 @@ impl Floor {
         require(
             "invited",
             plan.invited,
-            plan.invited <= MAXIMUM_CLIENTS,
-            || format!("at most {MAXIMUM_CLIENTS}"),
+            plan.invited <= WITNESS_MOST,
+            || format!("at most {WITNESS_MOST}"),
         )?;
         require(
             "encoding.length",

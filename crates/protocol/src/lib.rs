@@ -18,13 +18,14 @@ mod task;
 
 pub use chorus_secagg::{Generator, PublicKeys};
 pub use consistency::{
-    Beacon, COHORT_MOST, Consistency, Endorsement, Proof, Question, Seal, Statement, Testimony,
-    Unproven, commitment, quorum,
+    Beacon, COHORT_MOST, Consistency, Endorsement, MaskedWith, Proof, Question, Seal, Statement,
+    Testimony, Unproven, WITNESS_MOST, commitment, quorum,
 };
 pub use floor::{Charge, Floor, Refusal, cost};
 pub use ids::{ClientId, Digest, PROTOCOL_VERSION, RoundId, TaskName};
 pub use message::{
     Addressed, Awaited, Neighbour, Neighbourhood, Request, Response, Revealed, Roster, Secret,
+    SignedUpdate,
 };
 pub use participation::{
     Certificates, MODEL_BYTES, Next, Outcome, Participation, SaveError, Standing,

@@ -4,7 +4,7 @@ use chorus_secagg::{MaskedUpdate, PublicKeys, Sealed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{Beacon, Digest, Invitation, Proof, RoundId, SignedEntry, TaskName};
+use crate::{Beacon, Digest, Invitation, MaskedWith, Proof, RoundId, SignedEntry, TaskName};
 
 /// What a client says to the coordinator. The list is the whole of what can leave a client.
 ///
@@ -12,7 +12,8 @@ use crate::{Beacon, Digest, Invitation, Proof, RoundId, SignedEntry, TaskName};
 ///
 /// ```
 /// use chorus_protocol::{Request, RoundId};
-/// fn upload(update: chorus_secagg::MaskedUpdate) -> Request {
+/// fn upload(masked: chorus_secagg::MaskedUpdate, signature: [u8; 64]) -> Request {
+///     let update = chorus_protocol::SignedUpdate { masked, signature };
 ///     Request::Upload { round: RoundId(1), update }
 /// }
 /// ```
@@ -96,7 +97,7 @@ pub enum Request {
         /// The round.
         round: RoundId,
         /// Uniformly random to anyone but the sum.
-        update: MaskedUpdate,
+        update: SignedUpdate,
     },
     /// "This is what I was told": signed by the enrolled key, where the cohort itself vouches for consistency.
     Endorse {
@@ -119,6 +120,15 @@ pub enum Request {
         /// What is waited for.
         awaited: Awaited,
     },
+}
+
+/// A masked update, and the client's signature under the list of those with whom it is masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedUpdate {
+    /// The update.
+    pub masked: MaskedUpdate,
+    /// Ed25519 by the enrolled key.
+    pub signature: [u8; 64],
 }
 
 /// What a long poll waits for.
@@ -173,8 +183,9 @@ pub enum Response {
     Sharers(Roster),
     /// Whose update is in the sum.
     Survivors(Roster),
-    /// Others were told the same.
-    Proof(Proof),
+    /// Others were told the same; and of each neighbour whose update is in the sum, ascending, that it masked with the
+    /// same clients.
+    Proof(Proof, Vec<MaskedWith>),
     /// The sum was recovered and a new model version published.
     Completed {
         /// The version.
@@ -202,6 +213,9 @@ pub struct Neighbourhood {
     pub path: Vec<Digest>,
     /// What the witness drew once the key root was fixed; nothing without a witness.
     pub beacon: Option<Beacon>,
+    /// With a witness: the enrolled key of every member, in the order of the numbers, so that each can be seen to be there
+    /// once. Where the cohort vouches, the proof has them.
+    pub members: Vec<[u8; 32]>,
     /// Its neighbours, ascending.
     pub neighbours: Vec<Neighbour>,
 }

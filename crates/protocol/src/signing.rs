@@ -18,6 +18,8 @@ pub enum Purpose {
     LogEntry,
     /// An authority's list of revoked certificates.
     Revocations,
+    /// A client's list of those with whom it masked its update.
+    Masked,
     /// A client's statement of what it was told in a round.
     Endorse,
     /// A witness's randomness for one round.
@@ -33,6 +35,7 @@ impl Purpose {
             Purpose::Plan => "chorus/v1/sign/plan",
             Purpose::LogEntry => "chorus/v1/sign/log-entry",
             Purpose::Revocations => "chorus/v1/sign/revocations",
+            Purpose::Masked => "chorus/v2/sign/masked",
             Purpose::Endorse => "chorus/v2/sign/endorse",
             Purpose::Beacon => "chorus/v2/sign/beacon",
             Purpose::Seal => "chorus/v2/sign/seal",

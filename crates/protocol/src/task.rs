@@ -2,12 +2,13 @@ use chorus_model::{Recipe, RecipeError, Sum};
 use chorus_privacy::{
     Encoding, Guarantee, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
 };
-use chorus_secagg::{Assumptions, COMPLETE_BELOW, MAXIMUM_CLIENTS, MINIMUM_CLIENTS};
+use chorus_secagg::{Assumptions, COMPLETE_BELOW, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    COHORT_MOST, Consistency, Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, quorum,
+    COHORT_MOST, Consistency, Digest, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, WITNESS_MOST,
+    quorum,
 };
 
 /// One model being trained for one population: what an operator decides.
@@ -218,9 +219,9 @@ impl Task {
             "it gives fewer than 10 clients a round; clients refuse that",
         )?;
         require(
-            clients <= MAXIMUM_CLIENTS,
+            clients <= WITNESS_MOST,
             "cohort",
-            "it gives more than 1048576 clients a round; take a smaller one, or a `split` with noise",
+            "it gives more than 100000 clients a round; take a smaller one, or a `split` with noise",
         )?;
         let graph = chorus_secagg::plan(clients, &self.assumptions());
         graph.map_err(|error| TaskError::Field {

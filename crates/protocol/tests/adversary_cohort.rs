@@ -264,7 +264,9 @@ fn two_witnesses_are_not_played_against_each_other() {
         world.settle(*index, told).unwrap();
         let witness = Witness::new(if index.is_multiple_of(2) { 77 } else { 78 });
         let seal = world.false_seal(&witness, &view.statement(&view.all(), told));
-        world.prove(*index, seal).unwrap();
+        // Neighbours in the other half masked under what they were told of.
+        let refusal = world.prove(*index, seal).unwrap_err();
+        assert!(matches!(refusal, Refusal::Unproven(Unproven::Masked(_))));
     }
     assert!(Loot::of(&world).is_nothing());
 }
@@ -300,7 +302,8 @@ fn two_cohorts_of_one_plan_are_not_played_against_each_other() {
         let statement = view.statement(&view.all(), told);
         let all = (0..40).map(|index| (index, world.endorse(index, &statement)));
         let proof = view.proof(&all.collect());
-        world.prove(*index, proof).unwrap();
+        let refusal = world.prove(*index, proof).unwrap_err();
+        assert!(matches!(refusal, Refusal::Unproven(Unproven::Masked(_))));
     }
     let loot = Loot::of(&world);
     assert!(loot.is_nothing() && loot.sums().is_empty());

@@ -153,7 +153,11 @@ fn losses_that_divide_the_others_are_refused() {
             words.contains("could be divided") || words.contains("fewer neighbours"),
             "{words}"
         );
-        assert!(world.tell(*index, Response::Proof(seal.clone())).is_err());
+        assert!(
+            world
+                .tell(*index, Response::Proof(seal.clone(), Vec::new()))
+                .is_err()
+        );
     }
     let loot = Loot::of(&world);
     assert!(loot.sums().is_empty() && loot.seeds() == 0);

@@ -107,7 +107,7 @@ fn after_any_number_of_records_the_round_goes_on_as_it_was() {
                     // Which signatures of a quorum are shown may differ, and is nothing to anyone.
                     let told = |answers: Vec<[Result<Response, String>; 3]>| -> Vec<_> {
                         let blank = |answer: &mut Result<Response, String>| {
-                            if let Ok(Response::Proof(_)) = answer {
+                            if let Ok(Response::Proof(..)) = answer {
                                 *answer = Ok(Response::Accepted);
                             }
                         };

@@ -99,7 +99,7 @@ fn waiting() -> (World, Rc<View>, Digest) {
 fn unproven(world: &mut World, proof: Proof) -> Option<Unproven> {
     let client = world.clients[0].participation.as_ref().unwrap();
     let saved = client.save().unwrap();
-    let result = world.tell(0, Response::Proof(proof));
+    let result = world.tell(0, Response::Proof(proof, world.masked(0)));
     let revealed = matches!(world.says(0), Some(Request::Unmask { .. }));
     assert_eq!(result.is_ok(), revealed);
     assert_eq!(result.is_err(), world.is_out(0));

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chorus_protocol::{
     Addressed, Awaited, ClientId, Digest, Event, Identity, Input, Message, Next, Phase, PublicKeys,
-    Reject, Request, Response, Revealed, Secret,
+    Reject, Request, Response, Revealed, Secret, SignedUpdate,
 };
 use chorus_secagg::{Generator, MaskedUpdate, Ring, RoundKeys};
 use common::Federation;
@@ -47,9 +47,13 @@ fn numbers(rng: &mut ChaCha20Rng, clients: u32) -> Vec<u32> {
     (0..count).map(|_| number(rng, clients)).collect()
 }
 
-fn update(length: usize) -> MaskedUpdate {
+fn update(length: usize) -> SignedUpdate {
     let ring = Ring::Bits32;
-    MaskedUpdate::from_bytes(vec![7; ring.upload_bytes(length)], ring, length).unwrap()
+    let bytes = vec![7; ring.upload_bytes(length)];
+    SignedUpdate {
+        masked: MaskedUpdate::from_bytes(bytes, ring, length).unwrap(),
+        signature: [7; 64],
+    }
 }
 
 /// A message of any kind; some are well formed, none is what an honest client would say.
@@ -420,7 +424,12 @@ fn false_complaints_of_the_corrupt_put_nobody_out() {
 fn a_rubbish_upload_spoils_the_round_and_reveals_nothing() {
     let mut federation = Federation::new(12, false, 8);
     federation.join_all();
-    federation.run_to(Phase::Uploading);
+    let sharers = federation.halt_at(0, Awaited::Sharers);
+    federation.tell(0, sharers).unwrap();
+    let next = federation.members[0].participation.take().unwrap();
+    let Next::Send(Request::Upload { update: sound, .. }) = next.poll() else {
+        panic!("it does not upload");
+    };
     let words = federation.plan.encoding.length();
     let bytes = |length| Ring::Bits32.upload_bytes(length);
     let client = federation.members[0].identity.id();
@@ -435,13 +444,20 @@ fn a_rubbish_upload_spoils_the_round_and_reveals_nothing() {
     // As many bytes as the plan's, of another ring.
     let other = Ring::Bits16;
     let length = bytes(words) / 2 - other.check_values();
-    let update_of_16 = MaskedUpdate::from_bytes(vec![7; bytes(words)], other, length).unwrap();
+    let update_of_16 = SignedUpdate {
+        masked: MaskedUpdate::from_bytes(vec![7; bytes(words)], other, length).unwrap(),
+        signature: sound.signature,
+    };
     let reject = federation.say(client, Message::Upload(update_of_16));
     assert!(matches!(reject, Err(Reject::Length { .. })), "{reject:?}");
-    assert_eq!(
-        federation.say(client, Message::Upload(update(words))),
-        Ok(())
-    );
+    // Whoever signs another list of sharers than everyone's is found out at once.
+    let reject = federation.say(client, Message::Upload(update(words)));
+    assert_eq!(reject, Err(Reject::Signature));
+    let rubbish = SignedUpdate {
+        signature: sound.signature,
+        ..update(words)
+    };
+    assert_eq!(federation.say(client, Message::Upload(rubbish)), Ok(()));
     federation.go_on();
     assert!(federation.recovered().is_none());
     assert!(

@@ -403,7 +403,8 @@ impl Coordinator {
             Request::ShareKeys { sealed, .. } => Message::Share(sealed),
             Request::ConfirmShares { unopenable, .. } => Message::Confirm(unopenable),
             Request::Upload { update, .. } => {
-                self.upload.get_or_insert_with(|| words(update.bytes()));
+                self.upload
+                    .get_or_insert_with(|| words(update.masked.bytes()));
                 Message::Upload(update)
             }
             Request::Endorse { signature, .. } => Message::Endorse(signature),

@@ -78,12 +78,22 @@ fn neither_ring_nor_block_nor_witness_changes_what_masks_hide() {
         assert_eq!(plain.parameters, masked.parameters, "{bits} bits");
         assert!(plain.figures.sum_exact && masked.figures.sum_exact);
         assert_eq!(plain.figures.clipped_share, 0.0);
-        let wide = run(&Task { bits: 32, ..task.clone() }, &dataset, OPTIONS);
+        let wide = run(
+            &Task {
+                bits: 32,
+                ..task.clone()
+            },
+            &dataset,
+            OPTIONS,
+        );
         let (narrow, wide) = (
             plain.figures.upload_bytes_per_client as f64,
             wide.figures.upload_bytes_per_client as f64,
         );
-        assert!((narrow / wide - f64::from(bits) / 32.0).abs() < 0.05, "{narrow} {wide}");
+        assert!(
+            (narrow / wide - f64::from(bits) / 32.0).abs() < 0.05,
+            "{narrow} {wide}"
+        );
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the coordinator answers, as it travels.
 
 use chorus_protocol::{
-    Beacon, COHORT_MOST, Digest, Endorsement, Invitation, Neighbour, Neighbourhood, Proof,
-    PublicKeys, Response, Roster, Seal, SignedEntry,
+    Beacon, COHORT_MOST, Digest, Endorsement, Invitation, MaskedWith, Neighbour, Neighbourhood,
+    Proof, PublicKeys, Response, Roster, Seal, SignedEntry, WITNESS_MOST,
 };
 
 use crate::{
@@ -58,7 +58,7 @@ impl TryFrom<Response> for proto::Reply {
             }
             Response::Sharers(roster) => Part::Sharers(roster_message(&roster)?),
             Response::Survivors(roster) => Part::Survivors(roster_message(&roster)?),
-            Response::Proof(proof) => Part::Proof(proof_message(proof)?),
+            Response::Proof(proof, masked) => Part::Proof(proof_message(proof, &masked)?),
             Response::Completed { version } => Part::Completed(proto::Completed { version }),
             Response::Aborted { reason } => Part::Aborted(proto::Aborted {
                 reason: sentence(reason),
@@ -108,7 +108,10 @@ impl TryFrom<proto::Reply> for Response {
             Part::Shares(shares) => Response::Shares(addressed("Shares.shares", shares.shares)?),
             Part::Sharers(message) => Response::Sharers(roster(&message)?),
             Part::Survivors(message) => Response::Survivors(roster(&message)?),
-            Part::Proof(message) => Response::Proof(proof(message)?),
+            Part::Proof(message) => {
+                let masked = masked(&message.masked)?;
+                Response::Proof(proof(message)?, masked)
+            }
             Part::Completed(completed) => Response::Completed {
                 version: completed.version,
             },
@@ -194,6 +197,7 @@ fn neighbours(neighbourhood: Neighbourhood) -> Result<proto::Neighbours, WireErr
         cohort_root: neighbourhood.cohort_root.0.to_vec(),
         path: path_message("Neighbours.path", &neighbourhood.path)?,
         beacon: neighbourhood.beacon.map(beacon_message).transpose()?,
+        members: keys_message("Neighbours.members", neighbourhood.members, WITNESS_MOST)?,
         neighbours: neighbourhood
             .neighbours
             .into_iter()
@@ -231,6 +235,7 @@ fn neighbourhood(message: proto::Neighbours) -> Result<Neighbourhood, WireError>
         cohort_root: Digest(fixed("Neighbours.cohort_root", &message.cohort_root)?),
         path: path("Neighbours.path", &message.path)?,
         beacon: message.beacon.map(beacon).transpose()?,
+        members: keys("Neighbours.members", &message.members, WITNESS_MOST)?,
         neighbours: message
             .neighbours
             .into_iter()
@@ -288,7 +293,42 @@ pub(crate) fn seal(message: proto::Seal) -> Result<Seal, WireError> {
     })
 }
 
-fn proof_message(proof: Proof) -> Result<proto::Proof, WireError> {
+/// Keys of a whole cohort, one after the other.
+fn keys_message(
+    field: &'static str,
+    keys: Vec<[u8; 32]>,
+    most: usize,
+) -> Result<Vec<u8>, WireError> {
+    at_most(field, "clients", keys.len(), most)?;
+    Ok(keys.into_iter().flatten().collect())
+}
+
+fn keys(field: &'static str, bytes: &[u8], most: usize) -> Result<Vec<[u8; 32]>, WireError> {
+    let (keys, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(WireError::Length {
+            field,
+            expected: 32 * (keys.len() as u64 + 1),
+            found: bytes.len() as u64,
+        });
+    }
+    at_most(field, "clients", keys.len(), most)?;
+    Ok(keys.to_vec())
+}
+
+fn masked(messages: &[proto::MaskedWith]) -> Result<Vec<MaskedWith>, WireError> {
+    at_most("Proof.masked", "neighbours", messages.len(), MAX_NEIGHBOURS)?;
+    let read = |message: &proto::MaskedWith| {
+        Ok(MaskedWith {
+            index: message.index,
+            signature: fixed("MaskedWith.signature", &message.signature)?,
+        })
+    };
+    messages.iter().map(read).collect()
+}
+
+fn proof_message(proof: Proof, masked: &[MaskedWith]) -> Result<proto::Proof, WireError> {
+    at_most("Proof.masked", "neighbours", masked.len(), MAX_NEIGHBOURS)?;
     let proof = match proof {
         Proof::Witness(seal) => Vouched::Witness(seal_message(seal)?),
         Proof::Cohort {
@@ -313,7 +353,14 @@ fn proof_message(proof: Proof) -> Result<proto::Proof, WireError> {
             })
         }
     };
-    Ok(proto::Proof { proof: Some(proof) })
+    let write = |signed: &MaskedWith| proto::MaskedWith {
+        index: signed.index,
+        signature: signed.signature.to_vec(),
+    };
+    Ok(proto::Proof {
+        proof: Some(proof),
+        masked: masked.iter().map(write).collect(),
+    })
 }
 
 fn proof(message: proto::Proof) -> Result<Proof, WireError> {
@@ -323,17 +370,7 @@ fn proof(message: proto::Proof) -> Result<Proof, WireError> {
         }),
         Some(Vouched::Witness(message)) => seal(message).map(Proof::Witness),
         Some(Vouched::Cohort(message)) => {
-            let (members, rest) = message.members.as_chunks::<32>();
-            if !rest.is_empty() {
-                let expected = 32 * (members.len() as u64 + 1);
-                let found = message.members.len() as u64;
-                let field = "CohortProof.members";
-                return Err(WireError::Length {
-                    field,
-                    expected,
-                    found,
-                });
-            }
+            let members = keys("CohortProof.members", &message.members, COHORT_MOST)?;
             cohort_proof(members.len(), message.endorsements.len())?;
             let read = |endorsement: proto::Endorsement| {
                 certificate("Endorsement.certificate", &endorsement.certificate)?;
@@ -344,7 +381,7 @@ fn proof(message: proto::Proof) -> Result<Proof, WireError> {
                 })
             };
             Ok(Proof::Cohort {
-                members: members.to_vec(),
+                members,
                 endorsements: message
                     .endorsements
                     .into_iter()

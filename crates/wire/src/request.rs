@@ -2,7 +2,7 @@
 
 use chorus_protocol::{
     Addressed, Awaited, Digest, PROTOCOL_VERSION, PublicKeys, Request, Revealed, RoundId, Secret,
-    TaskName,
+    SignedUpdate, TaskName,
 };
 use chorus_secagg::{Generator, MaskedUpdate, Ring};
 
@@ -81,8 +81,7 @@ impl From<&Request> for Call {
                 })
             }
             Request::Upload { round, update } => {
-                let bytes = update.bytes();
-                Call::Upload(upload_start(*round, bytes), bytes.to_vec())
+                Call::Upload(upload_start(*round, update), update.masked.bytes().to_vec())
             }
             Request::Endorse { round, signature } => Call::Endorse(proto::EndorseRequest {
                 protocol_version,
@@ -378,13 +377,15 @@ pub(crate) fn addressed(
 }
 
 /// The start of an upload of these bytes.
-pub(crate) fn upload_start(round: RoundId, bytes: &[u8]) -> proto::UploadStart {
+pub(crate) fn upload_start(round: RoundId, update: &SignedUpdate) -> proto::UploadStart {
+    let bytes = update.masked.bytes();
     proto::UploadStart {
         protocol_version: PROTOCOL_VERSION,
         round: round.0,
         total_bytes: bytes.len() as u64,
         sha256: Digest::of(bytes).0.to_vec(),
         offset: 0,
+        signature: update.signature.to_vec(),
     }
 }
 
@@ -395,6 +396,7 @@ pub(crate) struct Start {
     pub total: u64,
     pub sha256: Digest,
     pub offset: u64,
+    pub signature: [u8; 64],
 }
 
 impl TryFrom<proto::UploadStart> for Start {
@@ -424,6 +426,7 @@ impl TryFrom<proto::UploadStart> for Start {
             total,
             sha256: Digest(fixed("UploadStart.sha256", &message.sha256)?),
             offset: message.offset,
+            signature: fixed("UploadStart.signature", &message.signature)?,
         })
     }
 }
@@ -462,14 +465,15 @@ pub(crate) fn upload(start: &Start, shape: Shape, bytes: Vec<u8>) -> Result<Requ
             reason,
         });
     }
-    let update = MaskedUpdate::from_bytes(bytes, shape.ring, shape.length).map_err(|error| {
+    let masked = MaskedUpdate::from_bytes(bytes, shape.ring, shape.length).map_err(|error| {
         WireError::Value {
             field: "UploadChunk.data",
             reason: error.to_string(),
         }
     })?;
+    let signature = start.signature;
     Ok(Request::Upload {
         round: start.round,
-        update,
+        update: SignedUpdate { masked, signature },
     })
 }

@@ -262,6 +262,7 @@ fn nothing_is_sent_that_would_not_be_read() {
         key_root: Digest::ZERO,
         path: vec![],
         beacon: None,
+        members: vec![],
         neighbours: vec![],
     };
     let endorsement = Endorsement {
@@ -270,10 +271,13 @@ fn nothing_is_sent_that_would_not_be_read() {
         signature,
     };
     let cohort = |members, endorsements| {
-        sent(Response::Proof(Proof::Cohort {
-            members: vec![[1; 32]; members],
-            endorsements,
-        }))
+        sent(Response::Proof(
+            Proof::Cohort {
+                members: vec![[1; 32]; members],
+                endorsements,
+            },
+            vec![],
+        ))
     };
     let cases: [(Result<(), WireError>, Named); 7] = [
         (

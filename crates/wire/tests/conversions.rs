@@ -6,8 +6,8 @@
 mod cases;
 
 use chorus_protocol::{
-    COHORT_MOST, Digest, Endorsement, Generator, Neighbour, Neighbourhood, Proof, PublicKeys,
-    Request, Response, Roster,
+    COHORT_MOST, Digest, Endorsement, Generator, MaskedWith, Neighbour, Neighbourhood, Proof,
+    PublicKeys, Request, Response, Roster, WITNESS_MOST,
 };
 use chorus_secagg::Ring;
 use chorus_wire::{
@@ -179,6 +179,7 @@ fn the_largest_answers_fit() {
         key_root: Digest([4; 32]),
         path,
         beacon: None,
+        members: vec![[2; 32]; WITNESS_MOST],
         neighbours: vec![neighbour; MAX_NEIGHBOURS],
     }));
     let everyone = Roster::of(MAX_COHORT, 0..MAX_COHORT);
@@ -189,8 +190,13 @@ fn the_largest_answers_fit() {
         certificate: vec![1; 512],
         signature: [3; 64],
     };
-    fits(Response::Proof(Proof::Cohort {
+    let masked = MaskedWith {
+        index: u32::MAX,
+        signature: [3; 64],
+    };
+    let proof = Proof::Cohort {
         members: vec![[6; 32]; COHORT_MOST],
         endorsements: vec![endorsement; COHORT_MOST],
-    }));
+    };
+    fits(Response::Proof(proof, vec![masked; MAX_NEIGHBOURS]));
 }

@@ -6,7 +6,7 @@
 mod cases;
 mod support;
 
-use chorus_protocol::{Request, Response, RoundId};
+use chorus_protocol::{Request, Response, RoundId, SignedUpdate};
 use chorus_secagg::{MaskedUpdate, Ring};
 use support::{Dummy, Root, Running, accepting, peak_bytes};
 
@@ -28,7 +28,10 @@ async fn a_long_upload_is_copied_nowhere() {
     let update = MaskedUpdate::from_bytes(bytes, Ring::Bits32, shape.length).unwrap();
     let request = Request::Upload {
         round: RoundId(5),
-        update,
+        update: SignedUpdate {
+            masked: update,
+            signature: [1; 64],
+        },
     };
     let before = peak_bytes();
     assert_eq!(connection.send(&request).await, Ok(Response::Accepted));
@@ -42,6 +45,6 @@ async fn a_long_upload_is_copied_nowhere() {
     let Request::Upload { update, .. } = request else {
         panic!("an upload")
     };
-    assert!(uploads == [update.into_bytes()]);
+    assert!(uploads == [update.masked.into_bytes()]);
     running.stop().await;
 }

@@ -227,7 +227,9 @@ impl Seat<'_> {
                 words = encoded;
             }
             let upload = match participation.poll() {
-                Next::Send(Request::Upload { update, .. }) => Some(sums::words(update.bytes())),
+                Next::Send(Request::Upload { update, .. }) => {
+                    Some(sums::words(update.masked.bytes()))
+                }
                 _ => None,
             };
             let engine = self.shared.engine.as_ref();

@@ -131,6 +131,7 @@ impl Desk {
             }
             Ok(version)
         })?;
+        store.forget()?;
         let Some(version) = published else {
             return self.fail("the operator published another version meanwhile", now);
         };
@@ -212,6 +213,7 @@ impl Desk {
             }
             Ok(())
         })?;
+        self.common.store.forget()?;
         log_line(&report, 0);
         self.over |= exhausted.is_some();
         self.gathering.restart(now);

@@ -196,6 +196,18 @@ impl Store {
         question(&connection).map_err(|error| explain(&self.path, error))
     }
 
+    /// Empties the write-ahead log, which otherwise keeps what was deleted until it is overwritten some day.
+    pub(crate) fn forget(&self) -> Result<(), StoreError> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Whoever reads at this moment keeps it from being emptied; the end of the next round will.
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|error| explain(&self.path, RowError::Sqlite(error)))
+    }
+
     /// Changes something: all of it, durably, or nothing.
     pub(crate) fn write<T>(
         &self,

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use chorus_secagg::{
-    Graph, MaskKey, MaskedUpdate, RoundDigest, SharePair, Sign, mask, open, seal, split,
-};
+use chorus_secagg::{Graph, MaskKey, RoundDigest, SharePair, Sign, mask, open, seal, split};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Certificates, Frame, Own};
-use crate::consistency::{check_cohort, cohort_digest, graph_seed};
+use crate::consistency::{check_cohort, cohort_digest, cohort_tree, graph_seed, masked_with};
 use crate::merkle::is_included;
 use crate::round::key_leaf;
 use crate::{
-    Addressed, Consistency, Digest, Neighbour, Neighbourhood, Proof, PublicKeys, Refusal, Revealed,
-    Roster, RoundPlan, Secret, Statement, Unproven, commitment, verify_advertisement,
+    Addressed, Consistency, Digest, Identity, MaskedWith, Neighbour, Neighbourhood, Proof,
+    PublicKeys, Purpose, Refusal, Revealed, Roster, RoundPlan, Secret, SignedUpdate, Statement,
+    Unproven, commitment, signing, verify_advertisement,
 };
 
 /// The neighbours of a client, once they have proven who they are.
@@ -94,6 +93,9 @@ impl Circle {
             return Err(fault("is of a cohort whose size the plan does not allow"));
         }
         let witness = Self::witness(&place, frame, own, certificates)?;
+        if witness.is_some() {
+            Self::check_all(&place)?;
+        }
         let drawn = place.beacon.as_ref().map(|beacon| &beacon.randomness);
         let graph_seed = graph_seed(&place.key_root, drawn);
         let (graph_plan, _) = round
@@ -127,7 +129,10 @@ impl Circle {
             if !seen.insert(key) || !used.insert(keys.cipher) || !used.insert(keys.mask) {
                 return Err(fault("it is in the cohort a second time"));
             }
-            if !included(number, &key, &keys, &neighbour.path) {
+            let named = place.members.get(number as usize);
+            if named.is_some_and(|named| *named != key)
+                || !included(number, &key, &keys, &neighbour.path)
+            {
                 return Err(fault(
                     "its keys are not among those that were fixed before the graph",
                 ));
@@ -158,6 +163,26 @@ impl Circle {
             self_seed: Zeroizing::new([0; 32]),
             sharers: None,
         })
+    }
+
+    /// Every member is there once. One that works for the coordinator and stood in many places, far apart, would be given
+    /// more shares of a client than it can be planned for, and hardly anyone would see it twice.
+    fn check_all(place: &Neighbourhood) -> Result<(), Refusal> {
+        let fault = |reason| Refusal::Roster {
+            list: "members",
+            reason,
+        };
+        let members = &place.members;
+        if members.len() != place.cohort as usize
+            || cohort_tree(members).root() != place.cohort_root
+        {
+            return Err(fault("is not the one that the witness was told of"));
+        }
+        let distinct: BTreeSet<&[u8; 32]> = members.iter().collect();
+        match distinct.len() == members.len() {
+            true => Ok(()),
+            false => Err(fault("names a client in two places")),
+        }
     }
 
     /// The neighbour's enrolled key, with which it signed its keys for this round.
@@ -284,7 +309,8 @@ impl Circle {
         own: &Own,
         roster: &Roster,
         round: &RoundPlan,
-    ) -> Result<Option<MaskedUpdate>, Refusal> {
+        identity: &Identity,
+    ) -> Result<Option<SignedUpdate>, Refusal> {
         self.check(roster, "sharers", round)?;
         if !roster.contains(self.index) {
             return Ok(None);
@@ -302,7 +328,11 @@ impl Circle {
         let own_key = MaskKey::own(&self.self_seed, &self.digest, self.index, generator);
         self.sharers = Some(roster.bits().to_vec());
         let words = own.words.to_vec();
-        Ok(Some(mask(words, round.ring(), &own_key, keys)))
+        let statement = masked_with(&self.digest, self.index, roster);
+        Ok(Some(SignedUpdate {
+            masked: mask(words, round.ring(), &own_key, keys),
+            signature: identity.sign(Purpose::Masked, &[&statement.0]),
+        }))
     }
 
     /// Checks who is said to have survived, and puts what this client was told in the round into one digest.
@@ -353,6 +383,34 @@ impl Circle {
         let graph = Graph::new(&self.graph_seed, &graph_plan);
         let weakest = graph.weakest_cut(|number| survivors.contains(number));
         weakest.is_none_or(|weakest| weakest >= guard)
+    }
+
+    /// Checks that every neighbour whose update is in the sum masked it with those that this client masked with.
+    pub fn check_masked(&self, masked: &[MaskedWith], told: &Told) -> Result<(), Refusal> {
+        let sharers = self.sharers()?;
+        let survivors =
+            Roster::from_bits(self.cohort, &told.survivors).ok_or(Refusal::Unexpected)?;
+        let survived = |near: &&Near| survivors.contains(near.number);
+        let mut signatures = masked.iter();
+        for near in self.neighbours.iter().filter(survived) {
+            let number = near.number;
+            let statement = masked_with(&self.digest, number, &sharers);
+            let is_signed = signatures
+                .next()
+                .filter(|signed| signed.index == number)
+                .is_some_and(|signed| {
+                    let content: [&[u8]; 1] = [&statement.0];
+                    signing::verify(&near.enrolled, Purpose::Masked, &content, &signed.signature)
+                        .is_ok()
+                });
+            if !is_signed {
+                return Err(Refusal::Unproven(Unproven::Masked(number)));
+            }
+        }
+        match signatures.next() {
+            None => Ok(()),
+            Some(signed) => Err(Refusal::Unproven(Unproven::Masked(signed.index))),
+        }
     }
 
     /// Checks that others were told the same.

@@ -8,7 +8,7 @@ mod masking;
 mod saved;
 
 use chorus_privacy::NoisedUpdate;
-use chorus_secagg::{Generator, MaskedUpdate, RoundDigest, RoundKeys};
+use chorus_secagg::{Generator, RoundDigest, RoundKeys};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     Addressed, Awaited, Charge, Consistency, Digest, Floor, Identity, Invitation, LogView,
     Neighbourhood, PROTOCOL_VERSION, Purpose, Refusal, Request, Response, Revealed, RoundId,
-    RoundPlan, TaskName, floor, signing,
+    RoundPlan, SignedUpdate, TaskName, floor, signing,
 };
 pub use fetching::MODEL_BYTES;
 use masking::{Circle, Held, Told};
@@ -144,7 +144,7 @@ enum State {
     },
     Uploading {
         #[serde(with = "saved::masked")]
-        masked: MaskedUpdate,
+        update: SignedUpdate,
         #[serde(with = "saved::digest")]
         digest: RoundDigest,
         circle: Box<Circle>,
@@ -305,9 +305,9 @@ impl Participation {
                 unopenable: held.unopenable.clone(),
             }),
             State::Sharers { .. } => wait(Awaited::Sharers),
-            State::Uploading { masked, .. } => Next::Send(Request::Upload {
+            State::Uploading { update, .. } => Next::Send(Request::Upload {
                 round,
-                update: masked.clone(),
+                update: update.clone(),
             }),
             State::Survivors { .. } => wait(Awaited::Survivors),
             State::Endorsing { signature, .. } => Next::Send(Request::Endorse {
@@ -439,11 +439,11 @@ impl Participation {
                     held,
                 },
                 Response::Sharers(roster),
-            ) => match circle.mask(&own, &roster, &self.frame.plan)? {
-                Some(masked) => {
+            ) => match circle.mask(&own, &roster, &self.frame.plan, identity)? {
+                Some(update) => {
                     self.frame.charge = Some(self.frame.charge()?);
                     State::Uploading {
-                        masked,
+                        update,
                         digest: own.digest,
                         circle,
                         held,
@@ -481,7 +481,8 @@ impl Participation {
                 },
                 Response::Accepted,
             ) => State::Proof { told, circle, held },
-            (State::Proof { told, circle, held }, Response::Proof(proof)) => {
+            (State::Proof { told, circle, held }, Response::Proof(proof, masked)) => {
+                circle.check_masked(&masked, &told)?;
                 circle.check_proof(&proof, &told, &self.frame, certificates)?;
                 State::Unmasking {
                     revealed: circle.reveal(held, &told)?,

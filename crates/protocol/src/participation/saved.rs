@@ -10,7 +10,7 @@ use crate::at_rest::Form;
 use crate::{Charge, LogView};
 
 const FORM: Form = Form {
-    version: 2,
+    version: 3,
     domain: "chorus/v1/saved",
 };
 
@@ -181,34 +181,46 @@ pub(super) mod words {
     }
 }
 
-/// A masked update: its ring, its length, and the bytes that it travels as.
+/// A masked update: its ring, its length, the bytes that it travels as, and the signature that goes with it.
 pub(super) mod masked {
     use chorus_secagg::{MaskedUpdate, Ring};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use crate::SignedUpdate;
 
     #[derive(Serialize, Deserialize)]
     struct Packed<B> {
         ring: Ring,
         length: usize,
         bytes: B,
+        #[serde(with = "super::array")]
+        signature: [u8; 64],
     }
 
     pub fn serialize<S: Serializer>(
-        update: &MaskedUpdate,
+        update: &SignedUpdate,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
+        let masked = &update.masked;
         let packed = Packed {
-            ring: update.ring(),
-            length: update.length(),
-            bytes: update.bytes(),
+            ring: masked.ring(),
+            length: masked.length(),
+            bytes: masked.bytes(),
+            signature: update.signature,
         };
         packed.serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<MaskedUpdate, D::Error> {
-        let packed = Packed::<Vec<u8>>::deserialize(deserializer)?;
-        MaskedUpdate::from_bytes(packed.bytes, packed.ring, packed.length).map_err(D::Error::custom)
+    ) -> Result<SignedUpdate, D::Error> {
+        let Packed {
+            ring,
+            length,
+            bytes,
+            signature,
+        } = Packed::<Vec<u8>>::deserialize(deserializer)?;
+        let masked = MaskedUpdate::from_bytes(bytes, ring, length).map_err(D::Error::custom)?;
+        Ok(SignedUpdate { masked, signature })
     }
 }

@@ -7,8 +7,8 @@ use super::unmasking::{Shares, Unmasking};
 use super::{Frame, Millis, State, Turn};
 use crate::consistency::quorum;
 use crate::{
-    ClientId, Consistency, Digest, Endorsement, Proof, Purpose, Reject, Response, Revealed, Roster,
-    Seal, Statement, signing,
+    ClientId, Consistency, Digest, Endorsement, MaskedWith, Proof, Purpose, Reject, Response,
+    Revealed, Roster, Seal, Statement, signing,
 };
 
 /// A round whose sum is settled: no update comes in any more, and who is in it never changes again.
@@ -18,6 +18,8 @@ pub(super) struct Settled {
     pub cohort: Cohort,
     pub sharers: BTreeSet<u32>,
     pub survivors: BTreeSet<u32>,
+    /// Each survivor's signature under the list of sharers.
+    pub masked: BTreeMap<u32, [u8; 64]>,
 }
 
 impl Settled {
@@ -36,6 +38,16 @@ impl Settled {
     pub fn told(&self, client: &ClientId) -> Result<Response, Reject> {
         self.survivor(client)?;
         Ok(Response::Survivors(self.roster(&self.survivors)))
+    }
+
+    /// The signatures of a client's neighbours that survived.
+    pub fn masked(&self, number: u32) -> Vec<MaskedWith> {
+        let near = self.cohort.neighbours(number).into_iter();
+        near.filter_map(|index| {
+            let signature = *self.masked.get(&index)?;
+            Some(MaskedWith { index, signature })
+        })
+        .collect()
     }
 
     /// The digest of what every client of the round is told.

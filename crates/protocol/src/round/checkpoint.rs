@@ -16,7 +16,7 @@ use crate::at_rest::Form;
 use crate::{Beacon, ClientId, Digest, Revealed, RoundPlan};
 
 const CHECKPOINT: Form = Form {
-    version: 1,
+    version: 2,
     domain: "chorus/v2/checkpoint",
 };
 
@@ -43,8 +43,17 @@ struct Checkpoint {
     members: Vec<([u8; 16], Advertisement)>,
     beacon: Option<Beacon>,
     sharers: BTreeSet<u32>,
-    survivors: BTreeSet<u32>,
+    survivors: Vec<Survived>,
     sum: Vec<u8>,
+}
+
+/// A client whose update is in the sum.
+#[derive(Serialize, Deserialize)]
+struct Survived {
+    number: u32,
+    /// Under the list of sharers.
+    #[serde(with = "crate::participation::array")]
+    signature: [u8; 64],
 }
 
 /// A client's message after the checkpoint, to be kept before it is answered. Given again in any order, such messages
@@ -103,7 +112,8 @@ impl Round {
             aggregate,
             cohort,
             sharers,
-            survivors,
+            masked,
+            ..
         } = phase.settled();
         let Frame {
             plan_bytes,
@@ -126,7 +136,13 @@ impl Round {
             members: members.map(|(id, one)| (id.0, one.clone())).collect(),
             beacon: cohort.beacon.clone(),
             sharers: sharers.clone(),
-            survivors: survivors.clone(),
+            survivors: masked
+                .iter()
+                .map(|(number, signature)| Survived {
+                    number: *number,
+                    signature: *signature,
+                })
+                .collect(),
             sum: aggregate.clone().to_bytes(),
         };
         let mut bytes = CHECKPOINT.write(&checkpoint).ok()?;
@@ -147,7 +163,13 @@ impl Round {
             .collect();
         let size = u32::try_from(advertised.len()).map_err(fault)?;
         let known = |members: &BTreeSet<u32>| members.iter().all(|member| *member < size);
-        if !known(&kept.sharers) || !kept.survivors.is_subset(&kept.sharers) {
+        let masked: BTreeMap<u32, [u8; 64]> = kept
+            .survivors
+            .into_iter()
+            .map(|one| (one.number, one.signature))
+            .collect();
+        let survivors: BTreeSet<u32> = masked.keys().copied().collect();
+        if !known(&kept.sharers) || !survivors.is_subset(&kept.sharers) {
             return Err(fault("its survivors are not of its cohort"));
         }
         let aggregate =
@@ -160,7 +182,8 @@ impl Round {
             aggregate,
             cohort: Cohort::new(members, kept.beacon, plan, digest).map_err(fault)?,
             sharers: kept.sharers,
-            survivors: kept.survivors,
+            survivors,
+            masked,
         };
         round.frame.funnel = kept.funnel;
         round.frame.accepted = kept

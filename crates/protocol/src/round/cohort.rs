@@ -166,6 +166,10 @@ impl Cohort {
             key_root: self.members.key_root(),
             path: self.members.keys.path(index),
             beacon: self.beacon.clone(),
+            members: match self.beacon {
+                Some(_) => self.enrolled(),
+                None => Vec::new(),
+            },
             neighbours,
         })
     }

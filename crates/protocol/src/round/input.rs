@@ -1,9 +1,8 @@
 //! What comes into a round.
 
-use chorus_secagg::MaskedUpdate;
 use serde::{Deserialize, Serialize};
 
-use crate::{Addressed, ClientId, Digest, PublicKeys, Revealed, Testimony};
+use crate::{Addressed, ClientId, Digest, PublicKeys, Revealed, SignedUpdate, Testimony};
 
 /// What comes into a round.
 pub enum Input {
@@ -39,7 +38,7 @@ pub enum Message {
     /// Senders whose shares could not be opened, ascending.
     Confirm(Vec<u32>),
     /// The masked update.
-    Upload(MaskedUpdate),
+    Upload(SignedUpdate),
     /// A signature under what the client was told.
     Endorse([u8; 64]),
     /// Shares that unmask the sum, ascending by owner.
@@ -99,7 +98,9 @@ impl Message {
                 let bytes = unopenable.iter().flat_map(|number| number.to_be_bytes());
                 Digest::of_parts(name, &[&bytes.collect::<Vec<u8>>()])
             }
-            Message::Upload(update) => Digest::of_parts(name, &[update.bytes()]),
+            Message::Upload(update) => {
+                Digest::of_parts(name, &[update.masked.bytes(), &update.signature])
+            }
             Message::Endorse(signature) => Digest::of_parts(name, &[signature]),
             Message::Unmask(revealed) => {
                 let bytes = revealed.iter().flat_map(|one| {

@@ -7,6 +7,7 @@ mod checkpoint;
 mod cohort;
 mod input;
 mod phases;
+mod secrets;
 mod unmasking;
 
 use std::collections::{BTreeMap, BTreeSet};

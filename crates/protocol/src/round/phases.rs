@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_secagg::{Aggregate, MaskedUpdate, Sealed};
+use chorus_secagg::{Aggregate, Sealed};
 
 use super::agreeing::{Endorsing, Settled};
 use super::cohort::{Advertisement, Cohort, Members};
 use super::{Frame, Millis, State, Turn};
+use crate::consistency::masked_with;
 use crate::{
-    Addressed, Beacon, ClientId, Consistency, Digest, PublicKeys, Reject, Response, Roster,
-    verify_advertisement,
+    Addressed, Beacon, ClientId, Consistency, Digest, PublicKeys, Purpose, Reject, Response,
+    Roster, SignedUpdate, signing, verify_advertisement,
 };
 
 /// Waits for the keys of the invited.
@@ -212,7 +213,7 @@ impl Confirming {
             aggregate: Aggregate::new(frame.plan.ring(), frame.plan.encoding.length()),
             cohort: self.cohort,
             sharers,
-            uploaded: BTreeSet::new(),
+            uploaded: BTreeMap::new(),
         }))
     }
 
@@ -240,7 +241,8 @@ pub(super) struct Uploading {
     aggregate: Aggregate,
     cohort: Cohort,
     sharers: BTreeSet<u32>,
-    uploaded: BTreeSet<u32>,
+    /// Their signatures under the list of sharers.
+    uploaded: BTreeMap<u32, [u8; 64]>,
 }
 
 impl Uploading {
@@ -256,7 +258,7 @@ impl Uploading {
         &mut self,
         frame: &Frame,
         client: ClientId,
-        update: MaskedUpdate,
+        update: SignedUpdate,
     ) -> Result<(), Reject> {
         let number = self.cohort.number(&client)?;
         if !self.sharers.contains(&number) {
@@ -264,10 +266,20 @@ impl Uploading {
         }
         let length = Reject::Length {
             expected: frame.upload_bytes(),
-            found: update.bytes().len(),
+            found: update.masked.bytes().len(),
         };
-        self.aggregate.add(update).map_err(|_| length)?;
-        self.uploaded.insert(number);
+        let SignedUpdate { masked, signature } = update;
+        let plan = &frame.plan;
+        if masked.ring() != plan.ring() || masked.length() != plan.encoding.length() {
+            return Err(length);
+        }
+        let member = self.cohort.member(number).ok_or(Reject::LeftOut)?;
+        let roster = Roster::of(self.cohort.len() as u32, self.sharers.iter().copied());
+        let statement = masked_with(&self.cohort.digest, number, &roster);
+        signing::verify(&member.key, Purpose::Masked, &[&statement.0], &signature)
+            .map_err(|_| Reject::Signature)?;
+        self.aggregate.add(masked).map_err(|_| length)?;
+        self.uploaded.insert(number, signature);
         Ok(())
     }
 
@@ -280,7 +292,8 @@ impl Uploading {
         if answered < frame.plan.survivors.minimum {
             return frame.too_few(answered, "sent an update");
         }
-        if !self.cohort.holds_together(&self.uploaded) {
+        let survivors: BTreeSet<u32> = self.uploaded.keys().copied().collect();
+        if !self.cohort.holds_together(&survivors) {
             return Turn::Abort(
                 "too many clients were lost that are close together in the graph: the others could be divided; \
                  nothing was revealed"
@@ -291,7 +304,8 @@ impl Uploading {
             aggregate: self.aggregate,
             cohort: self.cohort,
             sharers: self.sharers,
-            survivors: self.uploaded,
+            survivors,
+            masked: self.uploaded,
         })))
     }
 }

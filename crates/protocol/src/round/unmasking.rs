@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_secagg::{
-    Dropped, MaskKey, Share, Sign, combine, recover_pairs, secret_matches, share_position,
-};
+use chorus_secagg::{Dropped, MaskKey, Sign, recover_pairs, secret_matches, share_position};
 use zeroize::Zeroizing;
 
 use super::agreeing::Settled;
+use super::secrets::{Given, Opened, Secrets};
 use super::{Frame, Millis, Recovered, State, Turn};
 use crate::{ClientId, Proof, Reject, Response, Revealed, Secret};
 
@@ -18,6 +17,8 @@ pub(super) struct Unmasking {
     shares: Shares,
     /// Whose secret is needed: of every survivor, and of every lost client that a survivor masked with.
     needed: BTreeSet<u32>,
+    /// Answers that were there when the masks did not come off.
+    tried: usize,
 }
 
 /// The shares that were given back.
@@ -27,12 +28,6 @@ pub(super) struct Shares {
     given: BTreeMap<u32, Vec<Given>>,
     answered: BTreeSet<u32>,
 }
-
-/// The receiver's place among the owner's neighbours, and the share's value.
-type Given = (u8, Zeroizing<[u8; 32]>);
-
-/// A secret that was put together from its shares.
-type Opened = Zeroizing<[u8; 32]>;
 
 impl Unmasking {
     pub fn new(settled: Settled, proof: Proof, shares: Shares) -> Self {
@@ -51,6 +46,7 @@ impl Unmasking {
             settled,
             proof,
             shares,
+            tried: 0,
         }
     }
 
@@ -59,19 +55,22 @@ impl Unmasking {
     }
 
     pub fn proof(&self, client: &ClientId) -> Result<Response, Reject> {
-        self.settled.survivor(client)?;
-        Ok(Response::Proof(self.proof.clone()))
+        let number = self.settled.survivor(client)?;
+        let masked = self.settled.masked(number);
+        Ok(Response::Proof(self.proof.clone(), masked))
     }
 
     pub fn take(&mut self, client: &ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
         self.shares.take(&self.settled, client, revealed)
     }
 
-    pub fn turn(self, frame: &mut Frame, now: Millis) -> Turn {
+    pub fn turn(mut self, frame: &mut Frame, now: Millis) -> Turn {
         // Not `is_over`: the round needs no particular number of answers, but every secret's threshold.
         let complete = self.needed.iter().all(|owner| self.has_enough(*owner));
         let (answered, clients) = (self.shares.answered.len(), self.settled.survivors.len());
-        if !complete && !frame.is_late(now) && answered < clients {
+        let last = frame.is_late(now) || answered == clients;
+        // What did not fit together may do so with one more answer.
+        if !last && (!complete || answered <= self.tried) {
             return Turn::Stay(State::Unmasking(self));
         }
         frame.funnel.unmasked = answered;
@@ -80,9 +79,13 @@ impl Unmasking {
                 "{answered} of {clients} survivors answered, too few to unmask the sum; nothing was revealed"
             ));
         }
-        match self.unmask() {
+        match self.unmask(false).or_else(|_| self.unmask(true)) {
             Ok(sum) => Turn::Complete(Recovered { sum, clients }),
-            Err(reason) => Turn::Abort(reason),
+            Err(reason) if last => Turn::Abort(reason),
+            Err(_) => {
+                self.tried = answered;
+                Turn::Stay(State::Unmasking(self))
+            }
         }
     }
 
@@ -91,19 +94,24 @@ impl Unmasking {
         given.is_some_and(|shares| shares.len() >= self.settled.cohort.threshold)
     }
 
-    fn unmask(self) -> Result<Vec<u32>, String> {
+    /// Takes the masks off. `careful`: no share is believed that others do not bear out.
+    fn unmask(&self, careful: bool) -> Result<Vec<u32>, String> {
         let digest = &self.settled.cohort.digest;
         let mut lost: BTreeMap<u32, Opened> = BTreeMap::new();
         let mut masks: Vec<(MaskKey, Sign)> = Vec::new();
         for owner in self.needed.iter().copied() {
             let public = self.public(owner)?;
+            let shares = self.shares.given.get(&owner).map_or(&[][..], Vec::as_slice);
+            let secrets = Secrets::new(shares, self.settled.cohort.threshold);
             if self.settled.survivors.contains(&owner) {
-                let seed = self.secrets(owner).next();
+                let seed = match careful {
+                    false => secrets.first(),
+                    true => secrets.agreed(),
+                };
                 let seed = seed.ok_or_else(|| unreadable(owner))?;
                 let key = MaskKey::own(&seed, digest, owner, public.generator);
                 masks.push((key, Sign::Add));
             } else {
-                let mut secrets = self.secrets(owner);
                 let secret = secrets.find(|secret| secret_matches(secret, &public.mask));
                 lost.insert(owner, secret.ok_or_else(|| unreadable(owner))?);
             }
@@ -111,7 +119,7 @@ impl Unmasking {
         for survivor in &self.settled.survivors {
             masks.append(&mut self.pairs(*survivor, &lost)?);
         }
-        let mut aggregate = self.settled.aggregate;
+        let mut aggregate = self.settled.aggregate.clone();
         aggregate.remove(&masks);
         aggregate.finish().map_err(|error| error.to_string())
     }
@@ -141,17 +149,6 @@ impl Unmasking {
         let digest = &self.settled.cohort.digest;
         recover_pairs(survivor, self.public(survivor)?, &dropped, digest)
             .map_err(|error| error.to_string())
-    }
-
-    /// Candidates for the owner's secret, each from another run of shares: where one client gave back a
-    /// wrong share, a run without it still finds the right secret.
-    fn secrets(&self, owner: u32) -> impl Iterator<Item = Opened> + '_ {
-        let threshold = self.settled.cohort.threshold;
-        let shares = self.shares.given.get(&owner).map_or(&[][..], Vec::as_slice);
-        shares.windows(threshold).filter_map(move |run| {
-            let run: Vec<Share> = run.iter().map(|(x, y)| Share { x: *x, y: **y }).collect();
-            combine(threshold, &run).ok()
-        })
     }
 }
 

@@ -176,7 +176,7 @@ impl<'a> Loot<'a> {
             let view = client.view.as_ref().unwrap();
             let number = view.number(*index);
             let public = &client.advertised.as_ref().unwrap().keys;
-            sum.add(client.upload.clone().unwrap()).unwrap();
+            sum.add(client.upload.clone().unwrap().masked).unwrap();
             let own = MaskKey::own(&self.seeds[index], &view.digest, number, public.generator);
             let mut masks = vec![(own, Sign::Add)];
             for (peer, known) in self.masked_with(client, *index) {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use chorus_protocol::{
-    Awaited, Beacon, Consistency, Digest, Endorsement, Event, Identity, Message, Neighbourhood,
-    Next, Outcome, Participation, Phase, Proof, Question, Request, Response, Roster, RoundId, Seal,
-    Testimony, quorum,
+    Awaited, Beacon, Consistency, Digest, Endorsement, Event, Identity, MaskedWith, Message,
+    Neighbourhood, Next, Outcome, Participation, Phase, Proof, Question, Request, Response, Roster,
+    RoundId, Seal, Testimony, quorum,
 };
 use chorus_secagg::plan;
 
@@ -19,6 +19,8 @@ pub struct Story {
     lost: BTreeSet<usize>,
     uploaded: BTreeSet<usize>,
     signed: BTreeMap<usize, [u8; 64]>,
+    /// What they signed with their updates.
+    masked: BTreeMap<usize, [u8; 64]>,
     /// What each client said last.
     last: BTreeMap<usize, Message>,
     /// Who has said something since the command.
@@ -196,7 +198,10 @@ impl Story {
             Next::Send(request) => request,
         };
         let name = name(&request);
-        let uploads = matches!(request, Request::Upload { .. });
+        let uploads = match &request {
+            Request::Upload { update, .. } => Some(update.signature),
+            _ => None,
+        };
         let signature = match &request {
             Request::Endorse { signature, .. } => Some(*signature),
             _ => None,
@@ -221,8 +226,9 @@ impl Story {
                 return true;
             }
         };
-        if uploads {
+        if let Some(signature) = uploads {
             self.uploaded.insert(member);
+            self.masked.insert(member, signature);
         }
         if let Some(signature) = signature {
             self.signed.insert(member, signature);
@@ -304,10 +310,12 @@ impl Story {
                 Message::Share(sealed) => sealed[0].sealed[0] ^= 1,
                 Message::Confirm(unopenable) => unopenable.push(u32::MAX),
                 Message::Upload(update) => {
-                    let (ring, length) = (update.ring(), update.length());
-                    let mut bytes = update.bytes().to_vec();
+                    let masked = &update.masked;
+                    let (ring, length) = (masked.ring(), masked.length());
+                    let mut bytes = masked.bytes().to_vec();
                     bytes[0] ^= 1;
-                    *update = chorus_secagg::MaskedUpdate::from_bytes(bytes, ring, length).unwrap();
+                    update.masked =
+                        chorus_secagg::MaskedUpdate::from_bytes(bytes, ring, length).unwrap();
                 }
                 Message::Unmask(revealed) => revealed[0].share[0] ^= 1,
             }
@@ -351,9 +359,11 @@ impl Story {
         let answer = match (what, how) {
             ("survivors", [list]) => Response::Survivors(roster(list)),
             ("sharers", [list]) => Response::Sharers(roster(list)),
-            ("proof", ["by", list]) => Response::Proof(self.proof(&numbers(list))),
+            ("proof", ["by", list]) => {
+                Response::Proof(self.proof(&numbers(list)), self.masked(member))
+            }
             ("neighbours", [how]) => Response::Neighbours(self.place(member, how)),
-            ("seal", [how]) => Response::Proof(self.seal(how)),
+            ("seal", [how]) => Response::Proof(self.seal(how), self.masked(member)),
             _ => panic!("no such lie: {what} {how:?}"),
         };
         let saved = self.saved(member);
@@ -383,6 +393,23 @@ impl Story {
     fn unheard(&mut self, member: usize, saved: &[u8]) {
         self.did(member, "takes it that it is left out".to_owned());
         self.put_back(member, saved);
+    }
+
+    /// What the round would show a client of its neighbours.
+    fn masked(&self, member: usize) -> Vec<MaskedWith> {
+        let federation = self.of();
+        let client = federation.members[member].identity.id();
+        let Ok(Response::Survivors(survivors)) =
+            federation.round.answer(&client, Awaited::Survivors)
+        else {
+            return Vec::new();
+        };
+        let others = survivors.iter().filter(|index| *index as usize != member);
+        let signed = |index: u32| {
+            let signature = *self.masked.get(&(index as usize))?;
+            Some(MaskedWith { index, signature })
+        };
+        others.filter_map(signed).collect()
     }
 
     fn proof(&self, by: &[usize]) -> Proof {

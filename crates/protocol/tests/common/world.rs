@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use chorus_model::Delta;
 use chorus_protocol::{
-    Addressed, Beacon, Digest, Endorsement, Identity, Invitation, Neighbour, Neighbourhood, Next,
-    Outcome, Participation, Proof, PublicKeys, Purpose, Question, Refusal, Request, Response,
-    Revealed, Roster, RoundPlan, Seal, SignedEntry, Standing, Statement, Task, Testimony,
-    commitment, encode,
+    Addressed, Beacon, Digest, Endorsement, Identity, Invitation, MaskedWith, Neighbour,
+    Neighbourhood, Next, Outcome, Participation, Proof, PublicKeys, Purpose, Question, Refusal,
+    Request, Response, Revealed, Roster, RoundPlan, Seal, SignedEntry, SignedUpdate, Standing,
+    Statement, Task, Testimony, commitment, encode,
 };
-use chorus_secagg::{Graph, GraphPlan, MaskedUpdate, RoundDigest, RoundKeys, plan};
+use chorus_secagg::{Graph, GraphPlan, RoundDigest, RoundKeys, plan};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -53,7 +53,9 @@ pub struct Client {
     pub view: Option<Rc<View>>,
     pub sealed: Vec<Addressed>,
     pub sharers: Option<Roster>,
-    pub upload: Option<MaskedUpdate>,
+    pub upload: Option<SignedUpdate>,
+    /// Who survived, as it was told.
+    pub survivors: Option<Roster>,
     pub revealed: Vec<Revealed>,
 }
 
@@ -90,6 +92,7 @@ impl World {
             sealed: Vec::new(),
             sharers: None,
             upload: None,
+            survivors: None,
             revealed: Vec::new(),
         });
         let mut world = Self {
@@ -330,6 +333,7 @@ impl World {
         survivors: &Roster,
     ) -> Result<Option<[u8; 64]>, Refusal> {
         self.tell(index, Response::Survivors(survivors.clone()))?;
+        self.clients[index].survivors = Some(survivors.clone());
         match self.says(index) {
             Some(Request::Endorse { signature, .. }) => {
                 self.tell(index, Response::Accepted)?;
@@ -341,12 +345,41 @@ impl World {
 
     /// Shows an honest client a proof, and keeps the shares that it gives back.
     pub fn prove(&mut self, index: usize, proof: Proof) -> Result<(), Refusal> {
-        self.tell(index, Response::Proof(proof))?;
+        let masked = self.masked(index);
+        self.tell(index, Response::Proof(proof, masked))?;
         let Some(Request::Unmask { revealed, .. }) = self.says(index) else {
             panic!("it does not unmask");
         };
         self.clients[index].revealed.extend(revealed);
         self.tell(index, Response::Accepted)
+    }
+
+    /// What the coordinator has of a client's neighbours that it told of: the honest signed with their update for the
+    /// sharers that they were told of, the others sign whatever helps.
+    pub fn masked(&self, index: usize) -> Vec<MaskedWith> {
+        let client = &self.clients[index];
+        let (Some(view), Some(sharers), Some(survivors)) =
+            (&client.view, &client.sharers, &client.survivors)
+        else {
+            return Vec::new();
+        };
+        let near = view.graph.neighbours(view.number(index)).into_iter();
+        near.filter(|number| survivors.contains(*number))
+            .filter_map(|number| {
+                let peer = &self.clients[view.members[number as usize]];
+                let signature = match (&peer.corrupt, &peer.upload) {
+                    (None, Some(update)) => update.signature,
+                    _ => {
+                        let statement = masked_with(&view.digest, number, sharers);
+                        peer.identity.sign(Purpose::Masked, &[&statement.0])
+                    }
+                };
+                Some(MaskedWith {
+                    index: number,
+                    signature,
+                })
+            })
+            .collect()
     }
 
     /// Everyone in a view up to the upload, each masking with everyone in it.
@@ -441,6 +474,10 @@ impl View {
             key_root: self.key_root,
             path: self.paths[index as usize].clone(),
             beacon: self.beacon.clone(),
+            members: match self.beacon {
+                Some(_) => self.advertised.iter().map(|said| said.enrolled).collect(),
+                None => Vec::new(),
+            },
             neighbours: neighbours.collect(),
         }
     }
@@ -476,6 +513,14 @@ impl View {
             endorsements,
         }
     }
+}
+
+/// What a client signs with its update, written down a second time.
+pub fn masked_with(cohort: &RoundDigest, number: u32, sharers: &Roster) -> Digest {
+    let size = sharers.size().to_be_bytes();
+    let root = Digest::of_parts("chorus/v2/roster", &[&size, sharers.bits()]);
+    let number = number.to_be_bytes();
+    Digest::of_parts("chorus/v2/masked", &[&cohort.0, &number, &root.0])
 }
 
 fn entries(advertised: &[Advertised]) -> Vec<Vec<u8>> {

@@ -75,8 +75,9 @@ impl Connection {
         let deadline = self.deadline;
         if let Request::Upload { round, update } = request {
             // Sent from where it is: it can be long.
-            let bytes = update.bytes();
-            return self.upload(&upload_start(*round, bytes), bytes).await;
+            return self
+                .upload(&upload_start(*round, update), update.masked.bytes())
+                .await;
         }
         let reply = match Call::from(request) {
             Call::FetchModel(message) => return self.fetch_model(message).await,

@@ -533,6 +533,10 @@ pub struct UploadStart {
     /// Bytes that arrived earlier, as UploadStatus said: the data goes on from here. 0 begins anew.
     #[prost(uint64, tag = "5")]
     pub offset: u64,
+    /// Ed25519 by the enrolled key over the digest of the cohort, the caller's number in it, and with whom it masked,
+    /// 64 bytes. Shown to its neighbours.
+    #[prost(bytes = "vec", tag = "6")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// Learned by the coordinator: nothing new.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -728,6 +732,10 @@ pub struct Neighbours {
     /// What the witness drew once the key root was fixed; nothing where the plan has no witness.
     #[prost(message, optional, tag = "7")]
     pub beacon: ::core::option::Option<Beacon>,
+    /// Where the plan has a witness: the enrolled key of every member in the order of the numbers, 32 bytes each, at most
+    /// 100,000.
+    #[prost(bytes = "vec", tag = "8")]
+    pub members: ::prost::alloc::vec::Vec<u8>,
 }
 /// Randomness that nobody could know when the keys of a round were fixed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -787,6 +795,9 @@ pub struct Roster {
 /// Shows the caller that others were told the same.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Proof {
+    /// Of each neighbour whose update is in the sum, ascending: with whom it masked. At most 254.
+    #[prost(message, repeated, tag = "3")]
+    pub masked: ::prost::alloc::vec::Vec<MaskedWith>,
     /// Who vouches.
     #[prost(oneof = "proof::Proof", tags = "1, 2")]
     pub proof: ::core::option::Option<proof::Proof>,
@@ -803,6 +814,16 @@ pub mod proof {
         #[prost(message, tag = "2")]
         Witness(super::Seal),
     }
+}
+/// A neighbour's signature under the list of those with whom it masked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MaskedWith {
+    /// Its number in the cohort, from 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// Ed25519 by its enrolled key, 64 bytes: see UploadStart.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// The cohort vouches. Learned by the cohort: the enrolled keys of its members, and the certificates of those who signed.
 #[derive(Clone, PartialEq, ::prost::Message)]

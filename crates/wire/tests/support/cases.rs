@@ -3,9 +3,9 @@
 #![allow(dead_code)]
 
 use chorus_protocol::{
-    Addressed, Awaited, Beacon, Digest, Endorsement, Generator, Invitation, Neighbour,
+    Addressed, Awaited, Beacon, Digest, Endorsement, Generator, Invitation, MaskedWith, Neighbour,
     Neighbourhood, Proof, PublicKeys, Request, Response, Revealed, Roster, RoundId, Seal, Secret,
-    SignedEntry, TaskName,
+    SignedEntry, SignedUpdate, TaskName,
 };
 use chorus_secagg::{MaskedUpdate, Ring};
 use chorus_wire::{Call, Shape};
@@ -18,9 +18,12 @@ pub fn words(length: usize) -> Shape {
 }
 
 /// An upload of these words, the last eight of which are in the place of the check values.
-pub fn update(words: &[u32]) -> MaskedUpdate {
+pub fn update(words: &[u32]) -> SignedUpdate {
     let bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    MaskedUpdate::from_bytes(bytes, Ring::Bits32, words.len() - 8).unwrap()
+    SignedUpdate {
+        masked: MaskedUpdate::from_bytes(bytes, Ring::Bits32, words.len() - 8).unwrap(),
+        signature: [3; 64],
+    }
 }
 
 /// An upload in any ring.
@@ -105,7 +108,8 @@ pub fn call() -> impl Strategy<Value = (Call, Shape)> {
             .prop_map(move |(round, sealed)| to(Request::ShareKeys { round, sealed })),
         (round(), vec(any::<u32>(), 0..254))
             .prop_map(move |(round, unopenable)| to(Request::ConfirmShares { round, unopenable })),
-        (round(), upload()).prop_map(|(round, (update, shape))| {
+        (round(), upload(), bytes()).prop_map(|(round, (masked, shape), signature)| {
+            let update = SignedUpdate { masked, signature };
             (Call::from(&Request::Upload { round, update }), shape)
         }),
         (round(), bytes())
@@ -192,16 +196,20 @@ fn neighbourhood() -> impl Strategy<Value = Neighbourhood> {
         path(),
         proptest::option::of(beacon()),
         vec(neighbour(), 0..20),
+        vec(any::<[u8; 32]>(), 0..50),
     )
         .prop_map(
-            |(index, cohort, (cohort_root, key_root), path, beacon, neighbours)| Neighbourhood {
-                index,
-                cohort,
-                cohort_root: Digest(cohort_root),
-                key_root: Digest(key_root),
-                path,
-                beacon,
-                neighbours,
+            |(index, cohort, (cohort_root, key_root), path, beacon, neighbours, members)| {
+                Neighbourhood {
+                    index,
+                    cohort,
+                    cohort_root: Digest(cohort_root),
+                    key_root: Digest(key_root),
+                    path,
+                    beacon,
+                    members,
+                    neighbours,
+                }
             },
         )
 }
@@ -224,7 +232,11 @@ pub fn response() -> impl Strategy<Value = Response> {
         addressed().prop_map(Response::Shares),
         roster().prop_map(Response::Sharers),
         roster().prop_map(Response::Survivors),
-        proof().prop_map(Response::Proof),
+        (proof(), vec((any::<u32>(), bytes()), 0..40)).prop_map(|(proof, masked)| {
+            let masked = masked.into_iter();
+            let with = |(index, signature)| MaskedWith { index, signature };
+            Response::Proof(proof, masked.map(with).collect())
+        }),
         any::<u64>().prop_map(|version| Response::Completed { version }),
         "[ -~]{0,200}".prop_map(|reason| Response::Aborted { reason }),
     ]

@@ -133,7 +133,10 @@ impl Service for Dummy {
         unfinished.end();
         let answer = (self.answer)(&request);
         if let Request::Upload { update, .. } = request {
-            self.uploads.lock().unwrap().push(update.into_bytes());
+            self.uploads
+                .lock()
+                .unwrap()
+                .push(update.masked.into_bytes());
         }
         answer
     }
