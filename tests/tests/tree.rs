@@ -108,7 +108,7 @@ fn nothing_is_left_unfinished() {
         for path in files(
             &root().join(folder),
             &[
-                "rs", "toml", "md", "proto", "py", "test", "setup", "demo", "run",
+                "rs", "toml", "md", "proto", "py", "test", "setup", "demo", "fuzz", "run",
             ],
         ) {
             assert!(
