@@ -17,8 +17,10 @@ pub(super) struct Unmasking {
     shares: Shares,
     /// Whose secret is needed: of every survivor, and of every lost client that a survivor masked with.
     needed: BTreeSet<u32>,
-    /// Answers that were there when the masks did not come off.
-    tried: usize,
+    /// How often the masks did not come off.
+    tries: u32,
+    /// So many answers are waited for before that is tried again.
+    wanted: usize,
 }
 
 /// The shares that were given back.
@@ -46,7 +48,8 @@ impl Unmasking {
             settled,
             proof,
             shares,
-            tried: 0,
+            tries: 0,
+            wanted: 0,
         }
     }
 
@@ -69,8 +72,8 @@ impl Unmasking {
         let complete = self.needed.iter().all(|owner| self.has_enough(*owner));
         let (answered, clients) = (self.shares.answered.len(), self.settled.survivors.len());
         let last = frame.is_late(now) || answered == clients;
-        // What did not fit together may do so with one more answer.
-        if !last && (!complete || answered <= self.tried) {
+        // What did not fit together may do so with more answers.
+        if !last && (!complete || answered < self.wanted) {
             return Turn::Stay(State::Unmasking(self));
         }
         frame.funnel.unmasked = answered;
@@ -83,7 +86,9 @@ impl Unmasking {
             Ok(sum) => Turn::Complete(Recovered { sum, clients }),
             Err(reason) if last => Turn::Abort(reason),
             Err(_) => {
-                self.tried = answered;
+                // Each try costs as much as the first: one client's rubbish must not cost one for every answer.
+                self.tries += 1;
+                self.wanted = answered.saturating_add(1 << self.tries.min(16));
                 Turn::Stay(State::Unmasking(self))
             }
         }
