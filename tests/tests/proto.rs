@@ -120,7 +120,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ),
     (
         "AdvertiseKeysRequest.generator",
-        "Generator",
+        "enum Generator",
         "whether the processor has AES instructions",
     ),
     (

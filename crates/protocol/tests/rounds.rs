@@ -3,7 +3,9 @@
 
 mod common;
 
-use chorus_protocol::{Event, Next, Outcome, Phase, Refusal, Request, Response, Secret};
+use chorus_protocol::{
+    Event, Next, Outcome, Phase, Refusal, Reject, Request, Response, Secret, SignedUpdate,
+};
 use common::{Federation, Vanish};
 use proptest::prelude::*;
 
@@ -205,6 +207,19 @@ fn a_client_that_masks_for_another_round_spoils_the_sum_and_leaks_nothing() {
         panic!("not at the upload");
     };
     let round = federation.plan.round;
+    let Next::Send(Request::Upload { update: own, .. }) =
+        federation.members[0].participation.as_ref().unwrap().poll()
+    else {
+        panic!("not at the upload");
+    };
+    let mixed = SignedUpdate {
+        masked: update.masked.clone(),
+        signature: own.signature,
+    };
+    // Signed for the other round it is not even taken; signed for this one, it is found out in the sum.
+    let other = federation.ask(0, Request::Upload { round, update });
+    assert_eq!(other, Err(Reject::Signature));
+    let update = mixed;
     federation
         .ask(0, Request::Upload { round, update })
         .unwrap();

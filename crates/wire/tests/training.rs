@@ -113,7 +113,7 @@ async fn every_request_reaches_the_service_and_every_answer_the_client() {
             .all(|(peer, _)| *peer == id)
     );
     let uploads = running.service.uploads.lock().unwrap().clone();
-    assert_eq!(uploads, [cases::update(&[6; 16]).into_bytes()]);
+    assert_eq!(uploads, [cases::update(&[6; 16]).masked.into_bytes()]);
     let traffic = connection.traffic();
     assert!(
         traffic.sent > 1000 && traffic.received > 1000,
