@@ -6,11 +6,12 @@
 mod named;
 
 use chorus_protocol::{
-    Beacon, COHORT_MOST, Digest, Endorsement, Neighbourhood, Proof, Response, Roster, Seal,
+    Beacon, COHORT_MOST, Digest, Endorsement, MaskedWith, Neighbourhood, Proof, Response, Roster,
+    Seal, WITNESS_MOST,
 };
 use chorus_wire::{
     WireError,
-    limits::{MAX_CERTIFICATE_BYTES, MAX_COHORT, MAX_PATH},
+    limits::{MAX_CERTIFICATE_BYTES, MAX_COHORT, MAX_NEIGHBOURS, MAX_PATH},
     proto::{self, reply::Reply},
 };
 use named::{Named, assert_named, bytes};
@@ -41,6 +42,7 @@ fn neighbours() -> proto::Neighbours {
             randomness: bytes(32),
             signature: bytes(64),
         }),
+        members: bytes(32 * WITNESS_MOST),
     }
 }
 
@@ -48,7 +50,7 @@ fn neighbours() -> proto::Neighbours {
 fn what_is_wrong_in_a_neighbourhood_is_named() {
     said(Reply::Neighbours(neighbours())).unwrap();
     type Change = fn(&mut proto::Neighbours);
-    let cases: [(Change, Named); 20] = [
+    let cases: [(Change, Named); 23] = [
         (
             |it| it.cohort += 1,
             ("field-too-long", "`Neighbours.cohort`: at most 1048576"),
@@ -122,6 +124,18 @@ fn what_is_wrong_in_a_neighbourhood_is_named() {
             |it| it.beacon.as_mut().unwrap().signature.push(0),
             ("field-length", "Beacon.signature"),
         ),
+        (
+            |it| it.members.truncate(31),
+            ("field-length", "`Neighbours.members`: expected 32 bytes"),
+        ),
+        (
+            |it| it.members.push(0),
+            ("field-length", "Neighbours.members"),
+        ),
+        (
+            |it| it.members.extend([0; 32]),
+            ("field-too-long", "`Neighbours.members`: at most 100000"),
+        ),
         // A beacon that says nothing is none.
         (
             |it| it.beacon = Some(proto::Beacon::default()),
@@ -150,7 +164,8 @@ fn cohort_proof() -> proto::CohortProof {
 #[test]
 fn what_is_wrong_in_a_proof_is_named() {
     use proto::proof::Proof;
-    let proved = |proof| said(Reply::Proof(proto::Proof { proof }));
+    let shown = |proof, masked| said(Reply::Proof(proto::Proof { proof, masked }));
+    let proved = |proof| shown(proof, vec![]);
     assert_named(proved(None), ("field-missing", "`Proof.proof` is missing"));
     proved(Some(Proof::Cohort(cohort_proof()))).unwrap();
     type Change = fn(&mut proto::CohortProof);
@@ -192,6 +207,19 @@ fn what_is_wrong_in_a_proof_is_named() {
         change(&mut message);
         assert_named(proved(Some(Proof::Cohort(message))), named);
     }
+    let masked = |count, length| {
+        let signature = bytes(length);
+        let one = proto::MaskedWith {
+            index: 1,
+            signature,
+        };
+        shown(Some(Proof::Cohort(cohort_proof())), vec![one; count])
+    };
+    masked(MAX_NEIGHBOURS, 64).unwrap();
+    let too_many = ("field-too-long", "`Proof.masked`: at most 254 neighbours");
+    assert_named(masked(MAX_NEIGHBOURS + 1, 64), too_many);
+    assert_named(masked(1, 63), ("field-length", "MaskedWith.signature"));
+    assert_named(masked(1, 0), ("field-length", "MaskedWith.signature"));
     let seal = |certificate, signature| {
         let (certificate, signature) = (bytes(certificate), bytes(signature));
         proved(Some(Proof::Witness(proto::Seal {
@@ -279,7 +307,31 @@ fn nothing_is_sent_that_would_not_be_read() {
             vec![],
         ))
     };
-    let cases: [(Result<(), WireError>, Named); 7] = [
+    let seal = |masked| {
+        let certificate = vec![];
+        let seal = Seal {
+            certificate,
+            signature,
+        };
+        sent(Response::Proof(Proof::Witness(seal), masked))
+    };
+    let masked = MaskedWith {
+        index: 0,
+        signature,
+    };
+    seal(vec![masked.clone(); MAX_NEIGHBOURS]).unwrap();
+    let cases: [(Result<(), WireError>, Named); 9] = [
+        (
+            seal(vec![masked; MAX_NEIGHBOURS + 1]),
+            ("field-too-long", "Proof.masked"),
+        ),
+        (
+            sent(Response::Neighbours(Neighbourhood {
+                members: vec![[1; 32]; WITNESS_MOST + 1],
+                ..empty.clone()
+            })),
+            ("field-too-long", "Neighbours.members"),
+        ),
         (
             sent(Response::Neighbours(Neighbourhood {
                 path,
@@ -299,10 +351,13 @@ fn nothing_is_sent_that_would_not_be_read() {
             ("field-too-long", "Beacon.certificate"),
         ),
         (
-            sent(Response::Proof(Proof::Witness(Seal {
-                certificate: certificate.clone(),
-                signature,
-            }))),
+            sent(Response::Proof(
+                Proof::Witness(Seal {
+                    certificate: certificate.clone(),
+                    signature,
+                }),
+                vec![],
+            )),
             ("field-too-long", "Seal.certificate"),
         ),
         (

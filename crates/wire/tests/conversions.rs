@@ -161,9 +161,10 @@ fn the_largest_answers_fit() {
         length
     };
     let path = vec![Digest([5; 32]); MAX_PATH];
+    // Certificates of the authority have less than 512 bytes.
     let neighbour = Neighbour {
         index: u32::MAX,
-        certificate: vec![1; MAX_CERTIFICATE_BYTES],
+        certificate: vec![1; MAX_CERTIFICATE_BYTES / 2],
         keys: PublicKeys {
             cipher: [1; 32],
             mask: [2; 32],
@@ -184,7 +185,6 @@ fn the_largest_answers_fit() {
     }));
     let everyone = Roster::of(MAX_COHORT, 0..MAX_COHORT);
     assert!(fits(Response::Survivors(everyone)) < 132_000);
-    // Certificates of the authority have less than 512 bytes.
     let endorsement = Endorsement {
         index: u32::MAX,
         certificate: vec![1; 512],

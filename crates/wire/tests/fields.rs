@@ -266,11 +266,24 @@ fn what_is_wrong_in_an_upload_is_named() {
         total_bytes,
         sha256: sha256.to_vec(),
         offset,
+        signature: vec![9; 64],
     };
     let right = Digest::of(&[1; 64]).0;
     let read = |start, bytes| Call::Upload(start, bytes).read(cases::words(8)).map(drop);
     read(start(64, &right, 0), bytes(64)).unwrap();
-    let cases: [(Result<(), WireError>, Named); 6] = [
+    let signed = |length| proto::UploadStart {
+        signature: bytes(length),
+        ..start(64, &right, 0)
+    };
+    let cases: [(Result<(), WireError>, Named); 8] = [
+        (
+            read(signed(63), bytes(64)),
+            ("field-length", "UploadStart.signature"),
+        ),
+        (
+            read(signed(0), bytes(64)),
+            ("field-length", "UploadStart.signature"),
+        ),
         (
             read(start(64, &right[1..], 0), bytes(64)),
             ("field-length", "UploadStart.sha256"),

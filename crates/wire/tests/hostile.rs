@@ -118,6 +118,7 @@ async fn an_upload_keeps_to_its_start() {
             total_bytes,
             sha256: vec![7; 32],
             offset,
+            signature: vec![9; 64],
         })),
     };
     let data = |length| proto::UploadChunk {
@@ -167,6 +168,7 @@ async fn an_upload_keeps_to_its_start() {
             total_bytes: 64,
             sha256: sha256.clone(),
             offset,
+            signature: vec![9; 64],
         })),
     };
     let part = |range: std::ops::Range<usize>| proto::UploadChunk {

@@ -271,6 +271,7 @@ async fn what_the_wire_refuses_is_counted_once() {
             total_bytes: 64,
             sha256,
             offset: 0,
+            signature: vec![9; 64],
         }))
     };
     let data = |length| chunk(proto::upload_chunk::Part::Data(vec![1; length]));
