@@ -365,7 +365,7 @@ impl World {
         };
         let near = view.graph.neighbours(view.number(index)).into_iter();
         near.filter(|number| survivors.contains(*number))
-            .filter_map(|number| {
+            .map(|number| {
                 let peer = &self.clients[view.members[number as usize]];
                 let signature = match (&peer.corrupt, &peer.upload) {
                     (None, Some(update)) => update.signature,
@@ -374,10 +374,10 @@ impl World {
                         peer.identity.sign(Purpose::Masked, &[&statement.0])
                     }
                 };
-                Some(MaskedWith {
+                MaskedWith {
                     index: number,
                     signature,
-                })
+                }
             })
             .collect()
     }
