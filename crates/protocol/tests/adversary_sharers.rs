@@ -6,10 +6,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_protocol::{Consistency, Refusal, Unproven};
+use chorus_protocol::{
+    Consistency, Identity, Question, Refusal, Testimony, Unproven, commitment,
+};
 use common::loot::Loot;
-use common::task;
-use common::world::World;
+use common::world::{World, refusal, roots};
+use common::{task, tree};
 
 const VICTIM: usize = 0;
 
@@ -118,5 +120,36 @@ fn a_witnessed_cohort_has_everyone_once() {
         let refusal = world.show(index, &view).unwrap_err().to_string();
         let is_seen = refusal.contains("in two places") || refusal.contains("second time");
         assert!(is_seen, "{refusal}");
+    }
+}
+
+/// The list in which everyone is once must be of those that are there: otherwise it would hide who stands in two places.
+#[test]
+fn the_members_that_are_listed_are_those_that_are_there() {
+    let mut task = task(20, false);
+    task.consistency = Consistency::Witness;
+    let mut world = World::new(&task, 2, 6);
+    let members: Vec<usize> = (0..20).collect();
+    let advertised = world.advertised(&members);
+    let mut listed: Vec<[u8; 32]> = advertised.iter().map(|said| said.enrolled).collect();
+    listed[19] = Identity::from_seed(&[3; 32]).public();
+    let entries: Vec<Vec<u8>> = listed.iter().map(|key| key.to_vec()).collect();
+    let (cohort_root, (_, key_root)) = (tree::root(&entries), roots(&advertised));
+    let question = Question::Draw {
+        round: world.plan.round,
+        commitment: commitment(&world.digest(), 20, &cohort_root, &key_root),
+    };
+    let coordinator = world.coordinator.public();
+    let Some(Testimony::Beacon(beacon)) = world.witness.answer(&coordinator, question) else {
+        panic!("the witness draws");
+    };
+    let view = world.view_of(members, advertised, Some(beacon));
+    for index in world.honest() {
+        let mut place = view.place(index as u32);
+        place.cohort_root = cohort_root;
+        place.members = listed.clone();
+        let refusal = refusal(&mut world, index, place);
+        let expected = "neighbour 19 of the cohort: its keys are not among those that were fixed";
+        assert!(refusal.contains(expected), "{refusal}");
     }
 }
