@@ -6,9 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_protocol::{
-    Consistency, Identity, Question, Refusal, Testimony, Unproven, commitment,
-};
+use chorus_protocol::{Consistency, Identity, Question, Refusal, Testimony, Unproven, commitment};
 use common::loot::Loot;
 use common::world::{World, refusal, roots};
 use common::{task, tree};
