@@ -1,8 +1,9 @@
 //! `chorus secagg`: what a round of secure aggregation needs, promises and costs, before there is one.
 
+use chorus_privacy::LARGEST_LENGTH;
+use chorus_protocol::{COHORT_MOST, WITNESS_MOST, quorum};
 use chorus_secagg::{
-    Achieved, Assumptions, GraphPlan, MAXIMUM_CLIENTS, MINIMUM_CLIENTS, PlanError, Ring, Work,
-    plan, ring_for, work,
+    Achieved, Assumptions, GraphPlan, MINIMUM_CLIENTS, PlanError, Ring, Work, plan, ring_for, work,
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -43,8 +44,8 @@ pub struct Plan {
     #[arg(long, value_name = "SHARE")]
     corrupt: f64,
     /// Values of one update.
-    #[arg(long, value_name = "M", default_value_t = 1_000_000)]
-    length: usize,
+    #[arg(long, value_name = "M", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=LARGEST_LENGTH as u64))]
+    length: u64,
     /// Bits of one value, sign and noise included: the ring becomes the smallest that holds the sum of all clients.
     /// Without it, the ring of 32 bits.
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(1..=32))]
@@ -52,7 +53,8 @@ pub struct Plan {
     /// The chance that anything but the sum is revealed is at most 2^-BITS.
     #[arg(long, value_name = "BITS", default_value_t = Assumptions::DEFAULT.secrecy_bits)]
     secrecy_bits: u32,
-    /// The chance that the round must be given up is at most 2^-BITS.
+    /// The chance that the round must be given up for want of shares is at most 2^-BITS; for whatever reason, at most
+    /// 2^-20 too.
     #[arg(long, value_name = "BITS", default_value_t = Assumptions::DEFAULT.correctness_bits)]
     correctness_bits: u32,
     /// As JSON.
@@ -68,7 +70,7 @@ struct Figures {
     corrupt: f64,
     secrecy_bits: u32,
     correctness_bits: u32,
-    length: usize,
+    length: u64,
     value_bits: Option<u32>,
     degree: usize,
     threshold: usize,
@@ -90,12 +92,22 @@ struct Figures {
     /// Survivors that any two runs of the ring must keep.
     guard: usize,
     guard_failure_log2: Option<f64>,
+    /// Signatures of the cohort that prove what was told; null when only a witness can.
+    quorum: Option<usize>,
     minimum_survivors: usize,
     minimum_clients: usize,
 }
 
 impl Plan {
     fn run(&self) -> anyhow::Result<()> {
+        if self.clients > WITNESS_MOST {
+            let cohorts = self.clients.div_ceil(WITNESS_MOST);
+            let message = format!(
+                "a round takes at most {WITNESS_MOST} clients, this one has {}: split them into {cohorts} cohorts",
+                self.clients
+            );
+            return stop(exit::REFUSED, message);
+        }
         let assumptions = self.assumptions();
         let graph = match plan(self.clients, &assumptions) {
             Ok(graph) => graph,
@@ -109,7 +121,7 @@ impl Plan {
                 None => return stop(exit::REFUSED, self.no_ring(bits)),
             },
         };
-        let work = work(&graph, ring, self.length, self.dropout);
+        let work = work(&graph, ring, self.length as usize, self.dropout);
         let figures = self.figures(&graph, ring, &work);
         if self.json {
             return progress::say_json(&figures);
@@ -144,10 +156,9 @@ impl Plan {
             .find(|share| self.possible(self.clients, |changed| changed.dropout = *share));
         let corrupt = below(self.corrupt)
             .find(|share| self.possible(self.clients, |changed| changed.corrupt = *share));
-        let more = (self.clients..=self.clients.saturating_add(300).max(MINIMUM_CLIENTS))
+        let more = (self.clients..=(self.clients + 300).max(MINIMUM_CLIENTS))
             .find(|clients| self.possible(*clients, |_| ()));
-        let whole = self.clients.min(MAXIMUM_CLIENTS);
-        let parts = std::iter::successors(Some(whole), |clients| Some(clients / 2));
+        let parts = std::iter::successors(Some(self.clients), |clients| Some(clients / 2));
         let fewer = parts
             .take_while(|clients| *clients >= 100)
             .find(|clients| self.possible(*clients, |_| ()));
@@ -186,7 +197,7 @@ impl Plan {
         let achieved: Achieved = graph.achieved(&assumptions);
         let log2 = |value: f64| value.is_finite().then_some(value);
         let smallest =
-            (MINIMUM_CLIENTS..=MAXIMUM_CLIENTS).find(|clients| self.possible(*clients, |_| ()));
+            (MINIMUM_CLIENTS..=self.clients).find(|clients| self.possible(*clients, |_| ()));
         Figures {
             clients: self.clients,
             dropout: self.dropout,
@@ -214,6 +225,8 @@ impl Plan {
             correctness_failure_log2: log2(achieved.correctness),
             guard: graph.guard(&assumptions),
             guard_failure_log2: log2(achieved.guard),
+            quorum: (self.clients <= COHORT_MOST)
+                .then(|| quorum(self.clients, assumptions.corrupt_of(self.clients))),
             minimum_survivors: self.clients - assumptions.dropped_of(self.clients),
             minimum_clients: smallest.unwrap_or(self.clients),
         }
@@ -230,6 +243,12 @@ impl Figures {
         let shape = match self.complete {
             true => "the complete graph: ",
             false => "",
+        };
+        let proof = match self.quorum {
+            Some(quorum) => format!("{quorum} signatures of the cohort, or of a witness outside"),
+            None => {
+                format!("the signature of a witness: there are more than {COHORT_MOST} clients")
+            }
         };
         let guard = match self.complete {
             true => "nothing divides a complete graph".to_owned(),
@@ -285,6 +304,7 @@ impl Figures {
                 chance(self.correctness_failure_log2)
             ),
             format!("  guard         {guard}"),
+            format!("  proof         that all were told the same: {proof}"),
             format!(
                 "  needs         {} survivors at least; with these assumptions there are plans from {} clients on",
                 self.minimum_survivors, self.minimum_clients

@@ -21,7 +21,7 @@ fn figures(clients: &str, dropout: &str, corrupt: &str, more: &[&str]) -> Value 
 }
 
 /// Every figure that `--json` promises.
-const FIGURES: [&str; 28] = [
+const FIGURES: [&str; 29] = [
     "clients",
     "dropout",
     "corrupt",
@@ -48,6 +48,7 @@ const FIGURES: [&str; 28] = [
     "correctness_failure_log2",
     "guard",
     "guard_failure_log2",
+    "quorum",
     "minimum_survivors",
     "minimum_clients",
 ];
@@ -66,6 +67,7 @@ fn the_default_of_the_product() {
         ("upload_bytes", 4_000_032),
         ("float32_bytes", 4_000_000),
         ("guard", 44),
+        ("quorum", 551),
         ("minimum_survivors", 700),
         ("minimum_clients", 10),
     ] {
@@ -82,6 +84,7 @@ fn the_default_of_the_product() {
         "4.0 MB",
         "98.7 GB of keystream",
         "2^-41.9",
+        "551 signatures of the cohort",
     ] {
         assert!(said.contains(words), "`{words}` in {said}");
     }
@@ -127,6 +130,16 @@ fn the_ring_follows_the_values() {
 }
 
 #[test]
+fn a_large_cohort_needs_a_witness() {
+    assert!(figures("5001", "0.3", "0.1", &[])["quorum"].is_null());
+    let said = plan("10000", "0.3", "0.1", &[]).well();
+    assert!(
+        said.contains("142 neighbours") && said.contains("the signature of a witness"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_impossible_is_refused_in_words() {
     plan("20", "0.6", "0.1", &[]).with(
         5,
@@ -140,7 +153,11 @@ fn what_is_impossible_is_refused_in_words() {
         .with(5, &["(connectivity)", "assume fewer", "`--corrupt 0.07`"]);
     plan("10000", "0.3", "0.4", &["--json"]).with(5, &["(correctness)", "split the cohort"]);
     plan("5", "0.2", "0.1", &[]).with(5, &["at least 10 clients", "`--clients 10`"]);
-    plan("5000000", "0.2", "0.1", &[]).with(5, &["at most 1048576 clients", "`--clients 1048576`"]);
+    plan("5000000", "0.2", "0.1", &[]).with(5, &["at most 100000 clients", "into 50 cohorts"]);
+    plan("100000", "0.3", "0.25", &[]).with(5, &["(guard)", "split the cohort"]);
+    for length in ["0", "300000000"] {
+        plan("1000", "0.3", "0.1", &["--length", length]).with(2, &["--length"]);
+    }
     plan("1000", "0.2", "0.7", &[]).with(2, &["corrupt must be in [0, 0.5)"]);
     plan("1000", "0.2", "0.1", &["--secrecy-bits", "20"]).with(2, &["secrecy_bits in 40..=256"]);
     plan("1000", "many", "0.1", &[]).with(2, &["--dropout"]);

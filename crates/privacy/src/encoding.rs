@@ -9,7 +9,7 @@ const DEVIATIONS: f64 = 6.0;
 /// The rings Z_2^bits in which chorus-secagg can add.
 const RINGS: [u32; 4] = [16, 20, 24, 32];
 /// Most coordinates of one update.
-const LARGEST_LENGTH: usize = 1 << 28;
+pub const LARGEST_LENGTH: usize = 1 << 28;
 
 /// How real numbers become integers of Z_2^bits: the same public numbers for every client of a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

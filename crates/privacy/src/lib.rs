@@ -14,7 +14,7 @@ pub use accountant::gaussian;
 pub use accountant::renyi;
 pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, calibrate, spent};
 pub use clip::{ClippedUpdate, clip};
-pub use encoding::{Encoding, decode};
+pub use encoding::{Encoding, LARGEST_LENGTH, decode};
 pub use error::PrivacyError;
 pub use guarantee::Guarantee;
 pub use noise::{

@@ -5,6 +5,8 @@ mod bounds;
 mod error;
 mod work;
 
+use core::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Ring;
@@ -24,6 +26,9 @@ pub const COMPLETE_BELOW: usize = 100;
 pub const MAXIMUM_DEGREE: usize = 254;
 /// Secrecy may be asked to be stronger than this, never weaker (secagg.md 4.1).
 pub const MINIMUM_SECRECY_BITS: u32 = 40;
+/// All causes together make an honest round fail at most once in `2^20`, unless fewer bits of correctness are asked for.
+/// More bits are for the want of shares alone: for [`GraphPlan::guard`] too they would take half as many neighbours again.
+pub const GUARDED_CORRECTNESS_BITS: u32 = 20;
 
 /// What a round assumes about its clients. The guarantee holds only as far as these do.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +41,8 @@ pub struct Assumptions {
     /// The chance that some client's secrets fall to its corrupt neighbours, or that the honest survivors are divided,
     /// is at most `2^-secrecy_bits`.
     pub secrecy_bits: u32,
-    /// The chance that the round must be given up for want of shares is at most `2^-correctness_bits`.
+    /// The chance that the round must be given up for want of shares is at most `2^-correctness_bits`; for whatever
+    /// reason, at most `2^-`[`GUARDED_CORRECTNESS_BITS`] too.
     pub correctness_bits: u32,
 }
 
@@ -57,6 +63,11 @@ impl Assumptions {
     /// Clients of a cohort that may vanish: the whole clients within the fraction.
     pub fn dropped_of(&self, clients: usize) -> usize {
         (self.dropout * clients as f64 + 1e-9).floor() as usize
+    }
+
+    /// How often a round may be given up for whatever reason.
+    fn correctness_of_all(&self) -> u32 {
+        self.correctness_bits.min(GUARDED_CORRECTNESS_BITS)
     }
 
     fn valid(&self) -> bool {
@@ -88,7 +99,8 @@ pub struct GraphPlan {
 /// Otherwise the smallest even degree `k`, and for it the smallest threshold `t`, that meet the bounds on secrecy,
 /// connectivity and correctness: the conditions for a good graph in Bell, Bonawitz, Gascon, Lepoint, Raykova, *Secure
 /// Single-Server Aggregation with (Poly)Logarithmic Overhead*, CCS 2020, section 3, as union bounds over exact
-/// hypergeometric tails. The crate's first page has the formulas, and what they were compared with.
+/// hypergeometric tails; then so many more neighbours that the guard seldom costs an honest round. The crate's first
+/// page has the formulas, and what they were compared with.
 ///
 /// # Errors
 /// [`PlanError`] when the cohort is too small or too large, the assumptions are out of range, or no graph with at
@@ -111,7 +123,7 @@ pub fn plan(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, Plan
     if clients < COMPLETE_BELOW {
         complete(clients, assumptions)
     } else {
-        sparse(clients, assumptions)
+        guarded(good(clients, assumptions)?, assumptions)
     }
 }
 
@@ -140,47 +152,98 @@ fn complete(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, Plan
     })
 }
 
-fn sparse(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
+/// The smallest good graph.
+fn good(clients: usize, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
     let bounds = Bounds::new(clients, assumptions);
-    let correctness = ln_of_bits(assumptions.correctness_bits);
-    // A threshold of 1 would put the secret itself into every envelope.
-    let mut threshold = 2;
     let mut infeasible = PlanError::Assumptions;
-    for degree in (2..=MAXIMUM_DEGREE.min(clients - 2)).step_by(2) {
-        let fails = |bound, ln_probability: f64, wanted| PlanError::Infeasible {
-            bound,
-            clients,
-            degree,
-            // Never negative: a probability is at most 1.
-            found: (-ln_probability / core::f64::consts::LN_2).floor() as u32,
-            wanted,
-        };
-        // Both ways of losing secrecy together may have the probability that was asked for.
-        let disconnected = bounds.connectivity(degree);
-        let left = ln_of_bits(assumptions.secrecy_bits).exp() - disconnected.exp();
-        let safe = |threshold| left > 0.0 && bounds.secrecy(degree, threshold) <= left.ln();
-        if !safe(degree) {
-            infeasible = fails(Bound::Connectivity, disconnected, assumptions.secrecy_bits);
+    for degree in degrees(2, clients) {
+        let Some(threshold) = safe_threshold(&bounds, degree, assumptions) else {
+            let disconnected = bounds.connectivity(degree);
+            let wanted = assumptions.secrecy_bits;
+            infeasible = fails(Bound::Connectivity, clients, degree, disconnected, wanted);
             continue;
-        }
-        while !safe(threshold) {
-            threshold += 1;
-        }
-        // A larger degree leaves more to secrecy, so the threshold may once in a while fall.
-        while threshold > 2 && safe(threshold - 1) {
-            threshold -= 1;
-        }
+        };
         let lost = bounds.correctness(degree, threshold);
-        if lost <= correctness {
+        if lost <= ln_of_bits(assumptions.correctness_bits) {
             return Ok(GraphPlan {
                 clients,
                 degree,
                 threshold,
             });
         }
-        infeasible = fails(Bound::Correctness, lost, assumptions.correctness_bits);
+        let wanted = assumptions.correctness_bits;
+        infeasible = fails(Bound::Correctness, clients, degree, lost, wanted);
     }
     Err(infeasible)
+}
+
+/// The smallest graph that is at least as large as a good one, and in which survivors that nobody chose meet the guard.
+fn guarded(good: GraphPlan, assumptions: &Assumptions) -> Result<GraphPlan, PlanError> {
+    let clients = good.clients;
+    let wanted = assumptions.correctness_of_all();
+    let bounds = Bounds::new(clients, assumptions);
+    let mut infeasible = PlanError::Assumptions;
+    for degree in degrees(good.degree, clients) {
+        let Some(threshold) = safe_threshold(&bounds, degree, assumptions) else {
+            continue;
+        };
+        let plan = GraphPlan {
+            clients,
+            degree,
+            threshold,
+        };
+        let lost = bounds.correctness(degree, threshold);
+        let unguarded = bounds.guarded(degree, plan.guard(assumptions));
+        let given_up = bounds::ln_sum(lost, unguarded);
+        if lost <= ln_of_bits(assumptions.correctness_bits) && given_up <= ln_of_bits(wanted) {
+            return Ok(plan);
+        }
+        infeasible = fails(Bound::Guard, clients, degree, given_up, wanted);
+    }
+    Err(infeasible)
+}
+
+fn degrees(smallest: usize, clients: usize) -> impl Iterator<Item = usize> {
+    (smallest..=MAXIMUM_DEGREE.min(clients - 2)).step_by(2)
+}
+
+/// The smallest threshold for a degree; `None` when the graph would fall apart too often, whatever the threshold.
+fn safe_threshold(bounds: &Bounds, degree: usize, assumptions: &Assumptions) -> Option<usize> {
+    // Both ways of losing secrecy together may have the probability that was asked for.
+    let left = ln_of_bits(assumptions.secrecy_bits).exp() - bounds.connectivity(degree).exp();
+    let safe = |threshold: &usize| left > 0.0 && bounds.secrecy(degree, *threshold) <= left.ln();
+    // A threshold of 1 would put the secret itself into every envelope.
+    smallest(2..degree + 1, safe)
+}
+
+/// The smallest number of a range for which something holds that holds for all larger ones too.
+fn smallest(mut range: Range<usize>, holds: impl Fn(&usize) -> bool) -> Option<usize> {
+    let end = range.end;
+    while !range.is_empty() {
+        let middle = range.start + range.len() / 2;
+        match holds(&middle) {
+            true => range.end = middle,
+            false => range.start = middle + 1,
+        }
+    }
+    (range.start < end).then_some(range.start)
+}
+
+fn fails(
+    bound: Bound,
+    clients: usize,
+    degree: usize,
+    ln_probability: f64,
+    wanted: u32,
+) -> PlanError {
+    PlanError::Infeasible {
+        bound,
+        clients,
+        degree,
+        // Never negative: a probability is at most 1.
+        found: (-ln_probability / core::f64::consts::LN_2).floor() as u32,
+        wanted,
+    }
 }
 
 /// The natural logarithm of `2^-bits`.

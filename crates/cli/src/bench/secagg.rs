@@ -120,7 +120,7 @@ impl SecAgg {
             dropout: self.dropout,
             ..Assumptions::DEFAULT
         };
-        let plan = plan(self.clients, &assumptions).or_exit(exit::USAGE)?;
+        let plan = plan(self.clients, &assumptions).or_exit(exit::REFUSED)?;
         if self.length == 0 || self.length > 100_000_000 {
             return stop(exit::USAGE, "`--length` must be between 1 and 100000000");
         }

@@ -1,7 +1,7 @@
 //! What a plan promises.
 
 use super::bounds::Bounds;
-use super::{Assumptions, GraphPlan, MAXIMUM_CLIENTS, ln_of_bits};
+use super::{Assumptions, GraphPlan, MAXIMUM_CLIENTS, ln_of_bits, smallest};
 
 /// The probabilities with which a plan fails, as logarithms to base 2: -43.5 is a probability of `2^-43.5`, 0 certainty,
 /// minus infinity what cannot happen while the assumptions hold.
@@ -13,12 +13,12 @@ pub struct Achieved {
     pub connectivity: f64,
     /// Some client keeps fewer living neighbours than shares are needed: the round is given up, and nothing revealed.
     pub correctness: f64,
-    /// Survivors that nobody chose do not meet [`GraphPlan::guard`]: where clients ask for it, the round is given up.
+    /// Survivors that nobody chose do not meet [`GraphPlan::guard`]: the round is given up, and nothing revealed.
     pub guard: f64,
 }
 
 impl Achieved {
-    /// Whether a round may run: secrecy and connectivity together, and correctness, fail no more often than asked for.
+    /// Whether a round may run: it fails no more often than asked for, in each way and in all together.
     pub fn meets(&self, assumptions: &Assumptions) -> bool {
         // Two machines need not agree in the last bits of a logarithm.
         let slack = 1.0 + 1e-6;
@@ -26,6 +26,8 @@ impl Achieved {
         assumptions.valid()
             && self.secrecy.exp2() + self.connectivity.exp2() <= asked(assumptions.secrecy_bits)
             && self.correctness.exp2() <= asked(assumptions.correctness_bits)
+            && self.correctness.exp2() + self.guard.exp2()
+                <= asked(assumptions.correctness_of_all())
     }
 }
 
@@ -103,6 +105,6 @@ impl GraphPlan {
         let bounds = Bounds::new(self.clients, assumptions);
         let allowed = ln_of_bits(assumptions.secrecy_bits);
         let safe = |guard: &usize| bounds.cut(degree, *guard) <= allowed;
-        (1..=degree).find(safe).unwrap_or(degree + 1)
+        smallest(1..degree + 1, safe).unwrap_or(degree + 1)
     }
 }

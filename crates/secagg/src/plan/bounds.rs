@@ -62,7 +62,7 @@ impl Bounds {
 }
 
 /// `ln(e^a + e^b)`, also when one of them is minus infinity.
-fn ln_sum(a: f64, b: f64) -> f64 {
+pub(super) fn ln_sum(a: f64, b: f64) -> f64 {
     let (less, more) = if a < b { (a, b) } else { (b, a) };
     if more == f64::NEG_INFINITY {
         return more;

@@ -14,6 +14,10 @@ pub enum Bound {
     Connectivity,
     /// Every client keeps so many living neighbours that its secrets can be opened.
     Correctness,
+    /// Survivors that nobody chose keep some of every two runs of the ring, as [`GraphPlan::guard`] demands.
+    ///
+    /// [`GraphPlan::guard`]: super::GraphPlan::guard
+    Guard,
 }
 
 impl Bound {
@@ -24,6 +28,9 @@ impl Bound {
             Self::Correctness => {
                 "some client keeps fewer living neighbours than a threshold that is safe from its corrupt ones"
             }
+            Self::Guard => {
+                "the survivors of an honest round look like those of a coordinator that divides the cohort"
+            }
         }
     }
 
@@ -31,7 +38,7 @@ impl Bound {
     fn remedy(self) -> &'static str {
         match self {
             Self::Connectivity => "assume fewer corrupt clients or fewer dropouts",
-            Self::Correctness => {
+            Self::Correctness | Self::Guard => {
                 "assume fewer dropouts or fewer corrupt clients, or ask for fewer bits of correctness"
             }
         }
@@ -43,6 +50,7 @@ impl fmt::Display for Bound {
         formatter.write_str(match self {
             Self::Connectivity => "connectivity",
             Self::Correctness => "correctness",
+            Self::Guard => "guard",
         })
     }
 }
