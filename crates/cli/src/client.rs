@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use chorus_client::{Client as Store, End, Loop, News, Settings};
 use chorus_protocol::{Floor, Refusal};
@@ -66,6 +67,9 @@ enum Action {
         /// Largest delta at which a plan may count.
         #[arg(long, value_name = "D", default_value_t = Floor::default().delta)]
         delta: f64,
+        /// Take part only in rounds that a witness outside the coordinator vouches for.
+        #[arg(long)]
+        witness: bool,
     },
     /// Recommend from the newest model that is here. Works without a network.
     Recommend {
@@ -127,11 +131,13 @@ impl Client {
                 allow_without_noise,
                 epsilon,
                 delta,
+                witness,
             } => {
                 let floor = Floor {
                     without_noise: *allow_without_noise,
                     epsilon: *epsilon,
                     delta: *delta,
+                    witness: *witness,
                     ..Floor::default()
                 };
                 let settings = Settings {
@@ -200,12 +206,13 @@ impl Client {
         let engine = crate::engine::engine();
         let give_up = tokio::sync::Notify::new();
         let mut hopeless: Option<String> = None;
+        let started = Instant::now();
         let mut news = |news: News<'_>| match news {
             News::Joined(round) => progress::tell(&format!("round {round}: joined")),
             News::Over(round, ending) => {
                 progress::tell(&format!("round {round}: {}", words::ending(ending)))
             }
-            News::Later(error) if is_for_good(error) => {
+            News::Later(error) if is_for_good(error, started.elapsed()) => {
                 hopeless = Some(error.to_string());
                 give_up.notify_one();
             }
@@ -248,12 +255,15 @@ impl Client {
     }
 }
 
+/// A task may be created a moment after its first clients have started.
+const TASK_PATIENCE: Duration = Duration::from_secs(20);
+
 /// True for what no waiting cures: the person or the operator has to change something first.
-fn is_for_good(error: &chorus_client::Error) -> bool {
+fn is_for_good(error: &chorus_client::Error, waited: Duration) -> bool {
     use chorus_client::Error;
     match error {
-        Error::Rejected { label, .. } => label == "unknown-task",
-        Error::Refused(Refusal::Weak { field, .. }) => *field == "noise",
+        Error::Rejected { label, .. } => label == "unknown-task" && waited >= TASK_PATIENCE,
+        Error::Refused(Refusal::Weak { field, .. }) => matches!(*field, "noise" | "consistency"),
         _ => false,
     }
 }
