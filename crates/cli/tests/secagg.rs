@@ -154,7 +154,7 @@ fn what_is_impossible_is_refused_in_words() {
     plan("10000", "0.3", "0.4", &["--json"]).with(5, &["(correctness)", "split the cohort"]);
     plan("5", "0.2", "0.1", &[]).with(5, &["at least 10 clients", "`--clients 10`"]);
     plan("5000000", "0.2", "0.1", &[]).with(5, &["at most 100000 clients", "into 50 cohorts"]);
-    plan("100000", "0.3", "0.25", &[]).with(5, &["(guard)", "split the cohort"]);
+    plan("100000", "0.3", "0.2", &[]).with(5, &["(guard)", "split the cohort"]);
     for length in ["0", "300000000"] {
         plan("1000", "0.3", "0.1", &["--length", length]).with(2, &["--length"]);
     }
