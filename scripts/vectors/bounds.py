@@ -52,7 +52,12 @@ def plan(clients, corrupt, dropout, secrecy_bits, correctness_bits):
     for k in range(2, min(254, clients - 2) + 1, 2):
         left = Fraction(1, 2**secrecy_bits) - cohort.connectivity(k)
         t = next((t for t in range(2, k + 1) if cohort.secrecy(k, t) <= left), None)
-        if t and cohort.correctness(k, t) <= Fraction(1, 2**correctness_bits):
+        if not t:
+            continue
+        lost = cohort.correctness(k, t)
+        unguarded = cohort.guarded(k, cohort.guard(k, secrecy_bits))
+        enough = min(correctness_bits, 20)
+        if lost <= Fraction(1, 2**correctness_bits) and lost + unguarded <= Fraction(1, 2**enough):
             return k, t
     return None
 
