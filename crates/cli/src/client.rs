@@ -136,6 +136,7 @@ impl Client {
                 let floor = Floor {
                     without_noise: *allow_without_noise,
                     epsilon: *epsilon,
+                    epsilon_in_all: epsilon.max(Floor::default().epsilon_in_all),
                     delta: *delta,
                     witness: *witness,
                     ..Floor::default()

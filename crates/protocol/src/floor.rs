@@ -26,6 +26,10 @@ pub struct Floor {
     pub without_noise: bool,
     /// Largest epsilon over all of this client's contributions to one task.
     pub epsilon: f64,
+    /// Largest epsilon over all of its contributions to all tasks together.
+    pub epsilon_in_all: f64,
+    /// Most contributions with noise to one task.
+    pub contributions: usize,
     /// Largest delta at which a plan may count.
     pub delta: f64,
     /// Words of the longest contribution.
@@ -41,6 +45,8 @@ impl Default for Floor {
             witness: false,
             without_noise: false,
             epsilon: 8.0,
+            epsilon_in_all: 16.0,
+            contributions: 100,
             delta: 1e-5,
             length: 20_000_000,
         }
@@ -112,6 +118,26 @@ pub enum Refusal {
         would: f64,
         /// The limit.
         limit: f64,
+    },
+    /// The privacy budget over all tasks would be overspent.
+    #[error(
+        "contributing to task `{task}` would spend epsilon {would:.3} over all tasks together; this client's limit is {limit}"
+    )]
+    BudgetInAll {
+        /// The task.
+        task: TaskName,
+        /// After this round.
+        would: f64,
+        /// The limit.
+        limit: f64,
+    },
+    /// The client took part in the task often enough.
+    #[error("this client contributed to task `{task}` {limit} times, and does so no more often")]
+    OftenEnough {
+        /// The task.
+        task: TaskName,
+        /// The limit.
+        limit: usize,
     },
     /// The model log.
     #[error(transparent)]
@@ -320,19 +346,36 @@ impl Floor {
                 release: plan.release.clone(),
             });
         }
-        let releases: Vec<Release> = mine()
-            .filter_map(|charge| charge.cost)
-            .chain([release])
-            .collect();
-        let would = spent(&releases, plan.delta)?.epsilon;
-        if would <= self.epsilon {
-            return Ok(());
+        let noised = |charge: &Charge| charge.cost;
+        let mut releases: Vec<Release> = mine().filter_map(noised).collect();
+        if releases.len() >= self.contributions {
+            return Err(Refusal::OftenEnough {
+                task: plan.task.clone(),
+                limit: self.contributions,
+            });
         }
-        Err(Refusal::Budget {
-            task: plan.task.clone(),
-            would,
-            limit: self.epsilon,
-        })
+        releases.push(release);
+        let would = spent(&releases, plan.delta)?.epsilon;
+        let is_within = would <= self.epsilon;
+        if !is_within {
+            return Err(Refusal::Budget {
+                task: plan.task.clone(),
+                would,
+                limit: self.epsilon,
+            });
+        }
+        // One delta for everything, for each task's could be another.
+        let everything: Vec<Release> = charges.iter().filter_map(noised).chain([release]).collect();
+        let would = spent(&everything, self.delta)?.epsilon;
+        let is_within = would <= self.epsilon_in_all;
+        if !is_within {
+            return Err(Refusal::BudgetInAll {
+                task: plan.task.clone(),
+                would,
+                limit: self.epsilon_in_all,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -166,6 +166,47 @@ fn the_budget_holds_over_all_releases_of_a_task() {
     assert_eq!(floor.check(&more, &charges), Ok(()));
 }
 
+/// Charges of other tasks count against what a person gives in all, and against nothing else.
+#[test]
+fn there_is_a_limit_over_all_tasks_and_one_on_how_often() {
+    let plan = plan(true);
+    let charge = |task: &str, release: usize| Charge {
+        task: task.to_owned().try_into().unwrap(),
+        release: format!("before-{release}"),
+        round: RoundId(release as u64),
+        cost: cost(&plan).unwrap(),
+    };
+    let mut others: Vec<Charge> = (0..3).map(|number| charge("books", number)).collect();
+    let releases: Vec<Release> = others.iter().filter_map(|charge| charge.cost).collect();
+    let four = [&releases[..], &releases[..1]].concat();
+    let needed = spent(&four, Floor::default().delta).unwrap().epsilon;
+    let floor = |epsilon_in_all: f64| Floor {
+        epsilon_in_all,
+        ..Floor::default()
+    };
+    assert_eq!(floor(needed).check(&plan, &others), Ok(()));
+    for limit in [needed * (1.0 - 1e-12), 0.0, f64::NAN] {
+        let refusal = floor(limit).check(&plan, &others).unwrap_err();
+        assert!(matches!(refusal, Refusal::BudgetInAll { .. }), "{refusal}");
+    }
+    // What was contributed without noise is counted by no epsilon, and is none of these.
+    let mine = plan.task.as_str();
+    others.extend((3..6).map(|number| charge(mine, number)));
+    others.push(Charge {
+        cost: None,
+        ..charge(mine, 6)
+    });
+    let often = |contributions: usize| Floor {
+        contributions,
+        epsilon: 100.0,
+        epsilon_in_all: 100.0,
+        ..Floor::default()
+    };
+    assert_eq!(often(4).check(&plan, &others), Ok(()));
+    let refusal = often(3).check(&plan, &others).unwrap_err();
+    assert!(refusal.to_string().contains("3 times"), "{refusal}");
+}
+
 #[test]
 fn the_limit_is_the_limit() {
     let plan = plan(true);

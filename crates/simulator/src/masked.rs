@@ -71,6 +71,8 @@ impl Enrolled {
         };
         if let Privacy::Distributed { epsilon, delta } = task.privacy {
             floor.epsilon = epsilon;
+            floor.epsilon_in_all = epsilon;
+            floor.contributions = task.sums().len();
             floor.delta = delta;
         }
         let longest = task.sums().iter().map(|sum| sum.length).max();

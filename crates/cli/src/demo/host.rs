@@ -111,9 +111,11 @@ impl Shared {
 
     fn settings(&self) -> Settings {
         let plan = &self.plan;
+        let epsilon = plan.epsilon.unwrap_or(Floor::default().epsilon);
         let floor = Floor {
             without_noise: plan.epsilon.is_none(),
-            epsilon: plan.epsilon.unwrap_or(Floor::default().epsilon),
+            epsilon,
+            epsilon_in_all: epsilon,
             delta: plan.delta,
             ..Floor::default()
         };

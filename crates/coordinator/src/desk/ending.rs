@@ -14,13 +14,16 @@ use crate::registry::{self, Prepared};
 use crate::store::{self, Closing, TaskState, Wanted};
 
 impl Desk {
-    /// Before clients are told with whom to mask: from then on they count this sum as contributed.
-    pub(super) fn mark_masked(&mut self) -> Result<(), DeskError> {
+    /// Before clients are told with whom to mask: from then on they count this sum as contributed, and so does the task,
+    /// whatever becomes of the round.
+    pub(super) fn charge(&mut self) -> Result<(), DeskError> {
         if let Some(running) = &mut self.running {
-            let round = running.round.plan().round;
-            self.common
-                .store
-                .write(|tx| store::rounds::mark_masked(tx, round))?;
+            let plan = running.round.plan();
+            let release = cost(plan).map_err(|error| DeskError::Task(error.to_string()))?;
+            self.common.store.write(|tx| {
+                store::rounds::mark_masked(tx, plan.round)?;
+                store::rounds::charge(tx, plan, release.as_ref())
+            })?;
             running.masked = true;
         }
         Ok(())
@@ -29,16 +32,12 @@ impl Desk {
     /// Before clients are told who survived: from then on the sum can be revealed, and by no other list of survivors.
     pub(super) fn settle(&mut self) -> Result<(), DeskError> {
         if let Some(running) = &self.running {
-            let plan = running.round.plan();
-            let release = cost(plan).map_err(|error| DeskError::Task(error.to_string()))?;
-            let checkpoint = running.round.checkpoint();
-            self.common.store.write(|tx| {
-                store::rounds::charge(tx, plan, release.as_ref())?;
-                if let Some(checkpoint) = &checkpoint {
-                    store::rounds::keep(tx, plan.round, checkpoint)?;
-                }
-                Ok(())
-            })?;
+            let round = running.round.plan().round;
+            if let Some(checkpoint) = running.round.checkpoint() {
+                self.common
+                    .store
+                    .write(|tx| store::rounds::keep(tx, round, &checkpoint))?;
+            }
         }
         Ok(())
     }

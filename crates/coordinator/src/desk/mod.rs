@@ -395,7 +395,7 @@ impl Desk {
         self.flush()?;
         for event in events {
             match event {
-                Event::Began(Phase::Uploading) => self.mark_masked()?,
+                Event::Began(Phase::Uploading) => self.charge()?,
                 Event::Began(Phase::Endorsing) => self.settle()?,
                 Event::Began(_) => {}
                 Event::Completed(recovered) => self.complete(recovered, now)?,

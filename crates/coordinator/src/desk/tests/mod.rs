@@ -1,6 +1,7 @@
 //! A desk on a clock that the test moves, with clients that speak to it directly. Whenever the desk answers, the
 //! store must already hold what the answer depends on.
 
+mod ledgers;
 mod operators;
 mod restarts;
 mod rounds;
@@ -224,15 +225,17 @@ impl Rig {
         };
         let last = "FROM rounds WHERE id = (SELECT max(id) FROM rounds)";
         match response {
-            Response::Sharers(_) => assert_eq!(count(&format!("SELECT masked {last}")), 1),
-            Response::Survivors(_) => {
+            Response::Sharers(_) => {
+                assert_eq!(count(&format!("SELECT masked {last}")), 1);
                 let charged =
                     "SELECT count(*) FROM budget WHERE round = (SELECT max(id) FROM rounds)";
                 assert_eq!(
                     count(charged),
                     1,
-                    "survivors were told before the budget was charged"
+                    "clients were told with whom to mask before the budget was charged"
                 );
+            }
+            Response::Survivors(_) => {
                 let kept =
                     "SELECT count(*) FROM checkpoints WHERE round = (SELECT max(id) FROM rounds)";
                 assert_eq!(count(kept), 1, "survivors were told before they were kept");

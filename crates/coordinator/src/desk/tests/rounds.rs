@@ -143,30 +143,6 @@ fn a_failure_in_the_middle_of_publishing_leaves_the_version_before() {
 }
 
 #[test]
-fn when_the_charge_cannot_be_stored_nobody_learns_the_survivors() {
-    let mut rig = Rig::new(14, true, 1);
-    let other = rusqlite::Connection::open(rig.common.store.path()).unwrap();
-    let trigger =
-        "CREATE TRIGGER broken BEFORE INSERT ON budget BEGIN SELECT RAISE(ABORT, 'disk full'); END";
-    other.execute_batch(trigger).unwrap();
-    rig.check_in();
-    // `check_stored` fails if anyone is told; the desk ends with the error.
-    while rig.step() {}
-    assert_eq!(rig.version(), 1);
-    other.execute_batch("DROP TRIGGER broken").unwrap();
-    // Its clients masked, so with noise the sum is not taken a second time.
-    rig.desk = None;
-    rig.open();
-    assert!(rig.desk().over);
-    let (state, reason) = rig.state();
-    assert_eq!(state, TaskState::BudgetExhausted);
-    assert!(
-        reason.contains("already contributed to `counts` in round 1"),
-        "{reason}"
-    );
-}
-
-#[test]
 fn below_the_minimum_nothing_is_published() {
     let mut rig = Rig::new(14, false, 2);
     for member in rig.members.iter_mut().take(4) {
