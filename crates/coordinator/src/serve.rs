@@ -209,22 +209,12 @@ impl Supervisor {
             let desk = self.seats.get(&name).map(|seat| seat.handle.clone());
             places.insert(name, Place { state, desk });
         }
-        let same = |old: &Places| {
-            let flat = |places: &Places| -> Vec<(TaskName, TaskState, bool)> {
-                let flat = |(name, place): (&TaskName, &Place)| {
-                    (
-                        name.clone(),
-                        place.state,
-                        place.desk.as_ref().is_some_and(Handle::is_open),
-                    )
-                };
-                places.iter().map(flat).collect()
-            };
-            flat(old) == flat(&places)
-        };
-        if !same(&self.places.borrow()) {
-            self.places.send_replace(Arc::new(places));
-        }
+        let places = Arc::new(places);
+        self.places.send_if_modified(|known| {
+            let changed = *known != places;
+            *known = places;
+            changed
+        });
     }
 
     fn may_sit(&self, name: &TaskName, now: Millis) -> bool {

@@ -26,8 +26,15 @@ pub(crate) struct Handle {
     pub news: watch::Receiver<News>,
 }
 
+/// Handles are the same when they reach the same desk; one that has ended is still another than none.
+impl PartialEq for Handle {
+    fn eq(&self, other: &Self) -> bool {
+        self.calls.same_channel(&other.calls)
+    }
+}
+
 /// A task as the service knows it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Place {
     pub state: TaskState,
     pub desk: Option<Handle>,
@@ -55,11 +62,6 @@ enum Late {
 const AGAIN: u64 = 50;
 
 impl Handle {
-    /// False once the desk has ended.
-    pub fn is_open(&self) -> bool {
-        !self.calls.is_closed()
-    }
-
     /// Brings a call to the desk. Nothing when the desk is gone.
     pub(crate) async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Option<T> {
         let (answer, answered) = oneshot::channel();

@@ -383,3 +383,34 @@ async fn the_end_of_the_service_ends_the_round_and_the_next_start_goes_on() {
     }
     house.close().await;
 }
+
+/// A task can be seen to be finished a moment before its desk is gone: clients must hear of it all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desk_that_ends_after_its_task_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let common = common(directory.path(), Clock::system(), &task(14, false, 1));
+    let finish = || {
+        let other = rusqlite::Connection::open(common.store.path()).unwrap();
+        let finish = "UPDATE tasks SET state = 'finished'";
+        assert_eq!(other.execute(finish, []).unwrap(), 1);
+    };
+    let (mut supervisor, places) = Supervisor::new(common.clone());
+    supervisor.look().await;
+    finish();
+    supervisor.look().await;
+    let seen = places.borrow().get(&name()).cloned().unwrap();
+    assert!(seen.state == TaskState::Finished);
+    let desk = seen.desk.unwrap();
+    desk.calls.send(Call::Close { now: true }).await.unwrap();
+    desk.calls.closed().await;
+    finish();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while places.borrow().get(&name()).unwrap().desk.is_some() {
+        assert!(
+            Instant::now() < deadline,
+            "the desk that is gone is still shown"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        supervisor.look().await;
+    }
+}

@@ -48,14 +48,14 @@ impl Rig {
 #[test]
 fn both_ledgers_agree_wherever_the_coordinator_crashes() {
     let mut spoiled = 0;
-    for crash in 0..140 {
+    for crash in (0..140).step_by(4) {
         let mut rig = Rig::new(14, true, 1);
         let vanish = [
             Vanish::BeforeUploading,
             Vanish::BeforeEndorsing,
             Vanish::Never,
         ];
-        rig.members[crash % 14].vanish = vanish[crash % 3];
+        rig.members[crash % 14].vanish = vanish[crash / 4 % 3];
         let mut steps = 0;
         for _ in 0..120 {
             if rig.desk().over {
