@@ -74,6 +74,7 @@ pub fn standing(floor: &Floor) -> Standing<'_> {
     Standing {
         floor,
         charges: &[],
+        local_today: 0,
         last_round: None,
         log: LogView::default(),
         coordinator: signer().public(),

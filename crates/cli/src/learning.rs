@@ -6,18 +6,24 @@ use clap::{Args, ValueEnum};
 
 use crate::exit::{self, OrExit};
 
-/// Whether noise is added.
+/// The bound where noise is asked for and none is named.
+pub const DEFAULT_EPSILON: f64 = 8.0;
+
+/// Whether noise is added, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NoiseChoice {
     /// No noise: exact sums, no differential privacy.
     Off,
+    /// Noise on every report that makes it private by itself: nobody else is trusted, at a price in accuracy.
+    Local,
 }
 
 /// What is learned and how it is protected.
 #[derive(Args, Clone, Debug)]
 pub struct Learning {
-    /// Add no noise: the sums are exact and no differential privacy is claimed.
-    #[arg(long, value_enum, value_name = "off", conflicts_with = "epsilon")]
+    /// `off`: the sums are exact and no differential privacy is claimed. `local`: each report is private before it leaves.
+    /// Without it, the clients' shares of noise protect the sum together.
+    #[arg(long, value_enum, value_name = "off|local")]
     pub noise: Option<NoiseChoice>,
     /// Privacy bound over everything that one client contributes; clients add the noise for it.
     #[arg(long, value_name = "E")]
@@ -62,15 +68,28 @@ pub struct Learning {
 
 impl Learning {
     /// The choice of noise, where somebody made one.
-    pub fn privacy(&self) -> Option<Privacy> {
-        match (self.noise, self.epsilon) {
-            (Some(NoiseChoice::Off), _) => Some(Privacy::Off),
+    ///
+    /// # Errors
+    /// An epsilon where there is no noise.
+    pub fn privacy(&self) -> anyhow::Result<Option<Privacy>> {
+        Ok(match (self.noise, self.epsilon) {
+            (Some(NoiseChoice::Off), Some(_)) => {
+                return exit::stop(
+                    exit::USAGE,
+                    "`--epsilon` is a bound on what noise lets through: leave it out with `--noise off`",
+                );
+            }
+            (Some(NoiseChoice::Off), None) => Some(Privacy::Off),
+            (Some(NoiseChoice::Local), epsilon) => Some(Privacy::Local {
+                epsilon: epsilon.unwrap_or(DEFAULT_EPSILON),
+                delta: self.delta,
+            }),
             (None, Some(epsilon)) => Some(Privacy::Distributed {
                 epsilon,
                 delta: self.delta,
             }),
             (None, None) => None,
-        }
+        })
     }
 
     /// The task, checked.
@@ -81,7 +100,7 @@ impl Learning {
         items: usize,
         privacy: Privacy,
     ) -> anyhow::Result<Task> {
-        let noise = matches!(privacy, Privacy::Distributed { .. });
+        let noise = privacy.bound().is_some();
         let factors = self.factors.unwrap_or(match (noise, population) {
             (true, _) => 8,
             (false, 0..2_000) => 32,

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-use chorus_protocol::Privacy;
 use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
@@ -40,7 +39,7 @@ pub struct Simulate {
 
 impl Simulate {
     pub fn run(&self) -> anyhow::Result<()> {
-        let Some(privacy) = self.learning.privacy() else {
+        let Some(privacy) = self.learning.privacy()? else {
             return stop(
                 exit::USAGE,
                 "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
@@ -101,7 +100,7 @@ impl Simulate {
             progress::write(path, page.as_bytes())?;
         }
         progress::say(&words::figures(&run.figures));
-        if matches!(privacy, Privacy::Distributed { .. }) {
+        if privacy.bound().is_some() {
             progress::say(&task.guarantee()?);
         }
         Ok(())

@@ -23,6 +23,9 @@ pub struct Client {
     authority: OnceLock<Authority>,
 }
 
+/// Seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 impl Client {
     /// Opens the client that lives in the folder `home`, or makes a new one there.
     ///
@@ -55,7 +58,7 @@ impl Client {
         Ok(TrainingSet::select(self.store.events()?, catalogue))
     }
 
-    /// Considers the invitation that answered a check-in for `task`, and keeps what comes of it: from here on [`resume`](Self::resume) finds it,
+    /// Considers the invitation that answered a check-in for `task` at `now` (seconds since 1970 UTC), and keeps what comes of it: from here on [`resume`](Self::resume) finds it,
     /// and the same round is never joined again.
     ///
     /// # Errors
@@ -65,6 +68,7 @@ impl Client {
         &mut self,
         task: &TaskName,
         invitation: Invitation,
+        now: i64,
     ) -> Result<Participation, Error> {
         // Before anything is read that the round is judged by: another process could join meanwhile.
         let (turn, _) = self.store.saved()?;
@@ -74,6 +78,7 @@ impl Client {
         let standing = Standing {
             floor: &self.settings.floor,
             charges: &charges,
+            local_today: self.store.local_since(now.saturating_sub(DAY))?,
             last_round: self.store.last_round()?,
             log: self.store.log()?,
             coordinator,
@@ -81,6 +86,9 @@ impl Client {
         };
         let participation = Participation::join_for(task, invitation, standing)?;
         self.turn = turn;
+        if participation.plan().is_local() {
+            self.store.put_local(participation.plan().round, now)?;
+        }
         self.save(&participation, None, None)?;
         Ok(participation)
     }

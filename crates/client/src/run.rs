@@ -140,7 +140,7 @@ impl Client {
                 Err(error) => Err(error),
             },
             CheckIn::Invited(invitation) => {
-                let participation = self.join(work.task, invitation)?;
+                let participation = self.join(work.task, invitation, work.clock.now())?;
                 (work.news)(News::Joined(participation.plan().round));
                 *current = Some(participation);
                 Ok(Then::At(Duration::ZERO))

@@ -105,7 +105,7 @@ impl Issuing {
 pub struct Desk {
     pub identity: Identity,
     pub plan: RoundPlan,
-    plan_bytes: Vec<u8>,
+    pub plan_bytes: Vec<u8>,
     pub round: Round,
     pub log: Vec<SignedEntry>,
     pub models: Vec<Vec<u8>>,

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
+use chorus_privacy::{LocalNoise, Survivors};
 use chorus_protocol::{
     Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
-    encode,
+    RoundId, RoundPlan, encode,
 };
 use chorus_wire::Clock;
 
@@ -19,7 +20,7 @@ async fn join(member: &mut Member) -> Participation {
         .await
         .unwrap()
     {
-        CheckIn::Invited(invitation) => member.client.join(&films(), invitation).unwrap(),
+        CheckIn::Invited(invitation) => member.client.join(&films(), invitation, NOW).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -199,7 +200,7 @@ async fn a_client_that_vanished_returns_for_another_round_only() {
     }
     drop(participation);
     let invitation = desk.lock().unwrap().invitation();
-    let refused = members[0].client.join(&films(), invitation);
+    let refused = members[0].client.join(&films(), invitation, NOW);
     assert!(matches!(
         refused,
         Err(Error::Refused(Refusal::Repeated { .. }))
@@ -237,12 +238,12 @@ async fn without_noise_is_refused_unless_allowed() {
     members[0].client = Client::open(members[0].home.path(), settings).unwrap();
     let invitation = desk.lock().unwrap().invitation();
     assert!(matches!(
-        members[0].client.join(&films(), invitation.clone()),
+        members[0].client.join(&films(), invitation.clone(), NOW),
         Err(Error::Stranger)
     ));
     let Member { client, seat, .. } = &mut members[0];
     client.check_in(seat, &films()).await.unwrap();
-    let refused = members[0].client.join(&films(), invitation);
+    let refused = members[0].client.join(&films(), invitation, NOW);
     assert!(matches!(
         refused,
         Err(Error::Refused(Refusal::Weak { field: "noise", .. }))
@@ -510,4 +511,37 @@ async fn run(
         news: &mut news,
     };
     client.run(seat, work, rng, shutdown).await.unwrap()
+}
+
+/// Reports that are private by themselves are sent only so often a day, however many tasks ask for them.
+#[tokio::test]
+async fn local_reports_are_limited_by_the_day() {
+    let (desk, mut members) = federation(12, true);
+    let Member { client, seat, .. } = &mut members[0];
+    client.check_in(seat, &films()).await.unwrap();
+    let mut desk = desk.lock().unwrap();
+    let mut plan: RoundPlan = serde_json::from_slice(&desk.invitation().plan).unwrap();
+    plan.noise = LocalNoise::share(
+        20.0,
+        &plan.encoding,
+        &Survivors {
+            honest: 1,
+            ..plan.survivors
+        },
+    )
+    .unwrap();
+    plan.survivors.honest = 1;
+    let limit = Floor::default().local_reports_a_day as u64;
+    for report in 0..=limit {
+        plan.round = RoundId(report + 1);
+        desk.plan_bytes = serde_json::to_vec(&plan).unwrap();
+        let joined = client.join(&films(), desk.invitation(), NOW + report as i64);
+        match joined {
+            Ok(_) => assert!(report < limit),
+            Err(Error::Refused(Refusal::EnoughToday { .. })) => assert_eq!(report, limit),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let tomorrow = NOW + 24 * 60 * 60 + 1;
+    client.join(&films(), desk.invitation(), tomorrow).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_privacy::survivors;
-use chorus_protocol::{ClientId, Millis, Privacy, Task};
+use chorus_protocol::{ClientId, Millis, Task};
 use rand::Rng;
 
 /// How many clients a round of a task needs.
@@ -25,9 +25,9 @@ impl Need {
         let cohort = task.cohort_size();
         let nearly_everyone = survivors(task.population, task.dropout, task.corrupt)
             .map_or(task.population, |survivors| survivors.minimum);
-        let at_once = match task.privacy {
-            Privacy::Distributed { .. } => task.population,
-            Privacy::Off => nearly_everyone.max(cohort),
+        let at_once = match task.privacy.bound() {
+            Some(_) => task.population,
+            None => nearly_everyone.max(cohort),
         };
         Self {
             at_once,

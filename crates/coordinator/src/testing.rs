@@ -168,6 +168,7 @@ impl Member {
         let standing = Standing {
             floor: &floor,
             charges: &self.charges,
+            local_today: 0,
             last_round: self.last_round,
             log: self.log.clone(),
             coordinator: Identity::from_seed(&[9; 32]).public(),

@@ -204,6 +204,7 @@ impl Person {
             let standing = Standing {
                 floor: &floor,
                 charges: &[],
+                local_today: 0,
                 last_round,
                 log: log_seen,
                 coordinator,

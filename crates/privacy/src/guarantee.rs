@@ -27,7 +27,8 @@ pub struct Guarantee {
     pub estimate: f64,
     /// How often an attacker who could otherwise guess 50:50 whether a client's contributions are in the sums is right at most.
     pub guess: f64,
-    /// `noise_min`: contributions in each sum that must come from clients which add their noise and do not collude.
+    /// `noise_min`: contributions in each sum that must come from clients which add their noise and do not collude. With 1,
+    /// one's own: each report is private by itself.
     pub noise_min: usize,
     /// Name and version of the accountant.
     pub accountant: String,
@@ -113,12 +114,20 @@ impl fmt::Display for Guarantee {
             out,
             "Neighbouring: your contributions replaced by zeros (zero-out) in every round; whether you were invited is not hidden."
         )?;
-        writeln!(
-            out,
-            "Assumes: (1) the aggregation protocol hides everything but the sum; (2) at least {noise_min} of the contributions in each \
-             completed sum come from devices that add their noise share and do not collude with the coordinator; (3) your device's \
-             random numbers are good."
-        )?;
+        if *noise_min == 1 {
+            writeln!(
+                out,
+                "Assumes: your device's random numbers are good. Each report is private before it leaves your device: this holds \
+                 whatever the coordinator and all other participants do, and whether or not the aggregation protocol holds."
+            )?;
+        } else {
+            writeln!(
+                out,
+                "Assumes: (1) the aggregation protocol hides everything but the sum; (2) at least {noise_min} of the contributions in \
+                 each completed sum come from devices that add their noise share and do not collude with the coordinator; (3) your \
+                 device's random numbers are good."
+            )?;
+        }
         writeln!(
             out,
             "Not covered: what your own device shows on its screen; the fact that you use the service; side channels."
@@ -135,6 +144,26 @@ impl fmt::Display for Guarantee {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_by_itself_trusts_nobody() {
+        let releases = [Release {
+            noise_multiplier: 1.0,
+            tau_times_length: 0.0,
+        }];
+        let words = |honest| {
+            let survivors = Survivors {
+                minimum: 90,
+                honest,
+            };
+            Guarantee::new(&releases, 1e-5, &survivors)
+                .unwrap()
+                .to_string()
+        };
+        let trust = "the aggregation protocol hides everything but the sum";
+        assert!(words(2).contains(trust) && !words(1).contains(trust));
+        assert!(words(1).contains("private before it leaves your device"));
+    }
 
     #[test]
     fn the_words_carry_the_numbers_and_the_assumptions() {

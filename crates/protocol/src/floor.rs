@@ -30,6 +30,8 @@ pub struct Floor {
     pub epsilon_in_all: f64,
     /// Most contributions with noise to one task.
     pub contributions: usize,
+    /// Most reports in a day to tasks whose reports are private by themselves.
+    pub local_reports_a_day: usize,
     /// Largest delta at which a plan may count.
     pub delta: f64,
     /// Words of the longest contribution.
@@ -47,6 +49,7 @@ impl Default for Floor {
             epsilon: 8.0,
             epsilon_in_all: 16.0,
             contributions: 100,
+            local_reports_a_day: 10,
             delta: 1e-5,
             length: 20_000_000,
         }
@@ -139,6 +142,14 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The client reported often enough today.
+    #[error(
+        "this client sent {limit} reports within a day to tasks with local noise; it goes on tomorrow"
+    )]
+    EnoughToday {
+        /// The limit.
+        limit: usize,
+    },
     /// The model log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -222,6 +233,16 @@ impl Floor {
         self.check_numbers(plan)?;
         self.check_consistency(plan)?;
         self.check_noise(plan, charges)
+    }
+
+    /// Checks how often this client reported in the last day. `today`: rounds with local noise that it joined.
+    pub(crate) fn check_day(&self, plan: &RoundPlan, today: usize) -> Result<(), Refusal> {
+        match plan.is_local() && today >= self.local_reports_a_day {
+            true => Err(Refusal::EnoughToday {
+                limit: self.local_reports_a_day,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Every comparison is written so that NaN fails it, and every count is bounded before anything is

@@ -64,6 +64,11 @@ impl RoundPlan {
         RoundDigest(digest.0)
     }
 
+    /// Whether each report is private by itself: no other client's noise is counted on.
+    pub fn is_local(&self) -> bool {
+        self.noise != LocalNoise::Off && self.survivors.honest == 1
+    }
+
     /// How many of the round's clients are taken to work for the coordinator. Counted among the invited, for all of
     /// them may come: a coordinator that turns away others would make a share of those that came a larger one.
     pub fn corrupt(&self) -> usize {

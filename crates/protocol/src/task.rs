@@ -43,7 +43,7 @@ pub struct Task {
     pub recipe: Recipe,
 }
 
-/// The choice of noise. Written as `noise = "off"`, or `noise = "distributed"` with `epsilon` and `delta`.
+/// The choice of noise. Written as `noise = "off"`, or as `"distributed"` or `"local"` with `epsilon` and `delta`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawPrivacy", into = "RawPrivacy")]
 pub enum Privacy {
@@ -56,6 +56,26 @@ pub enum Privacy {
         /// At this delta.
         delta: f64,
     },
+    /// Every client adds so much noise to every report that each is private by itself, whoever sees it and whatever becomes
+    /// of the aggregation. Dear: the noise of all clients adds up.
+    Local {
+        /// Bound over the whole task.
+        epsilon: f64,
+        /// At this delta.
+        delta: f64,
+    },
+}
+
+impl Privacy {
+    /// Epsilon and delta over the whole task; nothing where no noise is added.
+    pub fn bound(&self) -> Option<(f64, f64)> {
+        match *self {
+            Self::Off => None,
+            Self::Distributed { epsilon, delta } | Self::Local { epsilon, delta } => {
+                Some((epsilon, delta))
+            }
+        }
+    }
 }
 
 /// The form in files. A tagged enum would let an epsilon beside `noise = "off"` pass unseen.
@@ -74,6 +94,7 @@ struct RawPrivacy {
 enum RawNoise {
     Off,
     Distributed,
+    Local,
 }
 
 impl TryFrom<RawPrivacy> for Privacy {
@@ -86,23 +107,23 @@ impl TryFrom<RawPrivacy> for Privacy {
             (RawNoise::Distributed, Some(epsilon), Some(delta)) => {
                 Ok(Privacy::Distributed { epsilon, delta })
             }
-            (RawNoise::Distributed, ..) => Err("distributed noise needs epsilon and delta"),
+            (RawNoise::Local, Some(epsilon), Some(delta)) => Ok(Privacy::Local { epsilon, delta }),
+            (RawNoise::Distributed | RawNoise::Local, ..) => Err("noise needs epsilon and delta"),
         }
     }
 }
 
 impl From<Privacy> for RawPrivacy {
     fn from(privacy: Privacy) -> Self {
-        let (noise, epsilon, delta) = match privacy {
-            Privacy::Off => (RawNoise::Off, None, None),
-            Privacy::Distributed { epsilon, delta } => {
-                (RawNoise::Distributed, Some(epsilon), Some(delta))
-            }
+        let noise = match privacy {
+            Privacy::Off => RawNoise::Off,
+            Privacy::Distributed { .. } => RawNoise::Distributed,
+            Privacy::Local { .. } => RawNoise::Local,
         };
         Self {
             noise,
-            epsilon,
-            delta,
+            epsilon: privacy.bound().map(|(epsilon, _)| epsilon),
+            delta: privacy.bound().map(|(_, delta)| delta),
         }
     }
 }
@@ -157,6 +178,15 @@ fn require(holds: bool, field: &'static str, problem: &str) -> Result<(), TaskEr
     }
 }
 
+/// What local noise costs: `honest` shares of distributed noise together are as wide as one of its shares.
+fn price(honest: usize) -> String {
+    format!(
+        "Price: the noise in each sum is {:.1} times as wide as distributed noise for the same epsilon, which would count on \
+         {honest} honest clients.",
+        (honest as f64).sqrt()
+    )
+}
+
 impl Task {
     /// Checks every field, and that the parts fit together.
     ///
@@ -198,7 +228,7 @@ impl Task {
                     "only a noised sum is split; leave it at 1",
                 )?;
             }
-            Privacy::Distributed { .. } => {
+            Privacy::Distributed { .. } | Privacy::Local { .. } => {
                 require(
                     self.recipe.is_private(),
                     "recipe.algorithm",
@@ -268,7 +298,11 @@ impl Task {
         invited: usize,
         deviation: f64,
     ) -> Result<(Encoding, LocalNoise, Survivors), TaskError> {
-        let needed = survivors(invited, self.dropout, self.corrupt)?;
+        let mut needed = survivors(invited, self.dropout, self.corrupt)?;
+        if let Privacy::Local { .. } = self.privacy {
+            // Nobody else's noise is counted on.
+            needed.honest = 1;
+        }
         if self.privacy == Privacy::Off {
             let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0, self.bits)?;
             return Ok((encoding, LocalNoise::Off, needed));
@@ -320,10 +354,7 @@ impl Task {
                 field: "recipe",
                 problem: format!("there is no sum number {sum_index}"),
             })?;
-        let delta = match self.privacy {
-            Privacy::Off => 1e-5,
-            Privacy::Distributed { delta, .. } => delta,
-        };
+        let delta = self.privacy.bound().map_or(1e-5, |(_, delta)| delta);
         let deviation = self.noise_deviation()?;
         let (encoding, noise, needed) = self.coding(&sum, invited, deviation)?;
         Ok(RoundPlan {
@@ -349,7 +380,7 @@ impl Task {
     /// Standard deviation of the honest noise on every sum, in parameter units: the smallest with which
     /// all sums together stay within epsilon.
     fn noise_deviation(&self) -> Result<f64, TaskError> {
-        let Privacy::Distributed { epsilon, delta } = self.privacy else {
+        let Some((epsilon, delta)) = self.privacy.bound() else {
             return Ok(0.0);
         };
         let weights: Vec<f64> = self.sums().iter().map(|sum| sum.clip.powi(2)).collect();
@@ -361,19 +392,25 @@ impl Task {
     /// # Errors
     /// When the task cannot be planned.
     pub fn guarantee(&self) -> Result<String, TaskError> {
-        let Privacy::Distributed { delta, .. } = self.privacy else {
+        let Some((_, delta)) = self.privacy.bound() else {
             return Ok(NO_NOISE.to_owned());
         };
         // The smallest round that may be opened: no other has fewer honest clients.
         let clients = self.fewest_invited();
-        let needed = survivors(clients, self.dropout, self.corrupt)?;
+        let distributed = survivors(clients, self.dropout, self.corrupt)?;
+        let mut needed = distributed;
         let deviation = self.noise_deviation()?;
         let mut releases: Vec<Release> = Vec::new();
         for sum in self.sums() {
-            let (encoding, noise, needed) = self.coding(&sum, clients, deviation)?;
-            releases.push(noise.release(&encoding, &needed)?);
+            let (encoding, noise, survivors) = self.coding(&sum, clients, deviation)?;
+            releases.push(noise.release(&encoding, &survivors)?);
+            needed = survivors;
         }
-        Ok(Guarantee::new(&releases, delta, &needed)?.to_string())
+        let guarantee = Guarantee::new(&releases, delta, &needed)?;
+        Ok(match self.privacy {
+            Privacy::Local { .. } => format!("{guarantee}\n{}", price(distributed.honest)),
+            _ => guarantee.to_string(),
+        })
     }
 
     /// Against whom the sums are protected, in words. `one_party`: who runs the coordinator runs the authority too.

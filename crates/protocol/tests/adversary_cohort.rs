@@ -56,6 +56,7 @@ fn join_under(
     let standing = Standing {
         floor: &floor,
         charges: &[],
+        local_today: 0,
         last_round: None,
         log,
         coordinator: world.coordinator.public(),

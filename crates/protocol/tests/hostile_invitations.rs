@@ -93,6 +93,7 @@ fn the_plans_model_is_the_newest_in_the_log() {
     let standing = Standing {
         floor: &floor,
         charges: &[],
+        local_today: 0,
         last_round: None,
         log,
         coordinator: own.public(),
@@ -112,6 +113,7 @@ fn standing<'a>(federation: &Federation, floor: &'a Floor) -> Standing<'a> {
     Standing {
         floor,
         charges: &[],
+        local_today: 0,
         last_round: None,
         log: LogView::default(),
         coordinator: federation.coordinator.public(),

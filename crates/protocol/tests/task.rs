@@ -290,3 +290,45 @@ fn the_words_of_trust_say_what_the_mode_gives() {
         }
     }
 }
+
+/// Local noise: one share is enough for the whole bound, and the plan says so to the client.
+#[test]
+fn each_report_of_a_local_task_is_private_by_itself() {
+    let mut task: Task = toml::from_str(NOISED).unwrap();
+    let distributed = task.clone();
+    task.privacy = Privacy::Local {
+        epsilon: 8.0,
+        delta: 1e-5,
+    };
+    task.validate().unwrap();
+    let written = toml::to_string(&task).unwrap();
+    assert_eq!(toml::from_str::<Task>(&written).unwrap(), task);
+    let invited = task.cohort_size();
+    let mut releases = Vec::new();
+    for index in 0..task.sums().len() {
+        let local = plan(&task, index, invited).unwrap();
+        let shared = plan(&distributed, index, invited).unwrap();
+        assert!(local.is_local() && !shared.is_local());
+        let (
+            LocalNoise::DiscreteGaussian { variance },
+            LocalNoise::DiscreteGaussian { variance: share },
+        ) = (local.noise, shared.noise)
+        else {
+            panic!("both have noise");
+        };
+        // Wider by the root of the honest shares, on the same grid.
+        let grid = local.encoding.scale() / shared.encoding.scale();
+        let wider = variance as f64 / (share as f64 * grid * grid);
+        let honest = shared.survivors.honest as f64;
+        assert!((wider / honest - 1.0).abs() < 0.02, "{wider} {honest}");
+        releases.push(cost(&local).unwrap().unwrap());
+        assert_eq!(Floor::default().check(&local, &[]), Ok(()));
+    }
+    let spent = spent(&releases, 1e-5).unwrap().epsilon;
+    assert!(spent <= 8.0 && spent > 7.9, "{spent}");
+    let words = task.guarantee().unwrap();
+    assert!(
+        words.contains("private before it leaves") && words.contains("Price: the noise"),
+        "{words}"
+    );
+}

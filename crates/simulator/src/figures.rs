@@ -11,6 +11,8 @@ pub enum Noise {
     Off,
     /// Each client added its share of discrete Gaussian noise.
     Distributed,
+    /// Each client added noise enough for its own report.
+    Local,
 }
 
 /// What a federation measured: the content of `--json` of `chorus simulate` and `chorus demo`.

@@ -69,7 +69,7 @@ impl Enrolled {
             without_noise: task.privacy == Privacy::Off,
             ..Floor::default()
         };
-        if let Privacy::Distributed { epsilon, delta } = task.privacy {
+        if let Some((epsilon, delta)) = task.privacy.bound() {
             floor.epsilon = epsilon;
             floor.epsilon_in_all = epsilon;
             floor.contributions = task.sums().len();
@@ -245,6 +245,7 @@ fn join<'a>(
             let standing = Standing {
                 floor: &enrolled.floor,
                 charges: &device.charges,
+                local_today: 0,
                 last_round: device.last_round,
                 log: enrolled.log.clone(),
                 coordinator: enrolled.coordinator.public(),

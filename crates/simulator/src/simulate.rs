@@ -361,6 +361,7 @@ impl Federation<'_> {
         let (noise, delta) = match self.task.privacy {
             Privacy::Off => (Noise::Off, None),
             Privacy::Distributed { delta, .. } => (Noise::Distributed, Some(delta)),
+            Privacy::Local { delta, .. } => (Noise::Local, Some(delta)),
         };
         let clipped: usize = self.rounds.iter().map(|row| row.clipped).sum();
         Figures {

@@ -94,6 +94,7 @@ impl Cast {
             let standing = Standing {
                 floor: &floor,
                 charges,
+                local_today: 0,
                 last_round: None,
                 log: self.log.clone(),
                 coordinator: self.coordinator.public(),

@@ -129,7 +129,9 @@ impl Person {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
-                Ok(CheckIn::Invited(invitation)) => self.client.join(&work.task, invitation),
+                Ok(CheckIn::Invited(invitation)) => {
+                    self.client.join(&work.task, invitation, work.clock.now())
+                }
                 Err(error) => Err(error),
             };
             match joined {

@@ -16,7 +16,7 @@ use chorus_protocol::{Privacy, Task};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
-use crate::learning::{Learning, at_least, share};
+use crate::learning::{DEFAULT_EPSILON, Learning, at_least, share};
 use crate::{progress, words};
 use plan::{DemoPlan, Source};
 use processes::Processes;
@@ -52,9 +52,6 @@ pub struct Demo {
     #[arg(long)]
     keep: bool,
 }
-
-/// Without a choice of its own, the demo adds noise for this bound.
-const DEFAULT_EPSILON: f64 = 8.0;
 
 impl Demo {
     pub fn run(&self) -> anyhow::Result<()> {
@@ -95,10 +92,7 @@ impl Demo {
             task: task.name.to_string(),
             seed: self.learning.seed,
             vanish: self.vanish,
-            epsilon: match task.privacy {
-                Privacy::Off => None,
-                Privacy::Distributed { epsilon, .. } => Some(epsilon),
-            },
+            epsilon: task.privacy.bound().map(|(epsilon, _)| epsilon),
             delta: self.learning.delta,
             authority: processes.authority_address().to_owned(),
             coordinator: processes.coordinator_address().to_owned(),
@@ -141,7 +135,7 @@ impl Demo {
             epsilon: DEFAULT_EPSILON,
             delta,
         };
-        let privacy = self.learning.privacy().unwrap_or(default);
+        let privacy = self.learning.privacy()?.unwrap_or(default);
         self.learning.task("demo", clients, items, privacy)
     }
 
@@ -150,6 +144,9 @@ impl Demo {
             Privacy::Off => "no noise".to_owned(),
             Privacy::Distributed { epsilon, delta } => {
                 format!("noise for epsilon {epsilon} at delta {delta}")
+            }
+            Privacy::Local { epsilon, delta } => {
+                format!("local noise for epsilon {epsilon} at delta {delta}")
             }
         };
         progress::tell(&format!(

@@ -101,6 +101,7 @@ impl Outcome {
             noise: match task.privacy {
                 Privacy::Off => Noise::Off,
                 Privacy::Distributed { .. } => Noise::Distributed,
+                Privacy::Local { .. } => Noise::Local,
             },
             clients: dataset.users(),
             data: dataset.name.clone(),

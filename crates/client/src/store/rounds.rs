@@ -91,6 +91,25 @@ impl Store {
         rows.iter().map(|json| self.parse(json)).collect()
     }
 
+    /// Counts a round whose report is private by itself against the day, before anything is sent for it.
+    pub fn put_local(&mut self, round: RoundId, now: i64) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let put = "INSERT OR IGNORE INTO local_reports (round, at) VALUES (?, ?)";
+            transaction.execute(put, (round.0.cast_signed(), now))?;
+            Ok(())
+        })
+    }
+
+    /// Such rounds from `then` on (seconds since 1970 UTC). Those of a clock that was ahead count too.
+    pub fn local_since(&self, then: i64) -> Result<usize, StoreError> {
+        let count = "SELECT count(*) FROM local_reports WHERE at >= ?";
+        let found: i64 = self
+            .connection
+            .query_row(count, [then], |row| row.get(0))
+            .map_err(|error| self.fault(error))?;
+        Ok(usize::try_from(found).unwrap_or(usize::MAX))
+    }
+
     /// The last round that was joined.
     pub fn last_round(&self) -> Result<Option<RoundId>, StoreError> {
         let round: Option<String> = self.standing("last_round")?;

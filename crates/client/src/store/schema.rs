@@ -5,7 +5,8 @@ pub(super) const APPLICATION: i64 = 0x4368_6f72;
 
 /// Each brings the layout from its place in the list to the next number. Those that were released are
 /// never changed; a change of the layout is a new one at the end.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE events (
     item INTEGER NOT NULL,
     at INTEGER NOT NULL,
@@ -38,7 +39,15 @@ CREATE TABLE models (
     digest BLOB NOT NULL CHECK (length(digest) = 32),
     bytes BLOB NOT NULL
 ) STRICT;
-"];
+",
+    "
+CREATE TABLE local_reports (
+    round INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX local_reports_by_time ON local_reports (at);
+",
+];
 
 /// The layout that this version writes.
 pub(super) fn newest() -> i64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chorus_model::Learning;
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{
-    Digest, Millis, Origin, Phase, Privacy, Recovered, RoundReport, cost, decode, sum_digest,
+    Digest, Millis, Origin, Phase, Recovered, RoundReport, cost, decode, sum_digest,
 };
 
 use super::{Common, Desk, Running};
@@ -44,7 +44,7 @@ impl Desk {
 
     /// What the task has spent; nothing without noise or before the first sum.
     pub(super) fn spent(&self) -> Result<Option<Spent>, DeskError> {
-        let Privacy::Distributed { delta, .. } = self.task.privacy else {
+        let Some((_, delta)) = self.task.privacy.bound() else {
             return Ok(None);
         };
         let name = &self.task.name;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chorus_model::{Learning, Parameters};
 use chorus_privacy::spent;
 use chorus_protocol::{
-    Digest, Funnel, Input, Invitation, Millis, Privacy, Purpose, Record, Round, RoundPlan,
-    RoundReport, TaskName, cost,
+    Digest, Funnel, Input, Invitation, Millis, Purpose, Record, Round, RoundPlan, RoundReport,
+    TaskName, cost,
 };
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, watch};
@@ -318,8 +318,7 @@ impl Desk {
     /// Asks the accountant before anyone is invited: the plan must fit into what is left of the budget.
     fn affords(&mut self, plan: &RoundPlan) -> Result<bool, DeskError> {
         let release = cost(plan).map_err(|error| DeskError::Task(error.to_string()))?;
-        let (Privacy::Distributed { epsilon, delta }, Some(release)) = (self.task.privacy, release)
-        else {
+        let (Some((epsilon, delta)), Some(release)) = (self.task.privacy.bound(), release) else {
             return Ok(true);
         };
         let name = &self.task.name;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use chorus_privacy::{Spent, spent};
-use chorus_protocol::{Digest, Privacy, RoundReport, TaskName};
+use chorus_protocol::{Digest, RoundReport, TaskName};
 use serde::Serialize;
 
 use super::{OperatorError, no_task};
@@ -116,8 +116,8 @@ fn task_status(
     let (rounds_completed, rounds_aborted) = store::rounds::counts(connection, &name)?;
     let running = store::rounds::unfinished(connection, &name)?.pop();
     let charges = store::rounds::charges(connection, &name)?;
-    let spent = match task.privacy {
-        Privacy::Distributed { delta, .. } if !charges.is_empty() => {
+    let spent = match task.privacy.bound() {
+        Some((_, delta)) if !charges.is_empty() => {
             Some(spent(&charges, delta).map_err(|error| content("budget", error))?)
         }
         _ => None,

@@ -44,6 +44,8 @@ pub struct Standing<'a> {
     pub floor: &'a Floor,
     /// What it contributed before.
     pub charges: &'a [Charge],
+    /// Rounds of the last day that it joined and whose reports are private by themselves.
+    pub local_today: usize,
     /// The last round in which it took part.
     pub last_round: Option<RoundId>,
     /// What it has seen of the model log.
@@ -239,6 +241,7 @@ impl Participation {
             });
         }
         standing.floor.check(&plan, standing.charges)?;
+        standing.floor.check_day(&plan, standing.local_today)?;
         let charge = None;
         let frame = Frame {
             plan,

@@ -245,6 +245,7 @@ impl Federation {
         let standing = Standing {
             floor,
             charges: &[],
+            local_today: 0,
             last_round: None,
             log: LogView::default(),
             coordinator: self.coordinator.public(),

@@ -148,6 +148,7 @@ impl World {
         let standing = Standing {
             floor: &floor,
             charges: &[],
+            local_today: 0,
             last_round: None,
             log,
             coordinator: self.coordinator.public(),

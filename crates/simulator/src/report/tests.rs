@@ -84,7 +84,9 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
         rounds: rows,
         guarantee: match noise {
             Noise::Off => "No differential privacy is claimed.".into(),
-            Noise::Distributed => "Privacy guarantee.\nNeighbouring: zero-out.".into(),
+            Noise::Distributed | Noise::Local => {
+                "Privacy guarantee.\nNeighbouring: zero-out.".into()
+            }
         },
         trust: "Protects against an honest-but-curious coordinator.".into(),
         picture: Some(Picture {
