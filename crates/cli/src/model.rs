@@ -77,6 +77,7 @@ impl Model {
                         row.digest
                     ));
                 }
+                progress::say(&list.guarantee);
             }
             Model::Export {
                 place,
@@ -96,6 +97,7 @@ impl Model {
                     "version {version} in {}, SHA-256 {digest}",
                     out.display()
                 ));
+                progress::say(&exported.guarantee);
             }
             Model::Rollback {
                 place,

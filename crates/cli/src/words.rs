@@ -165,6 +165,7 @@ pub fn client(status: &chorus_client::Status) -> String {
             "task `{}`: {} contributions, {} of them without noise; {spent}; {version}",
             task.task, task.contributions, task.without_noise
         ));
+        lines.extend(task.guarantee.clone());
     }
     lines.join("\n")
 }

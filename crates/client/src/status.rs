@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use chorus_privacy::{Release, spent};
-use chorus_protocol::{RoundId, TaskName};
+use chorus_privacy::{Guarantee, Release, spent};
+use chorus_protocol::{Charge, RoundId, TaskName};
 use chorus_wire::certificate::Role;
 use serde::Serialize;
 
@@ -53,6 +53,8 @@ pub struct TaskStatus {
     pub epsilon: Option<f64>,
     /// The delta that `epsilon` is counted at: the largest that the settings allow.
     pub delta: f64,
+    /// The same in words, with what it assumes; nothing where no epsilon bounds it.
+    pub guarantee: Option<String>,
     /// Version of the newest model that is here.
     pub version: Option<u64>,
 }
@@ -96,24 +98,33 @@ impl Client {
 
     fn task_statuses(&self) -> Result<Vec<TaskStatus>, Error> {
         let delta = self.settings.floor.delta;
-        let mut tasks: BTreeMap<TaskName, (Vec<Option<Release>>, Option<u64>)> = BTreeMap::new();
+        let mut tasks: BTreeMap<TaskName, (Vec<Charge>, Option<u64>)> = BTreeMap::new();
         for charge in self.store.charges()? {
-            tasks.entry(charge.task).or_default().0.push(charge.cost);
+            let entry = tasks.entry(charge.task.clone()).or_default();
+            entry.0.push(charge);
         }
         for (task, version) in self.store.model_versions()? {
             tasks.entry(task).or_default().1 = Some(version);
         }
-        let status = |(task, (costs, version)): (TaskName, (Vec<Option<Release>>, _))| {
-            let releases: Vec<Release> = costs.iter().copied().flatten().collect();
-            let without_noise = costs.len() - releases.len();
+        let status = |(task, (charges, version)): (TaskName, (Vec<Charge>, _))| {
+            let releases: Vec<Release> = charges.iter().filter_map(|charge| charge.cost).collect();
+            let without_noise = charges.len() - releases.len();
             // An exact sum is not bounded by what the noised ones cost.
-            let bounded = (without_noise == 0).then(|| spent(&releases, delta).ok());
+            let is_bounded = without_noise == 0;
+            let epsilon = spent(&releases, delta).ok().filter(|_| is_bounded);
+            // The one that counts on the fewest others says what is assumed.
+            let fewest = charges.iter().map(|charge| charge.survivors);
+            let guarantee = fewest
+                .min_by_key(|survivors| survivors.honest)
+                .filter(|_| is_bounded)
+                .and_then(|survivors| Guarantee::new(&releases, delta, &survivors).ok());
             TaskStatus {
                 task,
-                contributions: costs.len(),
+                contributions: charges.len(),
                 without_noise,
-                epsilon: bounded.flatten().map(|spent| spent.epsilon),
+                epsilon: epsilon.map(|spent| spent.epsilon),
                 delta,
+                guarantee: guarantee.map(|guarantee| guarantee.to_string()),
                 version,
             }
         };

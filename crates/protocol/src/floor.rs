@@ -1,5 +1,5 @@
 use chorus_model::Step;
-use chorus_privacy::{LocalNoise, PrivacyError, Release, spent, survivors};
+use chorus_privacy::{LocalNoise, PrivacyError, Release, Survivors, spent, survivors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -206,6 +206,16 @@ pub struct Charge {
     pub round: RoundId,
     /// What it cost; nothing for a sum without noise, whose cost no epsilon describes.
     pub cost: Option<Release>,
+    /// How many clients the cost counts on; nobody knows it of charges that were written before it was kept.
+    #[serde(default = "unknown")]
+    pub survivors: Survivors,
+}
+
+fn unknown() -> Survivors {
+    Survivors {
+        minimum: 0,
+        honest: 0,
+    }
 }
 
 /// What a contribution to a round of `plan` costs. Nothing when noise is off.

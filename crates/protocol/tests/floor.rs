@@ -144,6 +144,7 @@ fn the_budget_holds_over_all_releases_of_a_task() {
             release: plan.release.clone(),
             round: plan.round,
             cost: cost(&plan).unwrap(),
+            survivors: plan.survivors,
         });
         // The same release in another round, whatever became of the first.
         let mut again = plan.clone();
@@ -175,6 +176,7 @@ fn there_is_a_limit_over_all_tasks_and_one_on_how_often() {
         release: format!("before-{release}"),
         round: RoundId(release as u64),
         cost: cost(&plan).unwrap(),
+        survivors: plan.survivors,
     };
     let mut others: Vec<Charge> = (0..3).map(|number| charge("books", number)).collect();
     let releases: Vec<Release> = others.iter().filter_map(|charge| charge.cost).collect();
@@ -231,6 +233,7 @@ fn the_limit_is_the_limit() {
                 noise_multiplier,
                 tau_times_length: 0.0,
             }),
+            survivors: plan.survivors,
         };
         let refusal = floor(8.0).check(&plan, &[charge]).unwrap_err();
         assert!(matches!(refusal, Refusal::Privacy(_)), "{refusal}");

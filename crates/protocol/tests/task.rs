@@ -259,6 +259,7 @@ proptest! {
                 release: plan.release,
                 round: plan.round,
                 cost: Some(release),
+                survivors: plan.survivors,
             });
         }
         let spent = spent(&releases, 1e-5).unwrap().epsilon;

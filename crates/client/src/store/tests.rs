@@ -1,4 +1,5 @@
 use chorus_model::{Event, ItemId};
+use chorus_privacy::Survivors;
 use chorus_protocol::{Charge, Digest, Identity, LogView, RoundId, TaskName};
 use tempfile::TempDir;
 
@@ -47,6 +48,10 @@ fn filled() -> (TempDir, Store) {
         release: "counts".to_owned(),
         round: RoundId(u64::MAX),
         cost: None,
+        survivors: Survivors {
+            minimum: 7,
+            honest: 6,
+        },
     };
     let log = LogView {
         length: 1,

@@ -12,6 +12,8 @@ pub struct ModelList {
     pub task: TaskName,
     /// Sums that the whole task takes.
     pub sums: usize,
+    /// What protects the people whose contributions are in it, in words.
+    pub guarantee: String,
     /// Oldest first.
     pub versions: Vec<VersionRow>,
 }
@@ -25,6 +27,8 @@ pub struct Exported {
     pub version: u64,
     /// SHA-256 of the file.
     pub digest: Digest,
+    /// What protects the people whose contributions are in it, in words.
+    pub guarantee: String,
     /// The file, safetensors.
     #[serde(skip)]
     pub bytes: Vec<u8>,
@@ -54,12 +58,13 @@ pub fn list_models(store: &Store, task: &TaskName) -> Result<ModelList, Operator
         let spec = store::tasks::spec(connection, task)?;
         Ok((spec, store::models::list(connection, task)?))
     })?;
-    let Some((task_spec, _)) = spec else {
+    let Some((task_spec, guarantee)) = spec else {
         return Err(missing(store, task)?);
     };
     Ok(ModelList {
         task: task.clone(),
         sums: task_spec.sums().len(),
+        guarantee,
         versions,
     })
 }
@@ -73,26 +78,27 @@ pub fn export_model(
     task: &TaskName,
     version: Option<u64>,
 ) -> Result<Exported, OperatorError> {
-    let (wanted, model) = store.read(|connection| {
+    let (spec, wanted, model) = store.read(|connection| {
+        let spec = store::tasks::spec(connection, task)?;
         let newest = store::models::newest(connection, task)?;
         let Some(wanted) = version.or(newest) else {
-            return Ok((None, None));
+            return Ok((spec, None, None));
         };
-        Ok((Some(wanted), store::models::load(connection, task, wanted)?))
+        let model = store::models::load(connection, task, wanted)?;
+        Ok((spec, Some(wanted), model))
     })?;
-    match (wanted, model) {
-        (Some(version), Some(model)) => Ok(Exported {
+    match (spec, wanted, model) {
+        (Some((_, guarantee)), Some(version), Some(model)) => Ok(Exported {
             task: task.clone(),
             version,
             digest: model.digest,
+            guarantee,
             bytes: model.bytes,
         }),
-        (Some(version), None) if store.read(|c| store::tasks::one(c, task))?.is_some() => {
-            Err(OperatorError::NoVersion {
-                task: task.clone(),
-                version,
-            })
-        }
+        (Some(_), Some(version), None) => Err(OperatorError::NoVersion {
+            task: task.clone(),
+            version,
+        }),
         _ => Err(missing(store, task)?),
     }
 }

@@ -557,6 +557,7 @@ impl Frame {
             release: self.plan.release.clone(),
             round: self.plan.round,
             cost: floor::cost(&self.plan)?,
+            survivors: self.plan.survivors,
         })
     }
 }

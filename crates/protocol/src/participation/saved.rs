@@ -10,7 +10,7 @@ use crate::at_rest::Form;
 use crate::{Charge, LogView};
 
 const FORM: Form = Form {
-    version: 3,
+    version: 4,
     domain: "chorus/v1/saved",
 };
 
