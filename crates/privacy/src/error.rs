@@ -125,4 +125,56 @@ pub enum PrivacyError {
         "the random number generator repeats itself: nothing was encoded; give a working cryptographic generator"
     )]
     BrokenRandomness,
+    /// A share of the population that is not a share.
+    #[error(
+        "sampling_rate is {0}, but must be above 0 and at most 1: give the probability that a client is in one step"
+    )]
+    SamplingRate(f64),
+    /// There is nothing to account for.
+    #[error("steps is {0}, but must lie between 1 and 10^12: give how often the mechanism runs")]
+    Steps(u64),
+    /// A change of a sum that is no change.
+    #[error("sensitivity is {0}, but must be a positive finite number of grid units")]
+    Sensitivity(f64),
+    /// No theorem gives the exact epsilon of these events.
+    #[error(
+        "no theorem gives the exact epsilon of this: ask for the accountant `best`, which names the bound it used"
+    )]
+    NotExact,
+    /// Zero-concentrated DP knows no sampling.
+    #[error(
+        "zero-concentrated DP gains nothing from sampling: ask for the accountant rdp, pld or best"
+    )]
+    NotConcentrated,
+    /// A mechanism of which only a bound on the Renyi divergence is known.
+    #[error(
+        "the loss of this mechanism has no known distribution: ask for the accountant rdp or best, or give the one integer that a client changes (shift)"
+    )]
+    NoLossDistribution,
+    /// A discrete law with more values than can be listed.
+    #[error(
+        "a discrete noise of deviation {0} has too many values to list: ask for the accountant rdp or best"
+    )]
+    NoiseTooWideToList(f64),
+    /// A matrix whose sensitivity has no formula.
+    #[error(
+        "coefficients must start above 0, never rise and never be negative: only then is the sensitivity known"
+    )]
+    Coefficients,
+    /// A pattern of participation that does not exist.
+    #[error(
+        "min_separation and max_participations must be at least 1, and rounds between 1 and 2^20"
+    )]
+    Participation,
+    /// Counts of an audit that cannot have been observed.
+    #[error(
+        "the counts of the audit contradict each other: a count of successes is above the count of trials, or there are no trials"
+    )]
+    AuditCounts,
+    /// A confidence that is not a probability.
+    #[error("confidence is {0}, but must lie strictly between 0 and 1, for example 0.95")]
+    Confidence(f64),
+    /// A statistic that is not a law.
+    #[error("deviation is {0}, but must be a positive finite number")]
+    Deviation(f64),
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accountant;
+pub mod audit;
 mod clip;
 mod encoding;
 mod error;
@@ -10,9 +11,9 @@ mod quantise;
 mod survivors;
 mod words;
 
-pub use accountant::gaussian;
-pub use accountant::renyi;
 pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, calibrate, spent};
+pub use accountant::{Accountant, Answer, Bound, Event, Kind, Mechanism};
+pub use accountant::{account, gaussian, lattice, matrix, renyi, subsampled};
 pub use clip::{ClippedUpdate, clip};
 pub use encoding::{Encoding, LARGEST_LENGTH, decode};
 pub use error::PrivacyError;

@@ -8,7 +8,7 @@
 use crate::PrivacyError;
 
 /// ln sqrt(2 pi).
-const LN_ROOT_TWO_PI: f64 = 0.918_938_533_204_672_7;
+pub(crate) const LN_ROOT_TWO_PI: f64 = 0.918_938_533_204_672_7;
 /// Step of the trapezoidal rule in ln t. The integrand is analytic for |Im ln t| < pi/4, so the rule errs by about
 /// exp(-2 pi (pi/4) / step) = 1e-17 of the value.
 const STEP: f64 = 0.125;
@@ -103,7 +103,7 @@ pub fn noise_multiplier(epsilon: f64, delta: f64) -> Result<f64, PrivacyError> {
 }
 
 /// The upper end of the last interval in which `holds` turns from false to true, to the precision of f64.
-fn bisect(mut below: f64, mut enough: f64, holds: impl Fn(f64) -> bool) -> f64 {
+pub(crate) fn bisect(mut below: f64, mut enough: f64, holds: impl Fn(f64) -> bool) -> f64 {
     loop {
         let middle = below + (enough - below) / 2.0;
         if middle <= below || middle >= enough {

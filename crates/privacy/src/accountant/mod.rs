@@ -1,12 +1,21 @@
 //! What the releases of a task cost together.
 
+pub mod account;
 pub mod gaussian;
+pub mod lattice;
+pub mod matrix;
+mod mechanism;
+mod pld;
+mod reference;
 pub mod renyi;
+pub mod subsampled;
 mod summed;
 
 use serde::{Deserialize, Serialize};
 
 use crate::PrivacyError;
+pub use account::{Accountant, Answer, Bound, Kind};
+pub use mechanism::{Event, Mechanism};
 pub use summed::SummedNoise;
 
 /// Name and version of the accountant, printed in every guarantee. It changes when a figure could change.

@@ -70,6 +70,18 @@ pub fn epsilon(
     Ok((best.0.max(0.0), best.1))
 }
 
+/// ln of the smallest delta of a Renyi curve at `epsilon` >= 0: the same two rules, solved for delta.
+pub fn ln_delta(curve: impl Fn(f64) -> f64, orders: &[f64], epsilon: f64) -> f64 {
+    let at = |order: &f64| {
+        let divergence = curve(*order);
+        let total_variation = 0.5 * (-(-divergence).exp()).ln_1p();
+        let tail = (order - 1.0) * (divergence - epsilon + (-1.0 / order).ln_1p()) - order.ln();
+        total_variation.min(tail)
+    };
+    let usable = orders.iter().filter(|order| **order > SMALLEST_ORDER);
+    usable.map(at).fold(0.0, f64::min)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,16 @@
 #[cfg(test)]
 mod accountant;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod calibration;
+#[cfg(test)]
+mod lattice;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod sampler;
+#[cfg(test)]
+mod subsampled;
 #[cfg(test)]
 mod tables;

@@ -12,11 +12,39 @@ impl Row {
             .unwrap_or_else(|| panic!("no column {column}"))
     }
 
+    /// None for an empty cell.
+    pub fn maybe(&self, column: &str) -> Option<f64> {
+        (!self.text(column).is_empty()).then(|| self.number(column))
+    }
+
+    /// A list such as "[1.0, 0.5]".
+    pub fn list(&self, column: &str) -> Vec<f64> {
+        let inside = self.text(column).trim_matches(['[', ']']);
+        inside
+            .split(',')
+            .map(|cell| cell.trim().parse().unwrap())
+            .collect()
+    }
+
     pub fn number(&self, column: &str) -> f64 {
         self.text(column)
             .parse()
             .unwrap_or_else(|_| panic!("{column} is {:?}", self.text(column)))
     }
+}
+
+/// The cells of a line: plain commas, but a list stands in quotes.
+fn cells(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            _ => cells.last_mut().unwrap().push(letter),
+        }
+    }
+    cells
 }
 
 pub fn rows(table: &str) -> Vec<Row> {
@@ -26,12 +54,12 @@ pub fn rows(table: &str) -> Vec<Row> {
     );
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let header = cells(lines.next().unwrap());
     let row = |line: &str| {
         Row(header
             .iter()
             .map(|name| name.to_string())
-            .zip(line.split(',').map(str::to_owned))
+            .zip(cells(line))
             .collect())
     };
     lines.map(row).collect()
