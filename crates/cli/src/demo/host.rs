@@ -202,7 +202,8 @@ impl Seat<'_> {
         invitation: Invitation,
         rng: &mut ChaCha20Rng,
     ) -> anyhow::Result<()> {
-        let mut participation = match self.client.join(&self.shared.task, invitation) {
+        let now = self.shared.clock.now();
+        let mut participation = match self.client.join(&self.shared.task, invitation, now) {
             Ok(participation) => participation,
             // Back before the round is over that this client vanished from: it waits for the next one.
             Err(chorus_client::Error::Refused(Refusal::Repeated { .. })) => {
