@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod authority;
 mod bench;
 mod client;
@@ -57,6 +58,9 @@ enum Action {
     /// Plan secure aggregation: what a round needs, promises and costs.
     #[command(subcommand, name = "secagg")]
     SecAgg(secagg::SecAgg),
+    /// Check a private task: what canaries, faults and attacks can tell beside what it claims.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Measure, with the limits of this machine beside.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Action::Task(task) => task.run(),
         Action::Model(model) => model.run(),
         Action::SecAgg(secagg) => secagg.run(),
+        Action::Audit(audit) => audit.run(),
         Action::Bench(bench) => bench.run(),
         Action::Client(client) => client.run(),
         Action::DemoHost(host) => host.run(),

@@ -9,7 +9,9 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 9] = [
+const WITH_EXAMPLES: [&str; 11] = [
+    "audit attack",
+    "audit privacy",
     "demo",
     "simulate",
     "authority invite",
@@ -156,6 +158,8 @@ fn commands_in_the_documentation_are_understood() {
         ("README.md", 10),
         ("models/README.md", 0),
         ("crates/witness/README.md", 4),
+        ("crates/cli/README.md", 0),
+        ("crates/simulator/README.md", 5),
     ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let commands = commands_of(&text);

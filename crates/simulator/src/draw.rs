@@ -21,6 +21,14 @@ pub(crate) enum Stream {
     Identity(usize),
     /// The coordinator's long-term key.
     Coordinator,
+    /// The direction that one canary of an audit sends.
+    Canary(usize),
+    /// Which canaries are included, and who plays what part in an audit.
+    Audit,
+    /// One person that an attack is aimed at.
+    Target(usize),
+    /// One run of a control.
+    Control(usize),
 }
 
 /// The randomness of one use in one round: a function of its arguments, whatever the number of threads.
@@ -32,6 +40,10 @@ pub(crate) fn stream(seed: u64, round: u64, stream: Stream) -> ChaCha20Rng {
         Stream::Sample => (3, 0),
         Stream::Identity(client) => (4, client),
         Stream::Coordinator => (5, 0),
+        Stream::Canary(canary) => (6, canary),
+        Stream::Audit => (7, 0),
+        Stream::Target(target) => (8, target),
+        Stream::Control(run) => (9, run),
     };
     let mut bytes = [0; 32];
     let parts = [seed, round, kind, number as u64];

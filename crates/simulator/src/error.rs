@@ -40,6 +40,20 @@ pub enum SimulateError {
         /// Share that the task bears.
         borne: f64,
     },
+    /// A task without noise claims nothing that could be audited.
+    #[error("the task has no noise, so it claims no epsilon: there is nothing to audit")]
+    NothingToAudit,
+    /// Canaries that the sums have no room for, or too few to tell anything.
+    #[error(
+        "canaries: {wanted} were asked for; they count as honest participants, of which a sum has {most} for certain: \
+         take 2 to {most}"
+    )]
+    Canaries {
+        /// Canaries that were asked for.
+        wanted: usize,
+        /// Honest participants of the smallest sum.
+        most: usize,
+    },
     /// A client could not learn.
     #[error("a client: {0}")]
     Train(#[from] TrainError),

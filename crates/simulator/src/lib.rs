@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod draw;
 mod error;
 mod evaluate;
@@ -9,6 +10,11 @@ mod plain;
 mod report;
 mod simulate;
 
+pub use audit::{
+    AttackOptions, AttackRow, Attacks, AuditOptions, Check, Control, Effort, Evidence, Fault,
+    Finding, Look, Measured, Monitor, OneRound, PrivacyAudit, Proof, Verdict, attack,
+    attack_one_round, audit_privacy, control, self_test,
+};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{evaluate, popularity, scores};
 pub use figures::{Figures, Noise, RoundRow};

@@ -104,7 +104,8 @@ impl Tally {
         self.clipped += usize::from(clipped);
     }
 
-    fn merge(mut self, other: Tally) -> Tally {
+    /// The tally of both.
+    pub fn merge(mut self, other: Tally) -> Tally {
         let sums = self.words.iter_mut().zip(&mut self.wide);
         for ((sum, wide), (word, other)) in sums.zip(other.words.iter().zip(&other.wide)) {
             *sum = sum.wrapping_add(*word);

@@ -1,5 +1,7 @@
 //! The report of a federation: one self-contained HTML page, for `chorus simulate` and `chorus demo` alike.
 
+mod attacks;
+mod audit;
 mod charts;
 mod columns;
 mod lines;
@@ -42,7 +44,6 @@ const POLICY: &str =
 impl Report {
     /// The page. It makes no request and needs no script; every text in it is escaped.
     pub fn to_html(&self) -> String {
-        let title = escape(&self.title);
         let parts = [
             summary::answers(self),
             charts::quality(self),
@@ -52,24 +53,50 @@ impl Report {
             summary::protection(self),
             summary::reading(self),
         ];
-        format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
-             <title>{title} · Chorus</title><style>{}</style></head>\n<body>{}\n\
-             <header><p class=\"kicker\">Chorus · {title}</p><h1>{}</h1>{}</header>\n\
-             <main>{}</main>\n<footer><p>Made by <code>{}</code>, seed {}.</p>\
-             <p>This page makes no request and runs no script. It holds counts, sums and figures; of single clients it \
-             shows nothing but one masked upload, where there was one.</p></footer></body></html>\n",
-            include_str!("style.css").trim(),
-            charts::PATTERNS,
-            summary::headline(self),
-            summary::lead(self),
-            parts.join("\n"),
-            escape(&self.figures.command),
-            self.figures.seed,
-        )
+        let figures = &self.figures;
+        page(&Page {
+            title: &self.title,
+            headline: &summary::headline(self),
+            lead: &self.setting,
+            main: &parts.join("\n"),
+            command: &figures.command,
+            seed: figures.seed,
+            holds: "It holds counts, sums and figures; of single clients it shows nothing but one masked upload, where \
+                    there was one.",
+        })
     }
+}
+
+/// What every page is made of. `main` is HTML; everything else is text, and escaped here.
+struct Page<'a> {
+    title: &'a str,
+    headline: &'a str,
+    lead: &'a str,
+    main: &'a str,
+    command: &'a str,
+    seed: u64,
+    holds: &'a str,
+}
+
+fn page(page: &Page<'_>) -> String {
+    let title = escape(page.title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
+         <title>{title} · Chorus</title><style>{}</style></head>\n<body>{}\n\
+         <header><p class=\"kicker\">Chorus · {title}</p><h1>{}</h1><p class=\"lead\">{}</p></header>\n\
+         <main>{}</main>\n<footer><p>Made by <code>{}</code>, seed {}.</p>\
+         <p>This page makes no request and runs no script. {}</p></footer></body></html>\n",
+        include_str!("style.css").trim(),
+        charts::PATTERNS,
+        escape(page.headline),
+        escape(page.lead),
+        page.main,
+        escape(page.command),
+        page.seed,
+        escape(page.holds),
+    )
 }
 
 #[cfg(test)]

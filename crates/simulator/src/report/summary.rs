@@ -21,10 +21,6 @@ fn worked(report: &Report) -> bool {
     figures.rounds_completed == figures.rounds && figures.sum_exact && figures.rounds > 0
 }
 
-pub(super) fn lead(report: &Report) -> String {
-    format!("<p class=\"lead\">{}</p>", escape(&report.setting))
-}
-
 /// The table with the answers.
 pub(super) fn answers(report: &Report) -> String {
     let figures = &report.figures;
@@ -127,7 +123,8 @@ pub(super) fn protection(report: &Report) -> String {
     )
 }
 
-fn paragraphs(text: &str) -> String {
+/// Each line a paragraph.
+pub(super) fn paragraphs(text: &str) -> String {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())

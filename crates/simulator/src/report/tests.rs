@@ -97,9 +97,8 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
     }
 }
 
-#[test]
-fn the_page_stands_alone_and_answers_first() {
-    let page = invented(31, Noise::Off).to_html();
+/// A page that needs nothing else, with markup that closes what it opens.
+pub(crate) fn stands_alone(page: &str) {
     for forbidden in [
         "http:", "https:", "<script", "src=", "href=", "@import", "style=", "NaN", "inf ",
     ] {
@@ -108,6 +107,21 @@ fn the_page_stands_alone_and_answers_first() {
     // The only url() is a pattern of the page itself.
     assert_eq!(page.matches("url(").count(), page.matches("url(#p").count());
     assert_eq!(page.matches("<h1").count(), 1);
+    is_well_formed(page);
+}
+
+/// Writes a page to look at, where `CHORUS_PAGES` names a folder.
+pub(crate) fn show(name: &str, page: &str) {
+    if let Ok(folder) = std::env::var("CHORUS_PAGES") {
+        let file = std::path::Path::new(&folder).join(format!("{name}.html"));
+        std::fs::write(file, page).unwrap();
+    }
+}
+
+#[test]
+fn the_page_stands_alone_and_answers_first() {
+    let page = invented(31, Noise::Off).to_html();
+    stands_alone(&page);
     assert!(page.contains("31 of 31 rounds"));
     assert!(page.matches("No differential privacy is claimed").count() >= 3);
     assert!(page.find("Did it work?") < page.find("Quality per round"));
@@ -171,34 +185,24 @@ fn odd_reports_are_still_pages() {
 }
 
 /// Every tag that is opened is closed, in order: browsers mend what is broken in ways of their own.
-#[test]
-fn the_markup_is_well_formed() {
-    for report in [invented(31, Noise::Off), invented(5, Noise::Distributed)] {
-        let page = report.to_html();
-        let mut open = Vec::new();
-        for piece in page.split('<').skip(1) {
-            let (tag, _) = piece.split_once('>').unwrap();
-            let name = tag.split([' ', '/']).next().unwrap();
-            if let Some(closed) = tag.strip_prefix('/') {
-                assert_eq!(open.pop(), Some(closed), "…{piece}");
-            } else if !tag.ends_with('/') && !matches!(name, "!doctype" | "meta") {
-                open.push(name);
-            }
+fn is_well_formed(page: &str) {
+    let mut open = Vec::new();
+    for piece in page.split('<').skip(1) {
+        let (tag, _) = piece.split_once('>').unwrap();
+        let name = tag.split([' ', '/']).next().unwrap();
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "…{piece}");
+        } else if !tag.ends_with('/') && !matches!(name, "!doctype" | "meta") {
+            open.push(name);
         }
-        assert!(open.is_empty(), "{open:?}");
     }
+    assert!(open.is_empty(), "{open:?}");
 }
 
-/// Writes the pages to look at, where `CHORUS_PAGES` names a folder.
 #[test]
 fn pages_to_look_at() {
-    if let Ok(folder) = std::env::var("CHORUS_PAGES") {
-        let folder = std::path::Path::new(&folder);
-        std::fs::write(folder.join("off.html"), invented(31, Noise::Off).to_html()).unwrap();
-        std::fs::write(
-            folder.join("on.html"),
-            invented(5, Noise::Distributed).to_html(),
-        )
-        .unwrap();
-    }
+    show("off", &invented(31, Noise::Off).to_html());
+    let noisy = invented(5, Noise::Distributed).to_html();
+    is_well_formed(&noisy);
+    show("on", &noisy);
 }

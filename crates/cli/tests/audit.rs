@@ -1,0 +1,120 @@
+//! `chorus audit`, as a person would run it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{chorus, data};
+use serde_json::Value;
+
+/// A population of 40 with a catalogue wide enough that canaries do not hide behind each other.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    data(&folder.path().join("data"), 40, 900);
+    folder
+}
+
+fn audit(folder: &Path, more: &[&str]) -> common::Said {
+    let flags = [
+        "audit",
+        "privacy",
+        "--data",
+        "data",
+        "--canaries",
+        "200",
+        "--sweeps",
+        "1",
+        "--factors",
+        "2",
+    ];
+    chorus(folder, &[&flags[..], more].concat())
+}
+
+#[test]
+fn a_sound_task_passes_and_forgotten_noise_ends_with_5() {
+    let folder = folder();
+    let said = audit(
+        folder.path(),
+        &["--epsilon", "2", "--json", "--out", "a.html"],
+    )
+    .well();
+    let sound: Value = serde_json::from_str(&said).unwrap();
+    assert!(sound["claimed"].as_f64().unwrap() <= 2.0);
+    assert!(sound["strong"]["minimum"].as_f64().unwrap() <= sound["claimed"].as_f64().unwrap());
+    assert_ne!(sound["verdict"], "broken");
+    let page = fs::read_to_string(folder.path().join("a.html")).unwrap();
+    assert!(
+        page.contains("chorus audit privacy") && page.contains("Only the claim is a guarantee")
+    );
+
+    let forgotten = audit(folder.path(), &["--epsilon", "1", "--forget-noise"]);
+    assert!(forgotten.out.contains("stopped after the sum `counts`"));
+    forgotten.with(5, &["proven minimum", "above the claimed upper limit"]);
+}
+
+#[test]
+fn what_cannot_be_audited_is_refused() {
+    let folder = folder();
+    audit(folder.path(), &["--noise", "off"]).with(2, &["--epsilon E"]);
+    audit(folder.path(), &["--epsilon", "1", "--canaries", "1000"]).with(1, &["canaries"]);
+    chorus(folder.path(), &["audit", "privacy", "--epsilon", "1"]).with(2, &["--data"]);
+    let out = ["--epsilon", "1", "--out", "nowhere/a.html"];
+    audit(folder.path(), &out).with(4, &["there is no folder"]);
+}
+
+#[test]
+fn every_control_is_caught_by_its_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["audit", "privacy", "--self-test", "--trials", "10000"];
+    let table = chorus(folder.path(), &flags).well();
+    for (fault, check) in [
+        ("forgotten noise: one coordinate", "audit"),
+        ("noise shared among the invited", "variance"),
+        ("clip after noise", "variance"),
+        ("wrong modulus", "round-trip equality"),
+        ("a seed used in every round", "repeated vectors"),
+        ("norm checked before rounding", "integer norm"),
+    ] {
+        let mut lines = table.lines();
+        let line = lines.find(|line| line.contains(fault)).unwrap();
+        assert!(line.matches(check).count() >= 2, "{line}");
+    }
+}
+
+#[test]
+fn attacks_stay_under_their_ceilings() {
+    let folder = folder();
+    let flags = [
+        "audit",
+        "attack",
+        "--data",
+        "data",
+        "--epsilon",
+        "4",
+        "--sweeps",
+        "1",
+        "--factors",
+        "2",
+        "--people",
+        "5",
+        "--out",
+        "attack.html",
+        "--json",
+    ];
+    let said: Value = serde_json::from_str(&chorus(folder.path(), &flags).well()).unwrap();
+    let rows = said["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row["noise"] == false && row["auc"] == 1.0)
+    );
+    assert!(
+        said["skipped"][0]
+            .as_str()
+            .unwrap()
+            .contains("gender and age")
+    );
+    let page = fs::read_to_string(folder.path().join("attack.html")).unwrap();
+    assert!(page.contains("without aggregation") || page.contains("own update"));
+}
