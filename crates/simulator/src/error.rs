@@ -40,8 +40,11 @@ pub enum SimulateError {
         /// Share that the task bears.
         borne: f64,
     },
-    /// A task without noise claims nothing that could be audited.
-    #[error("the task has no noise, so it claims no epsilon: there is nothing to audit")]
+    /// A task without shared noise.
+    #[error(
+        "only a task with `noise = \"distributed\"` is audited: without noise nothing is claimed, and local noise is of the \
+         report, not of the sum"
+    )]
     NothingToAudit,
     /// Canaries that the sums have no room for, or too few to tell anything.
     #[error(

@@ -50,13 +50,13 @@ pub(super) fn private_task(
     population: usize,
     items: usize,
 ) -> anyhow::Result<Task> {
-    match learning.privacy() {
+    match learning.privacy()? {
         Some(privacy @ chorus_protocol::Privacy::Distributed { .. }) => {
             learning.task("audited", population, items, privacy)
         }
         _ => stop(
             exit::USAGE,
-            "a task without noise claims nothing that could be audited: give `--epsilon E`",
+            "only a task whose clients share the noise is audited: give `--epsilon E`, without `--noise`",
         ),
     }
 }

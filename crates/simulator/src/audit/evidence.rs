@@ -1,8 +1,9 @@
 //! What canaries show: scores of those that were included beside scores of those that were not.
 
+use chorus_privacy::PrivacyError;
+use chorus_privacy::audit::{Ceiling, OneRun, OneShot};
 use serde::{Deserialize, Serialize};
 
-use super::statistics;
 use crate::SimulateError;
 
 /// Confidence of the figure that is printed.
@@ -94,14 +95,21 @@ impl Evidence {
         let mu = ((mean - null) / deviation).max(0.0);
         let error =
             (1.0 / absent.max(1.0) + 1.0 / present.max(1.0) + mu * mu / (2.0 * freedom)).sqrt();
-        let epsilon = |mu: f64| statistics::one_shot((0.0, 1.0), (mu.max(0.0), 1.0), delta);
+        let epsilon = |mu: f64| {
+            let laws = OneShot {
+                shift: mu.max(0.0),
+                absent: 1.0,
+                present: 1.0,
+            };
+            laws.epsilon(delta)
+        };
         let guesses = planned_guesses(self.canaries(), planned, 1.0 - CONFIDENCE, delta)?;
         let correct = self.correct(guesses);
         let minimum = self.minimum(guesses, 1.0 - CONFIDENCE, delta)?;
         Ok(Measured {
-            estimate: epsilon(mu),
-            estimate_low: epsilon(mu - TWO_SIDED * error),
-            estimate_high: epsilon(mu + TWO_SIDED * error),
+            estimate: epsilon(mu)?,
+            estimate_low: epsilon(mu - TWO_SIDED * error)?,
+            estimate_high: epsilon(mu + TWO_SIDED * error)?,
             minimum,
             guesses,
             correct,
@@ -120,14 +128,30 @@ impl Evidence {
         delta: f64,
     ) -> Result<f64, SimulateError> {
         let correct = self.correct(guesses);
-        Ok(statistics::one_run(
+        Ok(one_run(
             self.canaries(),
             guesses,
             correct,
             significance,
             delta,
-        ))
+        )?)
     }
+}
+
+/// The bound of Steinke, Nasr, Jagielski 2023.
+fn one_run(
+    canaries: usize,
+    guesses: usize,
+    correct: usize,
+    significance: f64,
+    delta: f64,
+) -> Result<f64, PrivacyError> {
+    let run = OneRun {
+        canaries: canaries as u64,
+        guessed: guesses as u64,
+        correct: correct as u64,
+    };
+    run.epsilon(significance, delta)
 }
 
 /// The largest epsilon that `canaries` canaries could prove, all guessed right.
@@ -137,13 +161,7 @@ impl Evidence {
 pub fn most_provable(canaries: usize, significance: f64, delta: f64) -> Result<f64, SimulateError> {
     let mut most = 0.0f64;
     for guesses in sizes(canaries) {
-        most = most.max(statistics::one_run(
-            canaries,
-            guesses,
-            guesses,
-            significance,
-            delta,
-        ));
+        most = most.max(one_run(canaries, guesses, guesses, significance, delta)?);
     }
     Ok(most)
 }
@@ -162,7 +180,7 @@ pub fn planned_guesses(
     let mut best = (0.0, canaries / 2 * 2);
     for guesses in sizes(canaries) {
         let expected = (accuracy(guesses as f64 / canaries as f64, mu) * guesses as f64).floor();
-        let proven = statistics::one_run(canaries, guesses, expected as usize, significance, delta);
+        let proven = one_run(canaries, guesses, expected as usize, significance, delta)?;
         if proven > best.0 {
             best = (proven, guesses);
         }
@@ -170,9 +188,9 @@ pub fn planned_guesses(
     Ok(best.1)
 }
 
-/// Even numbers of guesses to choose from, twelve to the factor of ten.
+/// Even numbers of guesses to choose from, five to the factor of ten.
 fn sizes(canaries: usize) -> impl Iterator<Item = usize> {
-    let shares = (0..24).map(|step| 10f64.powf(-f64::from(step) / 12.0));
+    let shares = (0..10).map(|step| 10f64.powf(-f64::from(step) / 5.0));
     shares
         .map(move |share| (share * canaries as f64 / 2.0).floor() as usize * 2)
         .filter(|guesses| *guesses >= 2)
@@ -181,19 +199,63 @@ fn sizes(canaries: usize) -> impl Iterator<Item = usize> {
 /// Share of right guesses among the highest scores when `share` of all are guessed, half of them as included: one of two
 /// scores is N(mu, 1), the other N(0, 1).
 fn accuracy(share: f64, mu: f64) -> f64 {
-    let above = |threshold: f64| {
-        let included = statistics::distribution(mu - threshold);
-        (included, statistics::distribution(-threshold))
-    };
-    let (mut low, mut high) = (-10.0, mu + 10.0);
+    let law = Ceiling { mu };
+    // The share of the others that passes a threshold says where the threshold is.
+    let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        let (included, others) = above(middle);
-        match included + others > share {
-            true => low = middle,
-            false => high = middle,
+        let others = (low + high) / 2.0;
+        match law.true_positive_rate(others) + others > share {
+            true => high = others,
+            false => low = others,
         }
     }
-    let (included, others) = above(high);
-    included / (included + others).max(f64::MIN_POSITIVE)
+    let included = law.true_positive_rate(high);
+    included / (included + high).max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_are_planned_before_anything_is_seen() {
+        // No difference: every second guess is right, however few.
+        assert!((accuracy(0.1, 0.0) - 0.5).abs() < 1e-9);
+        // All guessed: right where the score lies on its side of mu / 2, Phi(1).
+        assert!((accuracy(1.0, 2.0) - 0.841_344_746).abs() < 1e-6);
+        assert!(accuracy(0.01, 2.0) > 0.98);
+        let strong = planned_guesses(1_000, 3.0, 0.05, 1e-5).unwrap();
+        let weak = planned_guesses(1_000, 0.3, 0.05, 1e-5).unwrap();
+        assert!(
+            strong < 800 && strong > 50 && weak <= 1_000,
+            "{strong} {weak}"
+        );
+        // The golden table: 100 of 100 prove 3.49.
+        assert!((most_provable(100, 0.05, 1e-5).unwrap() - 3.490).abs() < 1e-3);
+    }
+
+    #[test]
+    fn scores_far_apart_are_measured_as_such() {
+        let scores = (0..200).map(|canary| {
+            let included = canary % 2 == 0;
+            let wave = f64::from(canary / 2) / 99.0 - 0.5;
+            (
+                wave * 12f64.sqrt() + if included { 2.0 } else { 0.0 },
+                included,
+            )
+        });
+        let evidence = Evidence::new(scores);
+        let found = evidence.measure(2.0, 1e-5).unwrap();
+        assert!((found.mu - 2.0).abs() < 0.05, "{found:?}");
+        assert!((found.estimate - 9.997).abs() < 0.3);
+        assert!(found.estimate_low < found.estimate && found.estimate < found.estimate_high);
+        assert!(
+            found.correct <= found.guesses && found.minimum > 0.5,
+            "{found:?}"
+        );
+        let turned =
+            Evidence::new((0..200).map(|canary| (0.0 - f64::from(canary % 2), canary % 2 == 1)));
+        let nothing = turned.measure(2.0, 1e-5).unwrap();
+        assert_eq!((nothing.mu, nothing.minimum), (0.0, 0.0));
+    }
 }

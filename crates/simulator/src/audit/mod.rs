@@ -7,7 +7,6 @@ mod checks;
 mod evidence;
 mod monitor;
 mod privacy;
-mod statistics;
 
 pub use attack::{AttackOptions, AttackRow, Attacks, OneRound, attack, attack_one_round};
 pub use checks::{Check, Control, Effort, Fault, Finding, Proof, control, self_test};

@@ -60,7 +60,7 @@ pub(super) fn on_screen(
     row.popularity = Some(0.5);
     row.without = Some(without.auc);
     row.error = row.error.hypot(without.error);
-    row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known))
+    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known)))
 }
 
 /// The mean item vector of what the device would show.

@@ -64,8 +64,8 @@ pub(super) fn on_sums(
     let mut alone = of(|person| &person.alone);
     alone.without = Some(of(|person| &person.alone_without).auc);
     let mut rows = vec![
-        row("the sums, all others known", informed).under(&fresh)?,
-        row("the sums alone", alone).under(&known)?,
+        row("the sums, all others known", informed).under(&fresh),
+        row("the sums alone", alone).under(&known),
     ];
     if world.mu.is_none() {
         let plain = of(|person| &person.plain);
@@ -195,7 +195,7 @@ pub(super) fn on_model(
     row.popularity = Some(of(&found, |pair| &pair.1).auc);
     row.without = Some(without.auc);
     row.error = row.error.hypot(without.error);
-    row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known))
+    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known)))
 }
 
 /// Takes one of each of `values` out.

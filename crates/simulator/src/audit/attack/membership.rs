@@ -55,7 +55,7 @@ pub(super) fn on_sums(
         }
     }
     let row = named(scores.row(), "the sums, all others known", world);
-    row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh))
+    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh)))
 }
 
 /// By an adversary that has the released model and the person's history: how well does the one explain the other?
@@ -90,5 +90,5 @@ pub(super) fn on_model(
         negative: fit(absent)?,
     };
     let row = named(scores.row(), "the model, the history known", world);
-    row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh))
+    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh)))
 }

@@ -97,8 +97,8 @@ pub fn attack_one_round(
     };
     Ok([
         row(0, "naive_row_norm"),
-        row(1, "informed_residual_norm").under(&ceiling)?,
-        row(2, "informed_matched").under(&ceiling)?,
+        row(1, "informed_residual_norm").under(&ceiling),
+        row(2, "informed_matched").under(&ceiling),
         row(3, "popularity_only"),
     ])
 }

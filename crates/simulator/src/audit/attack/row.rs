@@ -1,10 +1,9 @@
 //! One attack and how it went.
 
+use chorus_privacy::audit;
 use serde::{Deserialize, Serialize};
 
 use super::curve;
-use crate::SimulateError;
-use crate::audit::statistics;
 
 /// One attack, from one place, with or without noise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,20 +60,21 @@ impl AttackRow {
     }
 
     /// Fills in what the guarantee leaves.
-    pub(super) fn under(mut self, ceiling: &Ceiling) -> Result<Self, SimulateError> {
+    pub(super) fn under(mut self, ceiling: &Ceiling) -> Self {
         match ceiling {
             Ceiling::None => {}
             Ceiling::Fresh(mu) => {
-                self.ceiling = Some(statistics::auc_ceiling(*mu));
-                self.tpr_ceiling_at_1_percent = Some(statistics::tpr_ceiling(*mu, 0.01));
-                self.tpr_ceiling_at_01_percent = Some(statistics::tpr_ceiling(*mu, 0.001));
+                let ceiling = audit::Ceiling { mu: *mu };
+                self.ceiling = Some(ceiling.area_under_curve());
+                self.tpr_ceiling_at_1_percent = Some(ceiling.true_positive_rate(0.01));
+                self.tpr_ceiling_at_01_percent = Some(ceiling.true_positive_rate(0.001));
             }
             Ceiling::Known(mu) => {
                 let without = self.without.unwrap_or(0.5);
-                self.ceiling = Some(statistics::tpr_ceiling(*mu, without));
+                self.ceiling = Some(audit::Ceiling { mu: *mu }.true_positive_rate(without));
             }
         }
-        Ok(self)
+        self
     }
 }
 

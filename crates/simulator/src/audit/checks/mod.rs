@@ -5,11 +5,11 @@ mod rig;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use chorus_privacy::audit::{Guesses, epsilon_from_guesses};
 use chorus_privacy::{Release, SummedNoise, spent};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::statistics;
 use crate::SimulateError;
 pub use rig::Fault;
 use rig::{LENGTH, Rig};
@@ -286,17 +286,19 @@ fn audit(rig: &Rig, runs: u64) -> Result<(Finding, Proof), SimulateError> {
     let absent = first(&without, runs..2 * runs)?;
     let mut proven = 0.0f64;
     for threshold in thresholds {
-        let above = |values: &[f64]| values.iter().filter(|value| **value > threshold).count();
+        let above = |values: &[f64]| {
+            let above = values.iter().filter(|value| **value > threshold);
+            above.count() as u64
+        };
+        let guesses = Guesses {
+            present: runs,
+            true_positives: above(&present),
+            absent: runs,
+            false_positives: above(&absent),
+        };
         // Two questions share the 5 % by which both may be wrong.
         let confidence = 1.0 - 0.05 / thresholds.len() as f64;
-        proven = proven.max(statistics::clopper_pearson(
-            above(&present),
-            present.len(),
-            above(&absent),
-            absent.len(),
-            confidence,
-            DELTA,
-        ));
+        proven = proven.max(epsilon_from_guesses(&guesses, confidence, DELTA)?);
     }
     let epsilon = claimed.epsilon;
     let finding = Finding {
