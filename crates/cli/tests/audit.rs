@@ -1,5 +1,5 @@
 //! `chorus audit`, as a person would run it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
@@ -9,10 +9,10 @@ use std::path::Path;
 use common::{chorus, data};
 use serde_json::Value;
 
-/// A population of 40 with a catalogue wide enough that canaries do not hide behind each other.
+/// A population of 120 with a catalogue wide enough that canaries do not hide behind each other.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    data(&folder.path().join("data"), 40, 900);
+    data(&folder.path().join("data"), 120, 900);
     folder
 }
 
@@ -58,7 +58,17 @@ fn a_sound_task_passes_and_forgotten_noise_ends_with_5() {
 fn what_cannot_be_audited_is_refused() {
     let folder = folder();
     audit(folder.path(), &["--noise", "off"]).with(2, &["--epsilon E"]);
-    audit(folder.path(), &["--epsilon", "1", "--canaries", "1000"]).with(1, &["canaries"]);
+    let many = [
+        "audit",
+        "privacy",
+        "--data",
+        "data",
+        "--epsilon",
+        "1",
+        "--canaries",
+        "1000",
+    ];
+    chorus(folder.path(), &many).with(1, &["canaries: 1000"]);
     chorus(folder.path(), &["audit", "privacy", "--epsilon", "1"]).with(2, &["--data"]);
     let out = ["--epsilon", "1", "--out", "nowhere/a.html"];
     audit(folder.path(), &out).with(4, &["there is no folder"]);
