@@ -1,7 +1,7 @@
 //! The canary audit of a whole task.
 
 use chorus_data::Dataset;
-use chorus_model::{Delta, Engine, Learning, MeanDelta, Parameters, Trainer};
+use chorus_model::{Delta, Engine, Learning, MeanDelta, Parameters, Tensor, Trainer};
 use chorus_privacy::{LocalNoise, Release, Spent, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, cost, decode, encode};
 use rayon::prelude::*;
@@ -310,13 +310,15 @@ impl Audit<'_> {
         self.evidence(self.scores.iter().copied())
     }
 
-    /// Scores from the final model alone: the cosine of a canary's direction in a sum with every tensor of that layout.
+    /// Scores from the final model alone: the cosine of a canary's direction in a sum with what of the model has the layout
+    /// of that sum, a whole tensor or neighbouring columns of one.
     fn realistic(&self, parameters: &Parameters) -> Option<Evidence> {
         let mut seen: Vec<(u64, Vec<f64>)> = Vec::new();
-        for (round, length) in &self.directions {
-            for (_, tensor) in parameters.iter() {
-                if tensor.values.len() == *length {
-                    seen.push((*round, standard(&tensor.values)));
+        for (_, tensor) in parameters.iter() {
+            let mut first = 0;
+            for (round, length) in &self.directions {
+                if let Some(part) = columns(tensor, *length, &mut first) {
+                    seen.push((*round, standard(&part)));
                 }
             }
         }
@@ -365,6 +367,26 @@ impl Audit<'_> {
     }
 }
 
+/// The part of a tensor that a sum of `length` words could have gone into: all of it, or as many columns as the sum has, from
+/// the column `first` on, which then moves on: tables of several sums stand side by side in the order of the sums.
+fn columns(tensor: &Tensor, length: usize, first: &mut usize) -> Option<Vec<f32>> {
+    if tensor.values.len() == length {
+        return Some(tensor.values.clone());
+    }
+    let [rows, columns] = *tensor.shape.as_slice() else {
+        return None;
+    };
+    let width = length.checked_div(rows)?;
+    let (from, end) = (*first, *first + width);
+    if width < 2 || width * rows != length || end > columns {
+        return None;
+    }
+    *first = end;
+    let rows = tensor.values.chunks_exact(columns);
+    let parts = rows.filter_map(|row| row.get(from..end));
+    Some(parts.flatten().copied().collect())
+}
+
 fn add(sum: &mut [f64], other: &[f64]) {
     for (sum, value) in sum.iter_mut().zip(other) {
         *sum += value;
@@ -393,4 +415,26 @@ fn standard(values: &[f32]) -> Vec<f64> {
     let square = centred.iter().map(|value| value * value).sum::<f64>() / count;
     let deviation = square.sqrt().max(f64::MIN_POSITIVE);
     centred.into_iter().map(|value| value / deviation).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_several_sums_stand_side_by_side() {
+        let values: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        let tensor = Tensor::new("items", &[2, 6], values.clone()).unwrap();
+        let mut first = 0;
+        assert_eq!(columns(&tensor, 2, &mut first), None);
+        assert_eq!(
+            columns(&tensor, 4, &mut first).unwrap(),
+            [0.0, 1.0, 6.0, 7.0]
+        );
+        let next = columns(&tensor, 6, &mut first).unwrap();
+        assert_eq!(next, [2.0, 3.0, 4.0, 8.0, 9.0, 10.0]);
+        assert_eq!(columns(&tensor, 4, &mut first), None);
+        assert_eq!(columns(&tensor, 5, &mut first), None);
+        assert_eq!(columns(&tensor, 12, &mut first).unwrap(), values);
+    }
 }

@@ -84,8 +84,9 @@ fn attack(
     let history = dataset.training_set(person);
     let items = dataset.items;
     let mut informed = vec![0.0; items];
-    // The last of the longest sums: the one that trains the item table.
-    let mut longest: Option<(usize, [Vec<f64>; 3])> = None;
+    // In the shortest sum the items stand by themselves; the last of the longest is the one that trains the item table.
+    let mut plain: Option<(usize, Vec<f64>)> = None;
+    let mut longest: Option<(usize, [Vec<f64>; 2])> = None;
     for (index, taken) in world.sums.iter().enumerate() {
         let Some(width) = taken.width(items) else {
             continue;
@@ -101,6 +102,12 @@ fn attack(
         for (score, row) in informed.iter_mut().zip(left.chunks_exact(width)) {
             *score += weight * dot(row, &template);
         }
+        if plain
+            .as_ref()
+            .is_none_or(|(length, _)| *length > sent.len())
+        {
+            plain = Some((sent.len(), row_norms(&sent, width)));
+        }
         if longest
             .as_ref()
             .is_none_or(|(length, _)| *length <= left.len())
@@ -110,11 +117,12 @@ fn attack(
                 .zip(&sent)
                 .map(|(sum, own)| sum - own)
                 .collect();
-            let norms = [&sent, &whole, &others].map(|values| row_norms(values, width));
+            let norms = [&whole, &others].map(|values| row_norms(values, width));
             longest = Some((left.len(), norms));
         }
     }
-    let [plain, alone, without] = longest.map(|(_, norms)| norms).unwrap_or_default();
+    let plain = plain.map(|(_, scores)| scores).unwrap_or_default();
+    let [alone, without] = longest.map(|(_, norms)| norms).unwrap_or_default();
     Ok(Person {
         plain: split(&plain, &history),
         informed: split(&informed, &history),
