@@ -1,6 +1,7 @@
 //! The flags that say what is learned and how it is protected, the same for `simulate` and `demo`.
 
-use chorus_model::{IalsPrivateRecipe, IalsRecipe, Recipe};
+use chorus_data::Dataset;
+use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe};
 use chorus_protocol::{COHORT_MOST, Consistency, Privacy, Task, TaskName};
 use clap::{Args, ValueEnum};
 
@@ -31,7 +32,8 @@ pub struct Learning {
     /// Probability at which epsilon may fail.
     #[arg(long, value_name = "D", default_value_t = 1e-5)]
     pub delta: f64,
-    /// Width of the item table [default: 8 with noise, 32 without, 64 from 2,000 clients].
+    /// With noise, directions that a sweep learns [default: 16 under epsilon 6, else 24]; without, the width of the item
+    /// table [default: 32, 64 from 2,000 clients].
     #[arg(long, value_name = "N")]
     pub factors: Option<usize>,
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
@@ -40,9 +42,16 @@ pub struct Learning {
     /// Gradient rounds without noise.
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub rounds: usize,
-    /// Sweeps with noise; each takes two sums, after one of counts.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub sweeps: usize,
+    /// Sweeps with noise; each takes two sums, after one of counts [default: 2 under epsilon 6, else 3].
+    #[arg(long, value_name = "N")]
+    pub sweeps: Option<usize>,
+    /// With noise, an item's row is learned only from a weighted count of at least K over the root of the typical history
+    /// length, and of two standard deviations of the noise.
+    #[arg(long, value_name = "K", default_value_t = 20.0)]
+    pub row_threshold: f64,
+    /// With noise, leave out what the data says about its items publicly: genres and years.
+    #[arg(long)]
+    pub no_features: bool,
     /// Split each noised sum over so many disjoint cohorts; its noise variance grows as much.
     #[arg(long, value_name = "C", default_value_t = 1)]
     pub split: usize,
@@ -92,26 +101,29 @@ impl Learning {
         })
     }
 
-    /// The task, checked.
-    pub fn task(
-        &self,
-        name: &str,
-        population: usize,
-        items: usize,
-        privacy: Privacy,
-    ) -> anyhow::Result<Task> {
+    /// The task for the people of a data set, checked.
+    pub fn task(&self, name: &str, dataset: &Dataset, privacy: Privacy) -> anyhow::Result<Task> {
+        let (population, items) = (dataset.users(), dataset.items);
         let noise = privacy.bound().is_some();
-        let factors = self.factors.unwrap_or(match (noise, population) {
-            (true, _) => 8,
-            (false, 0..2_000) => 32,
-            (false, _) => 64,
-        });
-        let recipe = match noise {
-            true => Recipe::IalsPrivate(IalsPrivateRecipe::new(items, factors, self.sweeps)),
-            false => Recipe::Ials(IalsRecipe {
-                block: self.block,
-                ..IalsRecipe::new(items, factors, self.rounds)
-            }),
+        let recipe = match privacy.bound() {
+            Some((epsilon, _)) => {
+                let features = dataset.features.clone().filter(|_| !self.no_features);
+                let settled = IalsPrivateRecipe::for_epsilon(items, epsilon);
+                Recipe::IalsPrivate(IalsPrivateRecipe {
+                    factors: self.factors.unwrap_or(settled.factors),
+                    sweeps: self.sweeps.unwrap_or(settled.sweeps),
+                    row_threshold: self.row_threshold,
+                    features: features.map(Features::Table),
+                    ..settled
+                })
+            }
+            None => {
+                let width = if population < 2_000 { 32 } else { 64 };
+                Recipe::Ials(IalsRecipe {
+                    block: self.block,
+                    ..IalsRecipe::new(items, self.factors.unwrap_or(width), self.rounds)
+                })
+            }
         };
         // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
         let cohort = self.cohort.filter(|_| !noise || self.split == 1);

@@ -8,14 +8,15 @@ use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
 use crate::exit::{self, OrExit, stop};
-use crate::learning::Learning;
+use crate::learning::{Learning, at_least};
 use crate::{progress, words};
 
 /// Flags of `chorus simulate`.
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Simulate {
-    /// Folder of a data set: NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz], or raw GroupLens files.
+    /// Folder of a data set: NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz]; or train.txt[.gz] and
+    /// test.txt[.gz], a line a user; or raw GroupLens files.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     #[command(flatten)]
@@ -26,6 +27,13 @@ pub struct Simulate {
     /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
     #[arg(long)]
     masks: bool,
+    /// Draw the noise of each sum in one piece instead of a share a client. The law of the sum is the same, it takes a
+    /// fraction of the time; for large populations and catalogues.
+    #[arg(long, conflicts_with = "masks")]
+    noise_at_once: bool,
+    /// Simulate a population so many times as large: every user is there so often, and measured once.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least(1))]
+    copies: usize,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -47,10 +55,11 @@ impl Simulate {
         };
         let files = [&self.json, &self.scores, &self.report];
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
-        let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
-        let task = self
-            .learning
-            .task("simulated", dataset.users(), dataset.items, privacy)?;
+        let mut dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
+        if self.copies > 1 {
+            dataset = dataset.repeated(self.copies);
+        }
+        let task = self.learning.task("simulated", &dataset, privacy)?;
         if task.split > 1 {
             let split = task.split;
             progress::tell(&format!(
@@ -62,6 +71,7 @@ impl Simulate {
             seed: self.learning.seed,
             dropout: self.dropout,
             masks: self.masks,
+            noise_at_once: self.noise_at_once,
         };
         let bar = progress::bar(0, "rounds");
         let mut watch = |progress: Progress<'_>| match progress {

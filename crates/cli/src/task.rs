@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use chorus_coordinator::{Directory, Store, create_task, read_task, start_task, stop_task};
+use chorus_coordinator::{Directory, Store, create_task, read_task_with, start_task, stop_task};
+use chorus_model::ItemFeatures;
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
 
@@ -60,7 +61,8 @@ impl Task {
                 let text = std::fs::read_to_string(file)
                     .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
                     .or_exit(exit::DATA)?;
-                let task = read_task(&text)
+                let folder = file.parent().unwrap_or(Path::new(""));
+                let task = read_task_with(&text, &|name| item_features(&folder.join(name)))
                     .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
                     .or_exit(exit::USAGE)?;
                 let store = place.store()?;
@@ -100,6 +102,19 @@ impl Named {
         );
         Ok(())
     }
+}
+
+/// Item features that a task file names, from its folder on: a CSV file `item,feature,weight`, or the folder of a data set,
+/// whose genres and years they are.
+fn item_features(path: &Path) -> Result<ItemFeatures, String> {
+    if path.is_dir() {
+        let dataset = chorus_data::read(path).map_err(|error| error.to_string())?;
+        let none = || format!("the data in {} says nothing of its items", path.display());
+        return dataset.features.ok_or_else(none);
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    ItemFeatures::from_csv(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Enters a task and lets it run: what a demo needs before its coordinator starts.

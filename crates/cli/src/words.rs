@@ -6,8 +6,14 @@ use chorus_simulator::Figures;
 
 /// The table at the end of a simulation or a demo.
 pub fn figures(figures: &Figures) -> String {
-    let row = |name: &str, ours: f64, popularity: f64| {
-        format!("  {name:<28} {ours:>8.4} {popularity:>12.4}")
+    let content = figures.content.as_ref();
+    let row = |name: &str, ours: f64, popularity: f64, content: Option<f64>| {
+        let content = content.map_or_else(String::new, |content| format!(" {content:>20.4}"));
+        format!("  {name:<28} {ours:>8.4} {popularity:>12.4}{content}")
+    };
+    let alone = match content {
+        Some(_) => " features and counts",
+        None => "",
     };
     let privacy = match (figures.epsilon, figures.delta) {
         (Some(epsilon), Some(delta)) => {
@@ -21,11 +27,19 @@ pub fn figures(figures: &Figures) -> String {
     };
     [
         String::new(),
-        format!("  {:<28} {:>8} {:>12}", "held-out item", "learned", "popularity"),
-        row("HR@10, against 99 others", figures.hr_at_10, figures.popularity_hr_at_10),
-        row("NDCG@10, against 99 others", figures.ndcg_at_10, figures.popularity_ndcg_at_10),
-        row("HR@10, against all items", figures.full_hr_at_10, figures.popularity_full_hr_at_10),
-        row("NDCG@10, against all items", figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10),
+        format!("  {:<28} {:>8} {:>12}{alone:>21}", "held-out item", "learned", "popularity")
+            .trim_end()
+            .to_owned(),
+        row("HR@10, against 99 others", figures.hr_at_10, figures.popularity_hr_at_10, content.map(|content| content.hr_at_10)),
+        row("NDCG@10, against 99 others", figures.ndcg_at_10, figures.popularity_ndcg_at_10, content.map(|content| content.ndcg_at_10)),
+        row("HR@10, against all items", figures.full_hr_at_10, figures.popularity_full_hr_at_10, content.map(|content| content.full_hr_at_10)),
+        row("NDCG@10, against all items", figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10, content.map(|content| content.full_ndcg_at_10)),
+        row(
+            "Recall@20, against all items",
+            figures.full_recall_at_20,
+            figures.popularity_full_recall_at_20,
+            content.map(|content| content.full_recall_at_20),
+        ),
         String::new(),
         format!("  privacy   {privacy}"),
         format!(

@@ -1,10 +1,10 @@
-use chorus_model::{Case, ItemId, TrainingSet};
+use chorus_model::{Case, ItemFeatures, ItemId, TrainingSet};
 
 /// A population: what each user touched, and what was held out to measure a model with.
 ///
 /// # Privacy
 /// For simulation, demos and measurement. A real client knows its own history and nothing else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Dataset {
     /// What to call it: `ml-100k`, `synthetic`.
     pub name: String,
@@ -12,6 +12,8 @@ pub struct Dataset {
     pub items: usize,
     /// One title an item, where titles are known.
     pub titles: Option<Vec<String>>,
+    /// What is publicly known about the items, where the data says it: genres and years.
+    pub features: Option<ItemFeatures>,
     /// One training history a user: the held-out item is not in it.
     pub histories: Vec<Vec<ItemId>>,
     /// One held-out item a user, where there is one; as long as `histories`.
@@ -23,6 +25,8 @@ pub struct Dataset {
 pub struct Held {
     /// The item itself: never in the user's training history.
     pub positive: ItemId,
+    /// Further held-out items, where the split holds out several.
+    pub also: Vec<ItemId>,
     /// Items to rank it against: 99, or fewer where the catalogue is too small. Published files may list the
     /// positive among them; the metrics drop it.
     pub negatives: Vec<ItemId>,
@@ -32,6 +36,22 @@ impl Dataset {
     /// How many users.
     pub fn users(&self) -> usize {
         self.histories.len()
+    }
+
+    /// A population `copies` times as large, in which every user is there so many times. Only the first of each is measured:
+    /// the others would say the same.
+    pub fn repeated(&self, copies: usize) -> Self {
+        let copies = copies.max(1);
+        let mut cases = self.cases.clone();
+        cases.resize(self.cases.len() * copies, None);
+        Self {
+            histories: std::iter::repeat_n(&self.histories, copies)
+                .flatten()
+                .cloned()
+                .collect(),
+            cases,
+            ..self.clone()
+        }
     }
 
     /// What user number `user` learns from; empty when there is no such user.
@@ -50,6 +70,7 @@ impl Dataset {
         Some(Case {
             history: self.training_set(user),
             positive: held.positive,
+            also: held.also.clone(),
             negatives: held.negatives.clone(),
         })
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::lines::{Line, find, for_each_line};
 use crate::read::folder_name;
 use crate::split::{self, Rating};
-use crate::{DataError, Dataset, titles};
+use crate::{DataError, Dataset, catalogue};
 
 /// The raw GroupLens files and what separates their fields.
 const LAYOUTS: [(&str, &str, &str); 3] = [
@@ -39,11 +39,12 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
     let users = numbering(ratings.iter().map(|rating| rating.user));
     let items = numbering(ratings.iter().map(|rating| rating.item));
     let (histories, cases) = split::leave_one_out(&ratings, &users, &items);
-    let titles = titles::for_ratings(dir, &items)?;
+    let catalogue = catalogue::for_ratings(dir, &items)?;
     Ok(Some(Dataset {
         name: folder_name(dir),
         items: items.len(),
-        titles,
+        titles: catalogue.titles,
+        features: catalogue.features,
         histories,
         cases,
     }))

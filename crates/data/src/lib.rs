@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod catalogue;
 mod dataset;
+mod films;
 mod grouplens;
+mod lightgcn;
 mod lines;
 mod ncf;
 mod read;
 mod split;
 mod synthesis;
-mod titles;
 mod traits;
 
 pub use dataset::{Dataset, Held};

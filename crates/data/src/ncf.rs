@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use chorus_model::ItemId;
 
 use crate::lines::{find, for_each_line};
-use crate::{DataError, Dataset, Held, titles};
+use crate::{DataError, Dataset, Held, catalogue};
 
 const TRAIN: &str = ".train.rating";
 
@@ -33,11 +33,12 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         .map(|item| item.0 as usize + 1)
         .max()
         .unwrap_or(0);
-    let titles = titles::for_split(dir, items)?;
+    let catalogue = catalogue::for_split(dir, items)?;
     Ok(Some(Dataset {
         name,
         items,
-        titles,
+        titles: catalogue.titles,
+        features: catalogue.features,
         histories,
         cases,
     }))
@@ -160,6 +161,7 @@ fn read_negatives(
         .map(|(user, pair)| match pair {
             (Some(positive), Some(negatives)) => Ok(Some(Held {
                 positive,
+                also: Vec::new(),
                 negatives,
             })),
             (Some(_), None) => Err(no_negatives(file, user)),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{Dataset, grouplens, ncf};
+use crate::{Dataset, grouplens, lightgcn, ncf};
 
 /// A data set that cannot be used.
 #[derive(Debug, Error)]
@@ -29,7 +29,7 @@ pub enum DataError {
     /// A folder without any known layout.
     #[error(
         "no data set in {}: expected NAME.train.rating, NAME.test.rating and NAME.test.negative, \
-         or one of u.data, ratings.dat, ratings.csv; each may end in .gz",
+         or train.txt and test.txt, or one of u.data, ratings.dat, ratings.csv; each may end in .gz",
         dir.display()
     )]
     NoLayout {
@@ -60,7 +60,8 @@ pub enum DataError {
 
 /// Reads the data set in the folder `dir`, recognised by the endings of its files.
 ///
-/// A published leave-one-out split (NCF layout, He et al. 2017) wins over raw GroupLens files beside it. Raw files
+/// A published leave-one-out split (NCF layout, He et al. 2017), or one of the layout of LightGCN (He et al. 2020), wins over
+/// raw GroupLens files beside it. Raw files
 /// are split here: each user's latest event is held out, with 99 seeded negatives.
 ///
 /// # Errors
@@ -68,6 +69,9 @@ pub enum DataError {
 /// file, the line and what was expected.
 pub fn read(dir: &Path) -> Result<Dataset, DataError> {
     if let Some(dataset) = ncf::read(dir)? {
+        return Ok(dataset);
+    }
+    if let Some(dataset) = lightgcn::read(dir)? {
         return Ok(dataset);
     }
     if let Some(dataset) = grouplens::read(dir)? {

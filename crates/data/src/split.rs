@@ -10,7 +10,7 @@ use crate::Held;
 pub(crate) const NEGATIVES: usize = 99;
 
 /// Raw data has no published negatives; these are the same in every run.
-const SEED: u64 = 20_261_121;
+pub(crate) const SEED: u64 = 20_261_121;
 
 /// One raw event with the ids of its file.
 pub(crate) struct Rating {
@@ -57,6 +57,7 @@ pub(crate) fn leave_one_out(
             history.retain(|item| *item != positive);
             Some(Held {
                 positive,
+                also: Vec::new(),
                 negatives: negatives(history, positive, items.len(), &mut rng),
             })
         })

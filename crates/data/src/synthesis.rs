@@ -69,6 +69,7 @@ pub fn synthesise(synthesis: &Synthesis) -> Dataset {
         history.shuffle(&mut rng);
         cases.push(history.pop().map(|positive| Held {
             positive,
+            also: Vec::new(),
             negatives: split::negatives(&history, positive, items, &mut rng),
         }));
         histories.push(history);
@@ -78,6 +79,7 @@ pub fn synthesise(synthesis: &Synthesis) -> Dataset {
         name: "synthetic".to_owned(),
         items,
         titles,
+        features: None,
         histories,
         cases,
     }

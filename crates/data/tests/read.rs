@@ -42,6 +42,7 @@ fn ids(items: &[u32]) -> Vec<ItemId> {
 fn held(positive: u32, negatives: &[u32]) -> Option<Held> {
     Some(Held {
         positive: ItemId(positive),
+        also: Vec::new(),
         negatives: ids(negatives),
     })
 }

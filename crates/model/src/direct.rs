@@ -1,9 +1,9 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, scaled_to, widen};
+use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, widen};
 use crate::{
-    Block, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step, TrainError,
-    Trainer, TrainingSet,
+    Block, Bounded, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step,
+    TrainError, Trainer, TrainingSet,
 };
 
 /// The engine in plain Rust: f64 inside, one Cholesky a person, no libtorch.
@@ -21,9 +21,8 @@ struct DirectTrainer {
     /// alpha0 V'V + lambda alpha0 m I: the part of the ridge matrix that all people share.
     shared: DMatrix<f64>,
     regularisation: f64,
-    /// `[r, factors]`, published between a Gram sum and its projection.
-    whitening: Option<DMatrix<f64>>,
-    gram_share: Option<f64>,
+    /// What the private sums need besides.
+    bounded: Bounded,
 }
 
 impl Engine for Direct {
@@ -35,34 +34,14 @@ impl Engine for Direct {
         for diagonal in 0..factors {
             shared[(diagonal, diagonal)] += regularisation * alpha0 * items as f64;
         }
-        let whitening = match parameters.get("whitening") {
-            None => None,
-            Some(tensor) => {
-                let (rows, columns, values) = matrix(parameters, "whitening")?;
-                if columns != factors {
-                    return Err(ParametersError::Shape {
-                        name: "whitening".to_owned(),
-                        shape: vec![rows, factors],
-                        found: tensor.values.len(),
-                    }
-                    .into());
-                }
-                let values = values.into_iter().map(f64::from);
-                Some(DMatrix::from_row_iterator(rows, columns, values))
-            }
-        };
-        let gram_share = match parameters.get("gram_share") {
-            None => None,
-            Some(_) => Some(f64::from(parameters.scalar("gram_share")?)),
-        };
+        let bounded = Bounded::open(parameters)?;
         Ok(Box::new(DirectTrainer {
             items,
             factors,
             table,
             shared,
             regularisation,
-            whitening,
-            gram_share,
+            bounded,
         }))
     }
 }
@@ -100,7 +79,10 @@ impl Trainer for DirectTrainer {
         history: &TrainingSet,
     ) -> Result<Delta, TrainError> {
         let rows = step.rows(self.items, block)?;
-        let length = step.length(self.items, self.factors, block);
+        let length = match step {
+            Step::Projection => self.bounded.projection_length()?,
+            _ => step.length(self.items, self.factors, block),
+        };
         let values = if history.is_empty() {
             vec![0.0; length]
         } else {
@@ -113,8 +95,8 @@ impl Trainer for DirectTrainer {
                     values.push(history.len() as f32);
                     values
                 }
-                Step::Gram => self.gram(history)?,
-                Step::Projection => self.projection(history, rows)?,
+                Step::Gram => self.bounded.gram(self.taste(history)?),
+                Step::Projection => self.bounded.projection(&self.taste(history)?, history)?,
                 Step::Gradient => self.gradient(history, rows)?,
             }
         };
@@ -184,34 +166,15 @@ impl DirectTrainer {
         Ok(values)
     }
 
-    /// beta, which the private steps need.
-    fn gram_share(&self) -> Result<f64, TrainError> {
-        Ok(self
-            .gram_share
-            .ok_or_else(|| ParametersError::Missing("gram_share".to_owned()))?)
-    }
-
-    fn gram(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
-        let share = self.gram_share()?;
-        let direction = scaled_to(self.solve(history)?, 1.0);
-        let mut values = Vec::new();
-        push_outer_triangle(&direction, share, &mut values);
-        Ok(values)
-    }
-
-    fn projection(&self, history: &TrainingSet, rows: Block) -> Result<Vec<f32>, TrainError> {
-        let share = self.gram_share()?;
-        let whitening = self
-            .whitening
-            .as_ref()
-            .filter(|whitening| whitening.nrows() == self.factors)
-            .ok_or_else(|| ParametersError::Missing("whitening".to_owned()))?;
-        let white = whitening * DVector::from_vec(self.solve(history)?);
-        let norm = ((1.0 - share * share) / history.len() as f64).sqrt();
-        let row = scaled_to(white.as_slice().to_vec(), norm);
-        let mut values = vec![0.0; rows.items * self.factors];
-        self.scatter(history, rows, &mut values, |_| 1.0, &row)?;
-        Ok(values)
+    /// z of the private sums: of a start the sum of the history's rows, else the person vector.
+    fn taste(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
+        if let Some(last) = history.items().last() {
+            self.row(*last)?;
+        }
+        match self.bounded.start(history) {
+            Some(start) => Ok(start),
+            None => self.solve(history),
+        }
     }
 
     fn gradient(&self, history: &TrainingSet, rows: Block) -> Result<Vec<f32>, TrainError> {

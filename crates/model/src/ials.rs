@@ -144,6 +144,7 @@ impl IalsRecipe {
                 block,
                 length,
                 clip: self.clip,
+                share: 0.0,
             }
         };
         let gradient = |round: usize| {

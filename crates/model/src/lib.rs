@@ -2,9 +2,11 @@
 
 mod algebra;
 mod block;
+mod bounded;
 mod delta;
 mod direct;
 mod event;
+mod features;
 mod ials;
 mod ials_private;
 mod metrics;
@@ -12,14 +14,17 @@ mod parameters;
 mod rank;
 mod recipe;
 mod sum;
+mod table;
 mod trainer;
 
 pub use block::{Block, BlockError};
+pub use bounded::Bounded;
 pub use delta::{Delta, MeanDelta};
 pub use direct::Direct;
 pub use event::{Event, ItemId, TrainingSet};
+pub use features::{FeaturesError, ItemFeatures};
 pub use ials::IalsRecipe;
-pub use ials_private::IalsPrivateRecipe;
+pub use ials_private::{Features, IalsPrivateRecipe};
 pub use metrics::{Case, MetricsError, Quality, popularity, rank_full, rank_sampled};
 pub use parameters::{Parameters, ParametersError, Tensor};
 pub use rank::{scores, top};

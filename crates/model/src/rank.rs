@@ -1,10 +1,8 @@
 use crate::{ItemId, Parameters, ParametersError, PersonVector, TrainingSet};
 
-/// Every item's score for one person, `[items]`: u.v_i + popularity * sd * ln(c_i / max c).
+/// Every item's score for one person, `[items]`: u.v_i.
 ///
-/// sd is the standard deviation of u.v over the catalogue; models without the tensor `popularity` add nothing.
 /// A zero vector, which an empty history gives, is scored by popularity: the counts themselves.
-/// Source: recommender.md 4.2 (last line of its details).
 ///
 /// # Errors
 /// When a tensor is missing or has another shape, or a score is not finite.
@@ -21,7 +19,7 @@ pub fn scores(parameters: &Parameters, person: &PersonVector) -> Result<Vec<f32>
     if person.0.iter().all(|value| *value == 0.0) {
         return Ok(counts(parameters, table.values.len() / factors)?.to_vec());
     }
-    let mut scores: Vec<f64> = table
+    let scores: Vec<f64> = table
         .values
         .chunks_exact(factors)
         .map(|row| {
@@ -31,15 +29,6 @@ pub fn scores(parameters: &Parameters, person: &PersonVector) -> Result<Vec<f32>
                 .sum()
         })
         .collect();
-    if parameters.get("popularity").is_some() {
-        let weight = f64::from(parameters.scalar("popularity")?);
-        let logs = log_shares(counts(parameters, scores.len())?);
-        let scale = weight * standard_deviation(&scores);
-        scores
-            .iter_mut()
-            .zip(logs)
-            .for_each(|(score, log)| *score += scale * log);
-    }
     let scores: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
     if scores.iter().any(|score| !score.is_finite()) {
         return Err(ParametersError::NotFinite("items".to_owned()));
@@ -78,25 +67,4 @@ fn counts(parameters: &Parameters, items: usize) -> Result<&[f32], ParametersErr
             found: counts.values.len(),
         })
     }
-}
-
-/// ln(c / max c), with a floor that keeps unseen items finite; all zero before anything was counted.
-fn log_shares(counts: &[f32]) -> Vec<f64> {
-    const FLOOR: f64 = 1e-3;
-    let largest = counts.iter().copied().map(f64::from).fold(FLOOR, f64::max);
-    counts
-        .iter()
-        .map(|count| (f64::from(*count).max(FLOOR) / largest).ln())
-        .collect()
-}
-
-fn standard_deviation(values: &[f64]) -> f64 {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    (values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / count)
-        .sqrt()
 }

@@ -17,7 +17,7 @@ use crate::{IalsPrivateRecipe, IalsRecipe, MeanDelta, Parameters, ParametersErro
 pub enum Recipe {
     /// Without noise: cohorts, gradients, a preconditioned server step. recommender.md 4.1.
     Ials(IalsRecipe),
-    /// With noise: everyone takes part once in each of 2T + 1 sums. recommender.md 4.2.
+    /// With noise: everyone takes part once in each of 2T + 1 sums. ials-private.md.
     IalsPrivate(IalsPrivateRecipe),
 }
 
@@ -105,7 +105,19 @@ impl Recipe {
         }
     }
 
-    /// Width of the item table, d.
+    /// What the model would be from the counts and the public item features alone, without any later sum: the row to
+    /// compare a private model with. Nothing for other recipes, without features, or before anything was counted.
+    ///
+    /// # Errors
+    /// When `parameters` are not of this recipe.
+    pub fn content_alone(&self, parameters: &Parameters) -> Result<Option<Parameters>, LearnError> {
+        match self {
+            Recipe::Ials(_) => Ok(None),
+            Recipe::IalsPrivate(recipe) => recipe.content_alone(parameters),
+        }
+    }
+
+    /// Width of the item table, d; of `ials-private` the directions that a sweep learns, r.
     pub fn factors(&self) -> usize {
         match self {
             Recipe::Ials(recipe) => recipe.factors,

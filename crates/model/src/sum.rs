@@ -14,9 +14,10 @@ pub enum Step {
     Counts,
     /// `[items]` 0/1 history; then the history length k. L2 norm sqrt(k + k^2).
     History,
-    /// `[factors (factors + 1) / 2]`: beta times the upper triangle, row by row, of u u' with u the normalised person vector.
+    /// `[factors (factors + 1) / 2]`: the upper triangle, row by row, of z z' with z the normalised person vector, cells off
+    /// the diagonal times sqrt 2. L2 norm 1.
     Gram,
-    /// `[items, factors]`: the outer product of the `Counts` vector with the whitened u of norm sqrt(1 - beta^2).
+    /// `[items, r]`: the outer product of the history without what is known of it, norm 1, with the whitened z, norm 1.
     Projection,
     /// `[rows, factors]` gradient rows (u.v_i - 1) u of the history's items in the block, zero elsewhere;
     /// then `[factors (factors + 1) / 2]` upper triangle of u u'; then `[rows]` 0/1 history;
@@ -39,10 +40,14 @@ pub struct Sum {
     pub length: usize,
     /// L2 bound of one contribution, in parameter units.
     pub clip: f64,
+    /// Share of the task's privacy budget, of mu^2, that this sum is charged; the shares of a task with noise add up to 1.
+    /// 0 in tasks that have no noise.
+    pub share: f64,
 }
 
 impl Step {
     /// Words in one contribution of this step. A block shortens a gradient; [`Step::rows`] says whether it may.
+    /// `factors`: of a projection, the directions r that its whitening keeps.
     pub fn length(self, items: usize, factors: usize, block: Option<Block>) -> usize {
         let triangle = triangle_length(factors);
         let rows = block.map_or(items, |block| block.items);

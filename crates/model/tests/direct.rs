@@ -9,7 +9,6 @@ use proptest::prelude::*;
 
 const ITEMS: usize = 7;
 const FACTORS: usize = 3;
-const SHARE: f32 = 0.3;
 
 /// A model for every step, its numbers from a little generator.
 fn model(seed: u64) -> Parameters {
@@ -29,7 +28,15 @@ fn model(seed: u64) -> Parameters {
     table("whitening", FACTORS);
     parameters.set_scalar("alpha0", 0.3);
     parameters.set_scalar("regularisation", 0.02);
-    parameters.set_scalar("gram_share", SHARE);
+    // Two orthonormal directions, the first of them popularity.
+    let (half, root) = (0.5f32, 0.5f32.sqrt());
+    let mut known = vec![0.0; ITEMS * 2];
+    (0..4).for_each(|item| known[item * 2] = half);
+    (known[9], known[11]) = (root, -root);
+    let known = Tensor::new("known", &[ITEMS, 2], known).unwrap();
+    parameters.set("known", known);
+    let gains = Tensor::new("gains", &[2], vec![0.0, 0.4]).unwrap();
+    parameters.set("gains", gains);
     parameters
 }
 
@@ -94,12 +101,102 @@ proptest! {
     fn private_contributions_have_the_norm_they_are_charged_for(
         seed in any::<u64>(), items in prop::collection::vec(0u32..7, 1..7)
     ) {
-        let (trainer, history) = (open(&model(seed)), history(&items));
-        let projection = (1.0 - f64::from(SHARE).powi(2)).sqrt();
-        prop_assert!((norm(&contribution(&*trainer, Step::Counts, &history)) - 1.0).abs() < 1e-5);
-        prop_assert!(norm(&contribution(&*trainer, Step::Gram, &history)) <= f64::from(SHARE) + 1e-6);
-        let norm = norm(&contribution(&*trainer, Step::Projection, &history));
-        prop_assert!((norm - projection).abs() < 1e-5);
+        let mut parameters = model(seed);
+        let history = history(&items);
+        for start in [0.0, 1.0] {
+            parameters.set_scalar("start", start);
+            let trainer = open(&parameters);
+            for step in [Step::Counts, Step::Gram, Step::Projection] {
+                let norm = norm(&contribution(&*trainer, step, &history));
+                // A history that is popularity itself says nothing that is not known: zeros.
+                let nothing = norm == 0.0 && step == Step::Projection;
+                prop_assert!((norm - 1.0).abs() < 1e-5 || nothing, "{step:?}: {norm}");
+            }
+        }
+    }
+}
+
+/// z z' with its off-diagonal cells times sqrt 2, and y omega' with y = xh - Qb ((1 - g) Qb'xh), both normalised, written as
+/// in ials-private.md.
+#[test]
+fn the_private_steps_have_the_documented_layout() {
+    let mut parameters = model(5);
+    let history = history(&[1, 4, 6]);
+    for start in [0.0f32, 1.0] {
+        parameters.set_scalar("start", start);
+        let trainer = open(&parameters);
+        let z: Vec<f64> = match start {
+            0.0 => trainer
+                .person(&history)
+                .unwrap()
+                .0
+                .iter()
+                .copied()
+                .map(f64::from)
+                .collect(),
+            _ => (0..FACTORS)
+                .map(|factor| {
+                    [1, 4, 6]
+                        .map(|item| row(&parameters, item)[factor])
+                        .iter()
+                        .sum()
+                })
+                .collect(),
+        };
+        let unit = |values: &[f64]| {
+            let norm = dot(values, values).sqrt();
+            values.iter().map(|value| value / norm).collect::<Vec<_>>()
+        };
+        let z = unit(&z);
+        let mut gram = Vec::new();
+        for left in 0..FACTORS {
+            let scale = |right| if left == right { 1.0 } else { 2f64.sqrt() };
+            gram.extend((left..FACTORS).map(|right| scale(right) * z[left] * z[right]));
+        }
+        let tensor = |name: &str| {
+            let values = parameters.get(name).unwrap().values.iter().copied();
+            values.map(f64::from).collect::<Vec<_>>()
+        };
+        let white: Vec<f64> = tensor("whitening")
+            .chunks_exact(FACTORS)
+            .map(|row| dot(row, &z))
+            .collect();
+        let omega = unit(&white);
+        let known = tensor("known");
+        let size = 1.0 / 3f64.sqrt();
+        let x: Vec<f64> = (0..ITEMS as u32)
+            .map(|item| {
+                if history.contains(ItemId(item)) {
+                    size
+                } else {
+                    0.0
+                }
+            })
+            .collect();
+        let along = |place: usize| {
+            (0..ITEMS)
+                .map(|item| known[item * 2 + place] * x[item])
+                .sum::<f64>()
+        };
+        let (popular, other) = (along(0), along(1));
+        let y: Vec<f64> = (0..ITEMS)
+            .map(|item| x[item] - known[item * 2] * popular - 0.6 * known[item * 2 + 1] * other)
+            .collect();
+        let y = unit(&y);
+        let projection: Vec<f64> = y
+            .iter()
+            .flat_map(|y| omega.iter().map(move |omega| y * omega))
+            .collect();
+        for (step, expected) in [(Step::Gram, gram), (Step::Projection, projection)] {
+            let found = contribution(&*trainer, step, &history);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-5,
+                    "{step:?}: {found} instead of {expected}"
+                );
+            }
+        }
     }
 }
 

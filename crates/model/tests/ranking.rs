@@ -10,6 +10,7 @@ fn case(history: &[u32], positive: u32, negatives: &[u32]) -> Case {
     Case {
         history: TrainingSet::of(history.iter().copied().map(ItemId), 100),
         positive: ItemId(positive),
+        also: Vec::new(),
         negatives: negatives.iter().copied().map(ItemId).collect(),
     }
 }
@@ -84,7 +85,7 @@ fn quality_is_the_mean_over_cases() {
     );
 }
 
-fn model(popularity: Option<f32>) -> Parameters {
+fn model() -> Parameters {
     let mut parameters = Parameters::default();
     let table = Tensor::new("items", &[3, 2], vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0]).unwrap();
     parameters.set("items", table);
@@ -92,26 +93,18 @@ fn model(popularity: Option<f32>) -> Parameters {
         "counts",
         Tensor::new("counts", &[3], vec![10.0, 5.0, 0.0]).unwrap(),
     );
-    if let Some(popularity) = popularity {
-        parameters.set_scalar("popularity", popularity);
-    }
     parameters
 }
 
 #[test]
-fn scores_are_inner_products_and_a_share_of_log_popularity() {
+fn scores_are_inner_products() {
     let person = PersonVector(vec![2.0, -1.0]);
-    assert_eq!(scores(&model(None), &person).unwrap(), [2.0, -1.0, 1.0]);
-    let mixed = scores(&model(Some(0.5)), &person).unwrap();
-    let deviation = (14.0f32 / 9.0).sqrt();
-    assert_eq!(mixed[0], 2.0);
-    assert!((mixed[1] - (-1.0 + 0.5 * deviation * 0.5f32.ln())).abs() < 1e-5);
-    assert!((mixed[2] - (1.0 + 0.5 * deviation * 1e-4f32.ln())).abs() < 1e-5);
+    assert_eq!(scores(&model(), &person).unwrap(), [2.0, -1.0, 1.0]);
 }
 
 #[test]
 fn a_person_without_a_history_gets_what_is_popular() {
-    let found = scores(&model(Some(0.03)), &PersonVector(vec![0.0, 0.0])).unwrap();
+    let found = scores(&model(), &PersonVector(vec![0.0, 0.0])).unwrap();
     assert_eq!(
         top(&found, &TrainingSet::of([], 3), 2),
         [ItemId(0), ItemId(1)]
@@ -120,7 +113,7 @@ fn a_person_without_a_history_gets_what_is_popular() {
 
 #[test]
 fn a_vector_of_another_width_is_an_error() {
-    assert!(scores(&model(None), &PersonVector(vec![1.0])).is_err());
+    assert!(scores(&model(), &PersonVector(vec![1.0])).is_err());
 }
 
 #[test]
@@ -140,4 +133,20 @@ fn popularity_counts_histories() {
         TrainingSet::of([ItemId(2)], 3),
     ];
     assert_eq!(popularity(&histories, 3), [1.0, 0.0, 2.0]);
+}
+
+#[test]
+fn several_held_out_items_are_ranked_each_among_all() {
+    let scores: Vec<f32> = (0..40u8).rev().map(f32::from).collect();
+    let several = Case {
+        also: vec![ItemId(15), ItemId(39)],
+        ..case(&[0, 1], 5, &[6, 7])
+    };
+    let mut quality = Quality::default();
+    quality.add(&scores, &several).unwrap();
+    // Ranks from 0 among the 38 items outside the history: 3, 13 and 37.
+    assert_eq!(quality.hr_at_10, 1.0);
+    assert!((quality.full_hr_at_10 - 1.0 / 3.0).abs() < 1e-12);
+    assert!((quality.full_recall_at_20 - 2.0 / 3.0).abs() < 1e-12);
+    assert!((quality.full_ndcg_at_10 - 1.0 / (3.0 * 5f64.log2())).abs() < 1e-12);
 }

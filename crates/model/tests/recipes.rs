@@ -79,12 +79,12 @@ fn the_sums_are_named_in_order() {
         names(private(2)),
         ["counts", "gram-1", "projection-1", "gram-2", "projection-2"]
     );
-    let clips: Vec<f64> = private(1).sums().iter().map(|sum| sum.clip).collect();
-    assert_eq!(clips[0], 1.0);
-    assert!(
-        (clips[1].powi(2) + clips[2].powi(2) - 1.0).abs() < 1e-12,
-        "a sweep is charged like one unit"
-    );
+    for sweeps in 1..5 {
+        let sums = private(sweeps).sums();
+        assert!(sums.iter().all(|sum| sum.clip == 1.0 && sum.share > 0.0));
+        let shares: f64 = sums.iter().map(|sum| sum.share).sum();
+        assert!((shares - 1.0).abs() < 1e-12, "{sweeps} sweeps: {shares}");
+    }
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn a_field_out_of_range_is_named() {
         "rounds must be between 1 and 100000"
     );
     let recipe = Recipe::IalsPrivate(IalsPrivateRecipe {
-        gram_share: 1.0,
+        counts_share: Some(1.0),
         ..IalsPrivateRecipe::new(5, 2, 1)
     });
-    assert_eq!(recipe.validate().unwrap_err().field, "gram_share");
+    assert_eq!(recipe.validate().unwrap_err().field, "counts_share");
     let recipe = Recipe::Ials(IalsRecipe {
         alpha0: Some(f64::NAN),
         ..IalsRecipe::new(5, 2, 1)

@@ -274,11 +274,12 @@ impl Task {
         }
         // A sum that cannot be planned should not be found out in the middle of the task.
         let deviation = self.noise_deviation()?;
-        let mut shapes: Vec<(usize, f64)> = Vec::new();
+        let mut shapes: Vec<(usize, f64, f64)> = Vec::new();
         for sum in self.sums() {
-            if !shapes.contains(&(sum.length, sum.clip)) {
+            let shape = (sum.length, sum.clip, sum.share);
+            if !shapes.contains(&shape) {
                 self.coding(&sum, clients, deviation)?;
-                shapes.push((sum.length, sum.clip));
+                shapes.push(shape);
             }
         }
         Ok(())
@@ -291,7 +292,8 @@ impl Task {
         }
     }
 
-    /// The grid and the noise of one sum over `invited` clients. `deviation`: of [`Self::noise_deviation`].
+    /// The grid and the noise of one sum over `invited` clients. `deviation`: of [`Self::noise_deviation`]. A sum with a
+    /// smaller share of the budget has the larger noise: mu^2 of a sum is 1 over its squared multiplier.
     fn coding(
         &self,
         sum: &Sum,
@@ -307,7 +309,7 @@ impl Task {
             let encoding = Encoding::for_sum(sum.clip, sum.length, invited, 0.0, self.bits)?;
             return Ok((encoding, LocalNoise::Off, needed));
         }
-        let multiplier = deviation / sum.clip;
+        let multiplier = deviation / sum.share.sqrt();
         // Everyone may survive, and then the sum carries everyone's share.
         let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
         let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most, self.bits)?;
@@ -377,13 +379,13 @@ impl Task {
         })
     }
 
-    /// Standard deviation of the honest noise on every sum, in parameter units: the smallest with which
-    /// all sums together stay within epsilon.
+    /// The noise multiplier of a sum that had the whole budget: the smallest with which all sums together, each with its
+    /// share of it, stay within epsilon.
     fn noise_deviation(&self) -> Result<f64, TaskError> {
         let Some((epsilon, delta)) = self.privacy.bound() else {
             return Ok(0.0);
         };
-        let weights: Vec<f64> = self.sums().iter().map(|sum| sum.clip.powi(2)).collect();
+        let weights: Vec<f64> = self.sums().iter().map(|sum| sum.share).collect();
         Ok(calibrate(epsilon, delta, &weights)?)
     }
 

@@ -57,6 +57,11 @@ pub enum SimulateError {
         /// Honest participants of the smallest sum.
         most: usize,
     },
+    /// Masks hide each client's own noise, which is not drawn here.
+    #[error(
+        "noise at once: with masks every client draws its own share of the noise; leave one of the two out"
+    )]
+    NoiseAtOnce,
     /// A client could not learn.
     #[error("a client: {0}")]
     Train(#[from] TrainError),

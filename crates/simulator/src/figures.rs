@@ -38,6 +38,9 @@ pub struct Figures {
     pub popularity_full_ndcg_at_10: f64,
     /// `full_recall_at_20` of ranking by popularity.
     pub popularity_full_recall_at_20: f64,
+    /// The same figures of the noisy counts and the public item features alone; nothing without noise or without features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
     /// Rounds that the task has; a sum that is split over C cohorts takes C of them.
     pub rounds: usize,
     /// Rounds that ended with a sum.
@@ -68,6 +71,33 @@ pub struct Figures {
     pub data: String,
     /// The command that measured this, as it can be repeated.
     pub command: String,
+}
+
+/// What the public item features and the noisy counts reach with the same ridge on the device, and no other sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// `hr_at_10`.
+    pub hr_at_10: f64,
+    /// `ndcg_at_10`.
+    pub ndcg_at_10: f64,
+    /// `full_hr_at_10`.
+    pub full_hr_at_10: f64,
+    /// `full_ndcg_at_10`.
+    pub full_ndcg_at_10: f64,
+    /// `full_recall_at_20`.
+    pub full_recall_at_20: f64,
+}
+
+impl From<&Quality> for Content {
+    fn from(quality: &Quality) -> Self {
+        Self {
+            hr_at_10: quality.hr_at_10,
+            ndcg_at_10: quality.ndcg_at_10,
+            full_hr_at_10: quality.full_hr_at_10,
+            full_ndcg_at_10: quality.full_ndcg_at_10,
+            full_recall_at_20: quality.full_recall_at_20,
+        }
+    }
 }
 
 impl Figures {

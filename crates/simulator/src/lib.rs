@@ -17,6 +17,6 @@ pub use audit::{
 };
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{evaluate, popularity, scores};
-pub use figures::{Figures, Noise, RoundRow};
+pub use figures::{Content, Figures, Noise, RoundRow};
 pub use report::{Picture, Report};
-pub use simulate::{Options, Progress, Run, simulate};
+pub use simulate::{Options, Progress, Run, content, simulate};

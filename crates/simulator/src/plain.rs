@@ -2,6 +2,7 @@
 
 use chorus_data::Dataset;
 use chorus_model::Trainer;
+use chorus_privacy::{LocalNoise, MAX_VARIANCE, PrivacyError, fill_discrete_gaussian};
 use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode};
 use chorus_secagg::Ring;
 use rand_chacha::ChaCha20Rng;
@@ -140,11 +141,16 @@ impl Tally {
 /// Clients between two reports of progress. Also bounds the sums held at a time, one a thread and batch.
 const BATCH: usize = 256;
 
-/// Runs the round. `learned` hears how many of how many clients are done.
+/// Runs the round. `learned` hears how many of how many clients are done. `noise_at_once`: the noise of all clients is
+/// drawn in one piece.
 pub(crate) fn run(
     scene: &Scene<'_>,
+    noise_at_once: bool,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
+    if noise_at_once {
+        return with_noise_at_once(scene, learned);
+    }
     let survivors: Vec<usize> = scene
         .members
         .iter()
@@ -183,6 +189,51 @@ pub(crate) fn run(
         upload: None,
         sum: tally.words(),
     })
+}
+
+/// The same clients without noise, and one draw for the noise of them all: a sum of n discrete Gaussians of variance v is
+/// one of variance n v to within tau (Kairouz, Liu, Steinke 2021, Theorem 1).
+fn with_noise_at_once(
+    scene: &Scene<'_>,
+    learned: &mut dyn FnMut(usize, usize),
+) -> Result<Summed, SimulateError> {
+    let quiet = RoundPlan {
+        noise: LocalNoise::Off,
+        ..scene.plan.clone()
+    };
+    let quiet = Scene {
+        plan: &quiet,
+        ..*scene
+    };
+    let mut summed = run(&quiet, false, learned)?;
+    if let LocalNoise::DiscreteGaussian { variance } = scene.plan.noise {
+        let drawn = noise(scene, variance, summed.clients)?;
+        let ring = scene.plan.ring();
+        for (word, noise) in summed.sum.iter_mut().zip(drawn) {
+            // Truncation to 32 bits is reduction modulo 2^32, of which every ring is a quotient.
+            *word = ring.reduce(word.wrapping_add(noise as u32));
+        }
+    }
+    Ok(summed)
+}
+
+/// `clients` shares of `variance`, added up: in as few draws a coordinate as the exact sampler can make.
+fn noise(scene: &Scene<'_>, variance: u64, clients: usize) -> Result<Vec<i64>, PrivacyError> {
+    let mut rng = stream(scene.seed, scene.plan.round.0, Stream::Noise);
+    let most = (MAX_VARIANCE / variance.max(1)).max(1);
+    let mut total = vec![0i64; scene.plan.encoding.length()];
+    let mut drawn = total.clone();
+    let mut left = clients as u64;
+    while left > 0 {
+        let now = left.min(most);
+        fill_discrete_gaussian(now * variance, &mut drawn, &mut rng)?;
+        total
+            .iter_mut()
+            .zip(&drawn)
+            .for_each(|(total, noise)| *total += noise);
+        left -= now;
+    }
+    Ok(total)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::sync::Once;
 
-use chorus_model::{Engine, Parameters, ParametersError, TrainError, Trainer};
-use tch::{Kind, Tensor};
+use chorus_model::{Bounded, Engine, Parameters, ParametersError, TrainError, Trainer};
+use tch::Tensor;
 
 use crate::solve::{Ridge, numeric};
 use crate::trainer::TorchTrainer;
@@ -15,8 +15,8 @@ pub struct Torch;
 
 impl Engine for Torch {
     /// # Errors
-    /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape,
-    /// and the same for `whitening` `[r, factors]` and `gram_share` `[1]` where the model has them.
+    /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape, and as
+    /// [`Bounded::open`].
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
         static ONE_THREAD: Once = Once::new();
         ONE_THREAD.call_once(|| tch::set_num_threads(1));
@@ -24,26 +24,9 @@ impl Engine for Torch {
         let (items, factors, table) = matrix(parameters, "items")?;
         let alpha0 = f64::from(parameters.scalar("alpha0")?);
         let regularisation = f64::from(parameters.scalar("regularisation")?);
-        let whitening = match parameters.get("whitening") {
-            None => None,
-            Some(_) => Some(matrix(parameters, "whitening")?),
-        };
-        if let Some((rows, columns, tensor)) = &whitening
-            && *columns != factors
-        {
-            return Err(shape("whitening", &[*rows, factors], tensor.numel()).into());
-        }
-        let gram_share = match parameters.get("gram_share") {
-            None => None,
-            Some(_) => Some(f64::from(parameters.scalar("gram_share")?)),
-        };
+        let bounded = Bounded::open(parameters)?;
         let ridge = Ridge::new(table, items, factors, alpha0, regularisation).map_err(numeric)?;
-        let whitening = whitening
-            .filter(|(rows, ..)| *rows == factors)
-            .map(|(.., tensor)| tensor.to_kind(Kind::Double));
-        Ok(Box::new(TorchTrainer::new(
-            items, factors, ridge, whitening, gram_share,
-        )))
+        Ok(Box::new(TorchTrainer::new(items, factors, ridge, bounded)))
     }
 }
 

@@ -1,8 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use chorus_model::{
-    Block, Delta, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
-};
+use chorus_model::{Block, Bounded, Delta, PersonVector, Step, TrainError, Trainer, TrainingSet};
 use tch::{Kind, TchError, Tensor};
 
 use crate::solve::{Ridge, Solved, numeric};
@@ -14,14 +12,9 @@ use crate::solve::{Ridge, Solved, numeric};
 pub(crate) struct TorchTrainer {
     items: usize,
     factors: usize,
-    gram_share: Option<f64>,
-    opened: Mutex<Opened>,
-}
-
-struct Opened {
-    ridge: Ridge,
-    /// `[factors, factors]`, f64; published between a Gram sum and its projection.
-    whitening: Option<Tensor>,
+    /// What the private sums need besides the person vector.
+    bounded: Bounded,
+    ridge: Mutex<Ridge>,
 }
 
 impl Trainer for TorchTrainer {
@@ -29,7 +22,7 @@ impl Trainer for TorchTrainer {
         if history.is_empty() {
             return Ok(PersonVector(vec![0.0; self.factors]));
         }
-        let person = self.solve(&self.handles(), history)?.person;
+        let person = self.solve(history)?.person;
         Ok(PersonVector(values(&person).map_err(numeric)?))
     }
 
@@ -40,7 +33,11 @@ impl Trainer for TorchTrainer {
         history: &TrainingSet,
     ) -> Result<Delta, TrainError> {
         let rows = step.rows(self.items, block)?;
-        let mut out = vec![0.0; step.length(self.items, self.factors, block)];
+        let length = match step {
+            Step::Projection => self.bounded.projection_length()?,
+            _ => step.length(self.items, self.factors, block),
+        };
+        let mut out = vec![0.0; length];
         if !history.is_empty() {
             self.within_catalogue(history)?;
             match step {
@@ -52,8 +49,10 @@ impl Trainer for TorchTrainer {
                     indicate(history, rows, 1.0, &mut out);
                     write_from(&mut out, self.items, &[history.len() as f32]);
                 }
-                Step::Gram => self.gram(history, &mut out)?,
-                Step::Projection => self.projection(history, &mut out)?,
+                Step::Gram => out = self.bounded.gram(self.taste(history)?),
+                Step::Projection => {
+                    out = self.bounded.projection(&self.taste(history)?, history)?;
+                }
                 Step::Gradient => self.gradient(history, rows, &mut out)?,
             }
         }
@@ -62,27 +61,18 @@ impl Trainer for TorchTrainer {
 }
 
 impl TorchTrainer {
-    pub(crate) fn new(
-        items: usize,
-        factors: usize,
-        ridge: Ridge,
-        whitening: Option<Tensor>,
-        gram_share: Option<f64>,
-    ) -> Self {
+    pub(crate) fn new(items: usize, factors: usize, ridge: Ridge, bounded: Bounded) -> Self {
         Self {
             items,
             factors,
-            gram_share,
-            opened: Mutex::new(Opened { ridge, whitening }),
+            bounded,
+            ridge: Mutex::new(ridge),
         }
     }
 
-    fn handles(&self) -> Opened {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        Opened {
-            ridge: opened.ridge.handles(),
-            whitening: opened.whitening.as_ref().map(Tensor::shallow_clone),
-        }
+    fn handles(&self) -> Ridge {
+        let ridge = self.ridge.lock().unwrap_or_else(PoisonError::into_inner);
+        ridge.handles()
     }
 
     fn within_catalogue(&self, history: &TrainingSet) -> Result<(), TrainError> {
@@ -96,9 +86,9 @@ impl TorchTrainer {
         }
     }
 
-    fn solve(&self, opened: &Opened, history: &TrainingSet) -> Result<Solved, TrainError> {
+    fn solve(&self, history: &TrainingSet) -> Result<Solved, TrainError> {
         self.within_catalogue(history)?;
-        let solved = opened.ridge.solve(history)?;
+        let solved = self.handles().solve(history)?;
         let finite = solved
             .person
             .f_isfinite()
@@ -112,41 +102,12 @@ impl TorchTrainer {
         }
     }
 
-    /// beta, which the private steps need.
-    fn gram_share(&self) -> Result<f64, TrainError> {
-        Ok(self
-            .gram_share
-            .ok_or_else(|| ParametersError::Missing("gram_share".to_owned()))?)
-    }
-
-    fn gram(&self, history: &TrainingSet, out: &mut [f32]) -> Result<(), TrainError> {
-        let share = self.gram_share()?;
-        let person = self.solve(&self.handles(), history)?.person;
-        let product = scaled_to(&person, 1.0)
-            .and_then(|unit| outer(&unit.f_mul_scalar(share)?, &unit))
-            .map_err(numeric)?;
-        self.write_triangle(out, 0, &product);
-        Ok(())
-    }
-
-    fn projection(&self, history: &TrainingSet, out: &mut [f32]) -> Result<(), TrainError> {
-        let share = self.gram_share()?;
-        let opened = self.handles();
-        let whitening = opened
-            .whitening
-            .as_ref()
-            .ok_or_else(|| ParametersError::Missing("whitening".to_owned()))?;
-        let person = self.solve(&opened, history)?.person;
-        let norm = ((1.0 - share * share) / history.len() as f64).sqrt();
-        let row: Vec<f32> = whitening
-            .f_mv(&person)
-            .and_then(|white| scaled_to(&white, norm))
-            .and_then(|row| values(&row))
-            .map_err(numeric)?;
-        for item in history.items() {
-            write_from(out, item.0 as usize * self.factors, &row);
+    /// z of the private sums: of a start the sum of the history's rows, else the person vector.
+    fn taste(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
+        match self.bounded.start(history) {
+            Some(start) => Ok(start),
+            None => doubles(&self.solve(history)?.person).map_err(numeric),
         }
-        Ok(())
     }
 
     fn gradient(
@@ -155,7 +116,7 @@ impl TorchTrainer {
         block: Block,
         out: &mut [f32],
     ) -> Result<(), TrainError> {
-        let solved = self.solve(&self.handles(), history)?;
+        let solved = self.solve(history)?;
         let (rows, product, loss) = gradient_parts(&solved).map_err(numeric)?;
         for (item, row) in history.items().iter().zip(rows.chunks_exact(self.factors)) {
             if let Some(position) = block.position(item.0 as usize) {
@@ -207,15 +168,18 @@ fn outer(left: &Tensor, right: &Tensor) -> Result<Vec<f32>, TchError> {
     values(&left.f_outer(right)?)
 }
 
-/// `vector` scaled to L2 norm `norm`; zero stays zero.
-fn scaled_to(vector: &Tensor, norm: f64) -> Result<Tensor, TchError> {
-    let length = vector.f_norm()?.f_double_value(&[])?;
-    vector.f_mul_scalar(if length > 0.0 { norm / length } else { 0.0 })
-}
-
 /// Every value of a tensor, row-major, as f32.
 fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let flat = tensor.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let mut values = vec![0.0; flat.numel()];
+    let length = values.len();
+    flat.f_copy_data(&mut values, length)?;
+    Ok(values)
+}
+
+/// Every value of a tensor, row-major, as f64.
+fn doubles(tensor: &Tensor) -> Result<Vec<f64>, TchError> {
+    let flat = tensor.f_to_kind(Kind::Double)?.f_contiguous()?;
     let mut values = vec![0.0; flat.numel()];
     let length = values.len();
     flat.f_copy_data(&mut values, length)?;

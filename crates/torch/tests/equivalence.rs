@@ -34,7 +34,10 @@ fn model(rng: &mut ChaCha8Rng, items: usize, factors: usize) -> Parameters {
     );
     parameters.set_scalar("alpha0", rng.random::<f32>() * 0.3 + 0.01);
     parameters.set_scalar("regularisation", rng.random::<f32>() * 0.01 + 0.001);
-    parameters.set_scalar("gram_share", 0.3);
+    let known = random(rng, items * 2, 0.3);
+    parameters.set("known", Tensor::new("known", &[items, 2], known).unwrap());
+    let gains = Tensor::new("gains", &[2], vec![0.0, 0.4]).unwrap();
+    parameters.set("gains", gains);
     parameters
 }
 
@@ -104,6 +107,22 @@ fn person_vectors_and_contributions_agree() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn contributions_to_a_start_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut parameters = model(&mut rng, 60, 8);
+    parameters.set_scalar("start", 1.0);
+    let (direct, torch) = both(&parameters);
+    let history = history(&mut rng, 60, 20);
+    for step in [Step::Gram, Step::Projection] {
+        let of = |trainer: &dyn Trainer| {
+            let delta = trainer.contribution(step, None, &history);
+            delta.unwrap().into_values()
+        };
+        assert!(relative_error(&of(&*direct), &of(&*torch)) <= 1e-5);
     }
 }
 

@@ -74,7 +74,7 @@ impl Demo {
             },
         };
         let dataset = source.open()?;
-        let task = self.task(dataset.users(), dataset.items)?;
+        let task = self.task(&dataset)?;
         self.introduce(&task, &dataset);
 
         // Kept also when the run fails: that is when its logs are wanted.
@@ -129,14 +129,14 @@ impl Demo {
         Ok(())
     }
 
-    fn task(&self, clients: usize, items: usize) -> anyhow::Result<Task> {
+    fn task(&self, dataset: &chorus_data::Dataset) -> anyhow::Result<Task> {
         let delta = self.learning.delta;
         let default = Privacy::Distributed {
             epsilon: DEFAULT_EPSILON,
             delta,
         };
         let privacy = self.learning.privacy()?.unwrap_or(default);
-        self.learning.task("demo", clients, items, privacy)
+        self.learning.task("demo", dataset, privacy)
     }
 
     fn introduce(&self, task: &Task, dataset: &chorus_data::Dataset) {

@@ -20,6 +20,7 @@ pub struct Outcome {
     reports: Vec<RoundReport>,
     quality: Quality,
     popularity: Quality,
+    content: Option<Quality>,
     hosts: HostFigures,
     picture: Option<Picture>,
     noise: Noise,
@@ -96,6 +97,7 @@ impl Outcome {
             rows,
             quality: last.unwrap_or_default(),
             popularity: chorus_simulator::popularity(dataset)?,
+            content: watched.content,
             hosts,
             picture,
             noise: match task.privacy {
@@ -139,6 +141,7 @@ impl Outcome {
             ..Figures::default()
         };
         figures.set_quality(&self.quality, &self.popularity);
+        figures.content = self.content.as_ref().map(Into::into);
         figures
     }
 

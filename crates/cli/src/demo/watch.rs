@@ -20,6 +20,8 @@ pub struct Watched {
     pub reports: Vec<RoundReport>,
     /// Quality of each version that a round led to.
     pub qualities: BTreeMap<u64, Quality>,
+    /// What features and noisy counts reach alone, where the task has both.
+    pub content: Option<Quality>,
     /// From the first invitation to the last model.
     pub learning: Duration,
 }
@@ -41,6 +43,7 @@ pub fn watch(processes: &mut Processes, task: &Task, dataset: &Dataset) -> anyho
     let mut watched = Watched {
         reports: Vec::new(),
         qualities: BTreeMap::new(),
+        content: None,
         learning: Duration::ZERO,
     };
     let began = Instant::now();
@@ -86,6 +89,8 @@ pub fn watch(processes: &mut Processes, task: &Task, dataset: &Dataset) -> anyho
             watched.qualities.insert(now.version, quality);
         } else if now.state == TaskState::Finished {
             bar.finish_and_clear();
+            let parameters = published(&store, task, now.version)?;
+            watched.content = chorus_simulator::content(task, dataset, &engine, &parameters)?;
             return Ok(watched);
         } else if now.state.is_final() {
             let reason = now.reason.unwrap_or_default();
@@ -116,14 +121,18 @@ fn measure(
     engine: &dyn Engine,
     version: u64,
 ) -> anyhow::Result<Quality> {
-    let parameters =
-        Parameters::from_bytes(&export_model(store, &task.name, Some(version))?.bytes)?;
+    let parameters = published(store, task, version)?;
     let trainer = engine.open(&parameters)?;
     Ok(chorus_simulator::evaluate(
         &parameters,
         dataset,
         trainer.as_ref(),
     )?)
+}
+
+fn published(store: &Store, task: &Task, version: u64) -> anyhow::Result<Parameters> {
+    let model = export_model(store, &task.name, Some(version))?;
+    Ok(Parameters::from_bytes(&model.bytes)?)
 }
 
 fn line(report: &RoundReport) -> String {

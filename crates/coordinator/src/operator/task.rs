@@ -1,4 +1,5 @@
-use chorus_protocol::{Digest, Identity, Origin, Task, TaskName};
+use chorus_model::{Features, ItemFeatures, Recipe};
+use chorus_protocol::{Digest, Identity, Origin, Privacy, Task, TaskName};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -40,13 +41,35 @@ pub struct TaskChange {
     pub state: TaskState,
 }
 
-/// Reads a task from TOML and checks it.
+/// Reads a task from TOML and checks it. What its recipe may leave out with noise is filled in for its epsilon.
 ///
 /// # Errors
-/// With the line, for an unknown key the nearest known one, and for a value out of range the field.
+/// With the line, for an unknown key the nearest known one, and for a value out of range the field; and when it names a
+/// file of item features, which [`read_task_with`] reads.
 pub fn read_task(text: &str) -> Result<Task, TaskFileError> {
-    let task: Task =
+    read_task_with(text, &|file| Err(format!("`{file}` cannot be read here")))
+}
+
+/// The same; `load` reads the item features that the task file names in `recipe.features`.
+///
+/// # Errors
+/// As [`read_task`], and what `load` says.
+pub fn read_task_with(
+    text: &str,
+    load: &dyn Fn(&str) -> Result<ItemFeatures, String>,
+) -> Result<Task, TaskFileError> {
+    let mut task: Task =
         toml::from_str(text).map_err(|error| TaskFileError(toml_words::explain(text, &error)))?;
+    if let (Recipe::IalsPrivate(recipe), Privacy::Distributed { epsilon, .. }) =
+        (&mut task.recipe, task.privacy)
+    {
+        recipe.settle(epsilon);
+        if let Some(Features::File(file)) = &recipe.features {
+            let features = load(file)
+                .map_err(|problem| TaskFileError(format!("recipe.features: {problem}")))?;
+            recipe.features = Some(Features::Table(features));
+        }
+    }
     check(&task).map_err(TaskFileError)?;
     Ok(task)
 }

@@ -34,7 +34,7 @@ pub(super) fn answers(report: &Report) -> String {
             "at least one differs from the sum of what the clients encoded"
         }
     );
-    let quality = format!(
+    let mut quality = format!(
         "It puts the item a person chose next among its first ten in {} of cases (HR@10 {}, NDCG@10 {}). \
          Popularity alone reaches HR@10 {}, NDCG@10 {}.",
         percent(figures.hr_at_10),
@@ -43,6 +43,14 @@ pub(super) fn answers(report: &Report) -> String {
         score(figures.popularity_hr_at_10),
         score(figures.popularity_ndcg_at_10),
     );
+    if let Some(content) = &figures.content {
+        let alone = format!(
+            " The public item features with the noisy counts alone reach HR@10 {}, NDCG@10 {}.",
+            score(content.hr_at_10),
+            score(content.ndcg_at_10)
+        );
+        quality.push_str(&alone);
+    }
     let privacy = match figures.epsilon {
         Some(epsilon) => format!(
             "{} for everything one person contributes, over all {} sums together.",
@@ -135,53 +143,76 @@ pub(super) fn paragraphs(text: &str) -> String {
 /// All quality figures beside popularity, and how to read them.
 pub(super) fn reading(report: &Report) -> String {
     let figures = &report.figures;
+    let content = figures.content.as_ref();
     let rows = [
         (
             "HR@10, among 99 others",
             figures.hr_at_10,
             figures.popularity_hr_at_10,
+            content.map(|content| content.hr_at_10),
         ),
         (
             "NDCG@10, among 99 others",
             figures.ndcg_at_10,
             figures.popularity_ndcg_at_10,
+            content.map(|content| content.ndcg_at_10),
         ),
         (
             "HR@10, among all",
             figures.full_hr_at_10,
             figures.popularity_full_hr_at_10,
+            content.map(|content| content.full_hr_at_10),
         ),
         (
             "NDCG@10, among all",
             figures.full_ndcg_at_10,
             figures.popularity_full_ndcg_at_10,
+            content.map(|content| content.full_ndcg_at_10),
         ),
         (
             "Recall@20, among all",
             figures.full_recall_at_20,
             figures.popularity_full_recall_at_20,
+            content.map(|content| content.full_recall_at_20),
         ),
     ];
-    let cell = |value: f64, other: f64| {
-        let class = if value > other { " class=\"best\"" } else { "" };
-        format!("<td{class}>{}</td>", score4(value))
-    };
     let rows: String = rows
         .iter()
-        .map(|(name, model, popularity)| {
-            format!(
-                "<tr><th scope=\"row\">{name}</th>{}{}</tr>",
-                cell(*model, *popularity),
-                cell(*popularity, *model)
-            )
+        .map(|(name, model, popularity, content)| {
+            let values = [Some(*model), Some(*popularity), *content];
+            let largest = values.iter().flatten().copied().fold(0.0, f64::max);
+            let tied = values
+                .iter()
+                .flatten()
+                .filter(|value| **value == largest)
+                .count()
+                > 1;
+            let cells: String = values
+                .iter()
+                .flatten()
+                .map(|value| {
+                    let best = *value == largest && !tied;
+                    let class = if best { " class=\"best\"" } else { "" };
+                    format!("<td{class}>{}</td>", score4(*value))
+                })
+                .collect();
+            format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>")
         })
         .collect();
+    let (head, note) = match content {
+        None => ("", ""),
+        Some(_) => (
+            "<th scope=\"col\">features and counts</th>",
+            " Features and counts: what the public item features and the first sum, of noisy counts, reach alone with the \
+             same computation on the device.",
+        ),
+    };
     format!(
         "<section><h2>How the quality was measured</h2><table class=\"figures\"><thead><tr><th scope=\"col\">figure</th>\
-         <th scope=\"col\">this model</th><th scope=\"col\">popularity</th></tr></thead><tbody>{rows}</tbody></table>\
+         <th scope=\"col\">this model</th><th scope=\"col\">popularity</th>{head}</tr></thead><tbody>{rows}</tbody></table>\
          <p>One item of each of {} people was held out of training and then ranked: against its listed negatives \
          (usually 99), and against all items the person has not touched. Ties count against the model. Compare methods \
-         by the figures among all; most papers print the others.</p></section>",
+         by the figures among all; most papers print the others.{note}</p></section>",
         count(report.popularity.cases),
     )
 }
