@@ -90,5 +90,7 @@ pub(crate) fn negatives(
         free.swap(place, other);
     }
     free.truncate(count);
+    // It had room for the whole catalogue, and one of these is kept for every user.
+    free.shrink_to_fit();
     free
 }

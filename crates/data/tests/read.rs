@@ -64,6 +64,58 @@ fn a_published_split_is_read() {
 }
 
 #[test]
+fn a_line_a_user_is_read_with_everything_that_it_holds_out() {
+    let train = ("train.txt", b"0 1 2\n1 0\n2 3 4\n".as_slice());
+    let test = ("test.txt", b"0 3 4\n1 5 0\n".as_slice());
+    let dataset = good(&[train, test]);
+    assert_eq!((dataset.items, dataset.users()), (6, 3));
+    assert_eq!(dataset.histories, [ids(&[1, 2]), ids(&[0]), ids(&[3, 4])]);
+    let case = dataset.cases[0].as_ref().unwrap();
+    assert_eq!((case.positive, &case.also), (ItemId(3), &ids(&[4])));
+    let mut negatives = case.negatives.clone();
+    negatives.sort_unstable();
+    assert_eq!(negatives, ids(&[0, 5]));
+    // An item that the history holds already is no question.
+    let case = dataset.cases[1].as_ref().unwrap();
+    assert_eq!((case.positive, case.also.len()), (ItemId(5), 0));
+    assert!(dataset.cases[2].is_none());
+    assert_eq!(
+        complaint(&[("train.txt", b"0 1\n"), ("test.txt", b"0 one\n")]),
+        "DIR/test.txt, line 1: expected a user number and item numbers, separated by spaces, each number from 0 and below \
+         16777216"
+    );
+}
+
+/// Every layout that says something about films says the same.
+#[test]
+fn genres_and_years_become_features() {
+    let flags = |on: &[usize]| {
+        let flag = |place| if on.contains(&place) { "|1" } else { "|0" };
+        (0..19).map(flag).collect::<String>()
+    };
+    let item = format!(
+        "1|Old (1950)|||{}\n2|New (1999)|||{}\n",
+        flags(&[8, 17]),
+        flags(&[0, 8])
+    );
+    let ratings = b"1\t1\t5\t10\n1\t2\t5\t20\n".as_slice();
+    let from_flags = good(&[("u.data", ratings), ("u.item", item.as_bytes())]);
+    let ratings = b"1::1::5::10\n1::2::5::20\n".as_slice();
+    let films = b"1::Old (1950)::Drama|War\n2::New (1999)::Drama\n".as_slice();
+    let from_dat = good(&[("ratings.dat", ratings), ("movies.dat", films)]);
+    let ratings = b"1,1,5,10\n1,2,5,20\n".as_slice();
+    let films =
+        b"movieId,title,genres\n1,\"Old (1950)\",Drama|War\n2,New (1999),Drama\n".as_slice();
+    let from_csv = good(&[("ratings.csv", ratings), ("movies.csv", films)]);
+    let features = from_dat.features.unwrap();
+    assert_eq!(features.names()[..2], ["Drama", "War"]);
+    assert_eq!(Some(&features), from_flags.features.as_ref());
+    assert_eq!(Some(&features), from_csv.features.as_ref());
+    let titles = good(&[TRAIN, TEST, NEGATIVE]);
+    assert!(titles.features.is_none());
+}
+
+#[test]
 fn compressed_files_are_read_and_titles_found() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(TRAIN.1).unwrap();

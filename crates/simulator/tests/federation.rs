@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use chorus_data::{Dataset, Synthesis, synthesise};
-use chorus_model::{Direct, Engine, IalsPrivateRecipe, IalsRecipe, Recipe};
+use chorus_model::{Direct, Engine, Features, IalsPrivateRecipe, IalsRecipe, ItemFeatures, Recipe};
 use chorus_protocol::{Consistency, Privacy, Task};
 use chorus_simulator::{
     Noise, Options, Progress, Run, SimulateError, evaluate, popularity, scores, simulate,
@@ -50,6 +50,7 @@ const OPTIONS: Options = Options {
     seed: 3,
     dropout: 0.2,
     masks: false,
+    noise_at_once: false,
 };
 
 fn run(task: &Task, dataset: &Dataset, options: Options) -> Run {
@@ -348,4 +349,62 @@ fn a_run_without_a_held_out_item_is_measured_on_the_others() {
     dataset.histories[9].clear();
     let run = run(&task(&dataset, true), &dataset, OPTIONS);
     assert_eq!(run.quality.cases, 39);
+}
+
+#[test]
+fn noise_can_be_drawn_at_once_but_not_behind_masks() {
+    let dataset = small();
+    let task = task(&dataset, true);
+    let noise_at_once = true;
+    let options = Options {
+        noise_at_once,
+        ..OPTIONS
+    };
+    let (once, shares) = (run(&task, &dataset, options), run(&task, &dataset, OPTIONS));
+    assert_ne!(once.parameters, shares.parameters);
+    assert_eq!(once.parameters, run(&task, &dataset, options).parameters);
+    assert_eq!(once.figures.epsilon, shares.figures.epsilon);
+    assert_eq!(once.figures.dropouts, shares.figures.dropouts);
+    let masks = true;
+    let options = Options { masks, ..options };
+    assert!(matches!(
+        simulate(&task, &dataset, &Direct, options, &mut |_| {}),
+        Err(SimulateError::NoiseAtOnce)
+    ));
+}
+
+#[test]
+fn copies_make_the_population_larger_and_are_not_measured_twice() {
+    let dataset = small();
+    let three = dataset.repeated(3);
+    assert_eq!((three.users(), three.items), (120, dataset.items));
+    assert!(three.training_set(0) == three.training_set(80));
+    assert_eq!(popularity(&three).unwrap(), popularity(&dataset).unwrap());
+    let task = Task {
+        population: 120,
+        ..task(&dataset, true)
+    };
+    let run = run(&task, &three, OPTIONS);
+    assert_eq!((run.figures.clients, run.quality.cases), (120, 40));
+}
+
+/// Genres that are known for everything make the comparison of every figure.
+#[test]
+fn a_private_model_is_shown_beside_popularity_and_features_with_counts() {
+    let dataset = small();
+    let quiet = run(&task(&dataset, true), &dataset, OPTIONS);
+    assert!(quiet.content.is_none() && quiet.figures.content.is_none());
+    assert!(!quiet.report().to_html().contains("features and counts"));
+    let names = ["even", "odd"].map(str::to_owned).to_vec();
+    let entries = (0..50).map(|item| (item, item % 2, 1.0)).collect();
+    let mut task = task(&dataset, true);
+    if let Recipe::IalsPrivate(recipe) = &mut task.recipe {
+        let features = ItemFeatures::new(names, entries).unwrap();
+        recipe.features = Some(Features::Table(features));
+    }
+    let run = run(&task, &dataset, OPTIONS);
+    let content = run.figures.content.unwrap();
+    assert_eq!(content.hr_at_10, run.content.unwrap().hr_at_10);
+    let page = run.report().to_html();
+    assert!(page.contains("features and counts") && page.contains("popularity"));
 }

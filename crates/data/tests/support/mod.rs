@@ -14,7 +14,7 @@ pub struct Run {
     pub cohort: f64,
     /// Share of the invited that drop out.
     pub dropout: f64,
-    /// Standard deviation of the Gaussian noise on each coordinate of each sum.
+    /// Standard deviation of the Gaussian noise on each coordinate of a sum that had the whole budget.
     pub noise: f64,
     pub seed: u64,
 }
@@ -43,15 +43,19 @@ pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
                 .zip(part)
                 .for_each(|(total, part)| *total += f64::from(part));
         }
-        if run.noise > 0.0 {
+        let noise = match run.noise {
+            0.0 => 0.0,
+            noise => noise / sum.share.sqrt(),
+        };
+        if noise > 0.0 {
             total
                 .iter_mut()
-                .for_each(|total| *total += run.noise * normal(&mut rng));
+                .for_each(|total| *total += noise * normal(&mut rng));
         }
         let delta = MeanDelta {
             sum: total,
             clients,
-            noise: run.noise,
+            noise,
         };
         learning = recipe
             .apply(learning, index, &delta, dataset.users())
