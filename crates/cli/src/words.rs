@@ -7,7 +7,7 @@ use chorus_simulator::Figures;
 /// The table at the end of a simulation or a demo.
 pub fn figures(figures: &Figures) -> String {
     let content = figures.content.as_ref();
-    let row = |name: &str, ours: f64, popularity: f64, content: Option<f64>| {
+    let row = |name: &str, [ours, popularity]: [f64; 2], content: Option<f64>| {
         let content = content.map_or_else(String::new, |content| format!(" {content:>20.4}"));
         format!("  {name:<28} {ours:>8.4} {popularity:>12.4}{content}")
     };
@@ -30,14 +30,29 @@ pub fn figures(figures: &Figures) -> String {
         format!("  {:<28} {:>8} {:>12}{alone:>21}", "held-out item", "learned", "popularity")
             .trim_end()
             .to_owned(),
-        row("HR@10, against 99 others", figures.hr_at_10, figures.popularity_hr_at_10, content.map(|content| content.hr_at_10)),
-        row("NDCG@10, against 99 others", figures.ndcg_at_10, figures.popularity_ndcg_at_10, content.map(|content| content.ndcg_at_10)),
-        row("HR@10, against all items", figures.full_hr_at_10, figures.popularity_full_hr_at_10, content.map(|content| content.full_hr_at_10)),
-        row("NDCG@10, against all items", figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10, content.map(|content| content.full_ndcg_at_10)),
+        row(
+            "HR@10, against 99 others",
+            [figures.hr_at_10, figures.popularity_hr_at_10],
+            content.map(|content| content.hr_at_10),
+        ),
+        row(
+            "NDCG@10, against 99 others",
+            [figures.ndcg_at_10, figures.popularity_ndcg_at_10],
+            content.map(|content| content.ndcg_at_10),
+        ),
+        row(
+            "HR@10, against all items",
+            [figures.full_hr_at_10, figures.popularity_full_hr_at_10],
+            content.map(|content| content.full_hr_at_10),
+        ),
+        row(
+            "NDCG@10, against all items",
+            [figures.full_ndcg_at_10, figures.popularity_full_ndcg_at_10],
+            content.map(|content| content.full_ndcg_at_10),
+        ),
         row(
             "Recall@20, against all items",
-            figures.full_recall_at_20,
-            figures.popularity_full_recall_at_20,
+            [figures.full_recall_at_20, figures.popularity_full_recall_at_20],
             content.map(|content| content.full_recall_at_20),
         ),
         String::new(),

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chorus_coordinator::{
-    Directory, DirectoryError, Store, create_task, export_model, list_models, read_task, reports,
-    rollback_model, start_task, status, stop_task,
+    Directory, DirectoryError, Store, create_task, export_model, list_models, read_task,
+    read_task_with, reports, rollback_model, start_task, status, stop_task,
 };
-use chorus_protocol::{Identity, TaskName};
+use chorus_model::{ItemFeatures, Recipe};
+use chorus_protocol::{Identity, Task, TaskName};
 
 const FILMS: &str = "name = 'films'\npopulation = 20\nprivacy = { noise = 'off' }\n\
     recipe = { algorithm = 'ials', items = 12, factors = 2, rounds = 3 }\n";
@@ -63,6 +64,43 @@ fn a_wrong_task_file_names_the_field_and_the_reason() {
         recipe = { algorithm = 'ials-private', items = 12, factors = 2, sweeps = 1 }\n";
     let error = read_task(split).unwrap_err().to_string();
     assert!(error.contains("split: only 1"), "{error}");
+}
+
+#[test]
+fn a_noised_task_is_filled_in_and_its_features_are_read_from_the_file_it_names() {
+    let text = "name = 'films'\npopulation = 200\n\
+        privacy = { noise = 'distributed', epsilon = 4.0, delta = 1e-5 }\n\
+        recipe = { algorithm = 'ials-private', items = 12, features = 'genres.csv' }\n";
+    let csv = "item,feature,weight\n0,comedy,1\n11,comedy,0.5\n3,drama,1\n";
+    let load = |file: &str| {
+        assert_eq!(file, "genres.csv");
+        ItemFeatures::from_csv(csv).map_err(|error| error.to_string())
+    };
+    let task = read_task_with(text, &load).unwrap();
+    let Recipe::IalsPrivate(recipe) = &task.recipe else {
+        panic!("another recipe");
+    };
+    assert_eq!((recipe.factors, recipe.sweeps), (16, 2));
+    // The task that is kept has all of it, and names no file.
+    let kept = serde_json::to_string(&task).unwrap();
+    assert!(kept.contains("comedy") && !kept.contains("genres.csv"));
+    assert_eq!(serde_json::from_str::<Task>(&kept).unwrap(), task);
+    for (error, part) in [
+        (
+            read_task(text).unwrap_err(),
+            "recipe.features: `genres.csv` cannot be read here",
+        ),
+        (
+            read_task_with(text, &|_| Err("no such file".to_owned())).unwrap_err(),
+            "recipe.features: no such file",
+        ),
+        (
+            read_task_with(&text.replace("items = 12", "items = 11"), &load).unwrap_err(),
+            "features has an item outside the catalogue",
+        ),
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]
