@@ -190,7 +190,7 @@ fn a_federation_by_hand() {
     let file = file.to_str().unwrap();
     let created = chorus(folder, &["task", "create", "--file", file]).well();
     assert!(
-        created.contains("task `films`: 5 sums of 943 clients each"),
+        created.contains("task `films`: 7 sums of 943 clients each"),
         "{created}"
     );
     assert!(created.contains("-differentially private"), "{created}");

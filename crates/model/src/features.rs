@@ -11,6 +11,8 @@ const MOST_NAMES: usize = 4_096;
 const MOST_ENTRIES: usize = 4_000_000;
 /// Products of two features that a prior may use, at most: the heaviest are kept.
 const MOST_PRODUCTS: usize = 512;
+/// Features of one item that are paired, at most: of an item with more, the first ones.
+const MOST_PAIRED: usize = 64;
 /// A product of two features is used when it is worth so many items that have both in full.
 const LEAST_PRODUCT: f64 = 10.0;
 /// What products weigh beside the features themselves (ials-private.md, section 1).
@@ -30,6 +32,14 @@ const PRODUCT_WEIGHT: f64 = 0.7;
 pub struct ItemFeatures {
     names: Vec<String>,
     entries: Vec<(u32, u32, f32)>,
+}
+
+/// One product of two features.
+struct Product {
+    /// Items that have both in full, as many as it is worth.
+    worth: f64,
+    /// Item and weight.
+    values: Vec<(usize, f64)>,
 }
 
 /// The form in a stored task.
@@ -193,6 +203,7 @@ impl ItemFeatures {
             let own = rest.iter().take_while(|entry| entry.0 == *item).count();
             let (row, later) = rest.split_at(own);
             rest = later;
+            let row = row.get(..MOST_PAIRED).unwrap_or(row);
             for (place, (_, one, left)) in row.iter().enumerate() {
                 for (_, other, right) in row.iter().skip(place + 1) {
                     let product = f64::from(*left) * f64::from(*right);
@@ -203,8 +214,8 @@ impl ItemFeatures {
                 }
             }
         }
-        let mut columns: Vec<(f64, (u32, u32), Vec<(usize, f64)>)> = Vec::new();
-        for (pair, mut values) in products {
+        let mut columns: Vec<Product> = Vec::new();
+        for mut values in products.into_values() {
             let largest = values
                 .iter()
                 .map(|(_, value)| value.abs())
@@ -214,16 +225,17 @@ impl ItemFeatures {
                 values
                     .iter_mut()
                     .for_each(|(_, value)| *value *= PRODUCT_WEIGHT / largest);
-                columns.push((worth, pair, values));
+                columns.push(Product { worth, values });
             }
         }
-        columns.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+        // The sort keeps products of the same worth in the order of their features.
+        columns.sort_by(|left, right| right.worth.total_cmp(&left.worth));
         columns.truncate(MOST_PRODUCTS);
         let mut products = Table::zeros(items, columns.len());
-        for (column, (.., values)) in columns.iter().enumerate() {
-            values
-                .iter()
-                .for_each(|(item, value)| products.set(*item, column, *value));
+        for (column, product) in columns.iter().enumerate() {
+            for (item, value) in &product.values {
+                products.set(*item, column, *value);
+            }
         }
         plain.beside(&products)
     }
