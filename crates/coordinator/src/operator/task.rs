@@ -1,5 +1,5 @@
 use chorus_model::{Features, ItemFeatures, Recipe};
-use chorus_protocol::{Digest, Identity, Origin, Privacy, Task, TaskName};
+use chorus_protocol::{Digest, Identity, Origin, Task, TaskName};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -60,8 +60,8 @@ pub fn read_task_with(
 ) -> Result<Task, TaskFileError> {
     let mut task: Task =
         toml::from_str(text).map_err(|error| TaskFileError(toml_words::explain(text, &error)))?;
-    if let (Recipe::IalsPrivate(recipe), Privacy::Distributed { epsilon, .. }) =
-        (&mut task.recipe, task.privacy)
+    if let (Recipe::IalsPrivate(recipe), Some((epsilon, _))) =
+        (&mut task.recipe, task.privacy.bound())
     {
         recipe.settle(epsilon);
         if let Some(Features::File(file)) = &recipe.features {
