@@ -101,9 +101,15 @@ impl Learning {
         })
     }
 
-    /// The task for the people of a data set, checked.
-    pub fn task(&self, name: &str, dataset: &Dataset, privacy: Privacy) -> anyhow::Result<Task> {
-        let (population, items) = (dataset.users(), dataset.items);
+    /// The task for so many clients and the items of a data set, checked.
+    pub fn task(
+        &self,
+        name: &str,
+        population: usize,
+        dataset: &Dataset,
+        privacy: Privacy,
+    ) -> anyhow::Result<Task> {
+        let items = dataset.items;
         let noise = privacy.bound().is_some();
         let recipe = match privacy.bound() {
             Some((epsilon, _)) => {

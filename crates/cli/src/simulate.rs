@@ -59,7 +59,9 @@ impl Simulate {
         if self.copies > 1 {
             dataset = dataset.repeated(self.copies);
         }
-        let task = self.learning.task("simulated", &dataset, privacy)?;
+        let task = self
+            .learning
+            .task("simulated", dataset.users(), &dataset, privacy)?;
         if task.split > 1 {
             let split = task.split;
             progress::tell(&format!(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chorus_data::Dataset;
 use chorus_protocol::Task;
 use chorus_simulator::{
     AuditOptions, Control, Effort, Measured, PrivacyAudit, Verdict, audit_privacy, self_test,
@@ -48,11 +49,11 @@ pub struct Privacy {
 pub(super) fn private_task(
     learning: &Learning,
     population: usize,
-    items: usize,
+    dataset: &Dataset,
 ) -> anyhow::Result<Task> {
     match learning.privacy()? {
         Some(privacy @ chorus_protocol::Privacy::Distributed { .. }) => {
-            learning.task("audited", population, items, privacy)
+            learning.task("audited", population, dataset, privacy)
         }
         _ => stop(
             exit::USAGE,
@@ -69,7 +70,7 @@ impl Privacy {
         progress::check_folders(self.out.as_deref())?;
         let dataset = chorus_data::read(data).or_exit(exit::DATA)?;
         let population = dataset.users() + self.canaries;
-        let task = private_task(&self.learning, population, dataset.items)?;
+        let task = private_task(&self.learning, population, &dataset)?;
         let options = AuditOptions {
             seed: self.learning.seed,
             canaries: self.canaries,

@@ -136,7 +136,8 @@ impl Demo {
             delta,
         };
         let privacy = self.learning.privacy()?.unwrap_or(default);
-        self.learning.task("demo", dataset, privacy)
+        self.learning
+            .task("demo", dataset.users(), dataset, privacy)
     }
 
     fn introduce(&self, task: &Task, dataset: &chorus_data::Dataset) {
