@@ -6,6 +6,7 @@ mod bench;
 mod client;
 mod coordinator;
 mod demo;
+mod dp;
 mod engine;
 mod exit;
 mod learning;
@@ -61,6 +62,9 @@ enum Action {
     /// Check a private task: what canaries, faults and attacks can tell beside what it claims.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Account for noise: what it promises, and how much of it a promise needs.
+    #[command(subcommand)]
+    Dp(dp::Dp),
     /// Measure, with the limits of this machine beside.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Action::Model(model) => model.run(),
         Action::SecAgg(secagg) => secagg.run(),
         Action::Audit(audit) => audit.run(),
+        Action::Dp(dp) => dp.run(),
         Action::Bench(bench) => bench.run(),
         Action::Client(client) => client.run(),
         Action::DemoHost(host) => host.run(),

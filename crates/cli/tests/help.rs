@@ -9,13 +9,16 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 11] = [
+const WITH_EXAMPLES: [&str; 14] = [
     "audit attack",
     "audit privacy",
     "demo",
     "simulate",
     "authority invite",
     "secagg plan",
+    "dp epsilon",
+    "dp calibrate",
+    "dp curve",
     "witness enrol",
     "witness run",
     "witness status",
