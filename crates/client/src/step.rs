@@ -5,7 +5,7 @@ use std::time::Duration;
 use chorus_model::{Delta, Engine, Parameters, TrainError};
 use chorus_protocol::{
     Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, RoundPlan,
-    TaskName, encode,
+    TaskName, encode, noise_share,
 };
 use chorus_wire::certificate::Authority;
 use rand_core::CryptoRng;
@@ -91,8 +91,8 @@ impl Client {
     /// app may end between any two steps, also while one of them waits: [`resume`](Self::resume) finds the
     /// round as the last finished step left it, and repeats at most what the coordinator has heard already.
     ///
-    /// In the step that learns, `rng` gives the rounding and the noise of the contribution first and this
-    /// round's keys after that. Learning runs on the thread that polls this.
+    /// In the step that learns, `rng` gives the noise of the contribution before anything is learned, its rounding after
+    /// that, and then this round's keys. Learning runs on the thread that polls this.
     ///
     /// # Errors
     /// When the coordinator cannot be reached: the participation is unchanged, and the same step can be tried
@@ -169,6 +169,11 @@ impl Client {
             return Ok(Step::Pending);
         };
         let identity = self.identity()?;
+        // First, so that the time that noise takes to draw stays apart from what learning and uploading take.
+        let share = match noise_share(plan, rng) {
+            Ok(share) => share,
+            Err(error) => return self.end(participation, not_learned(&error)),
+        };
         let delta = match self.contribution(engine, plan, model)? {
             Ok(delta) => delta,
             // It depends on the person's own data: a client that went silent now would tell. It adds nothing
@@ -179,7 +184,7 @@ impl Client {
             }
             Err(error) => return self.end(participation, not_learned(&error)),
         };
-        let encoded = match encode(delta, plan, rng) {
+        let encoded = match encode(delta, plan, share, rng) {
             Ok(encoded) => encoded,
             Err(error) => return self.end(participation, not_learned(&error)),
         };

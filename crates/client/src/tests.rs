@@ -6,7 +6,7 @@ use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
 use chorus_privacy::{LocalNoise, Survivors};
 use chorus_protocol::{
     Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
-    RoundId, RoundPlan, encode,
+    RoundId, RoundPlan, encode, noise_share,
 };
 use chorus_wire::Clock;
 
@@ -88,7 +88,7 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
         .unwrap();
     let mut rng = member.rng.clone();
     Some(
-        encode(delta, plan, &mut rng)
+        encode(delta, plan, noise_share(plan, &mut rng).unwrap(), &mut rng)
             .unwrap()
             .update
             .words()

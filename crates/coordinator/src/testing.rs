@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
     Certificates, Charge, Floor, Identity, Invitation, LogView, Next, Outcome, Participation,
-    Refusal, Request, Response, RoundId, Standing, Task, TaskName, encode,
+    Refusal, Request, Response, RoundId, Standing, Task, TaskName, encode, noise_share,
 };
 use chorus_wire::revocation::Revocations;
 use chorus_wire::server::Peer;
@@ -196,7 +196,13 @@ impl Member {
                     let delta = trainer
                         .contribution(plan.step, plan.block, &self.set)
                         .unwrap();
-                    let encoded = encode(delta, plan, &mut self.rng).unwrap();
+                    let encoded = encode(
+                        delta,
+                        plan,
+                        noise_share(plan, &mut self.rng).unwrap(),
+                        &mut self.rng,
+                    )
+                    .unwrap();
                     participation
                         .learned(encoded.update, &self.identity, &mut self.rng)
                         .unwrap();

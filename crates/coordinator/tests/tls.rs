@@ -13,6 +13,7 @@ use chorus_coordinator::{
 use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
     Floor, Identity, LogView, Next, Participation, Request, Response, Standing, TaskName, encode,
+    noise_share,
 };
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::{Connection, SendError, Target, enrol};
@@ -221,7 +222,14 @@ impl Person {
                             .unwrap();
                         let set = TrainingSet::of([1, 4, 7].map(ItemId), 12);
                         let delta = trainer.contribution(plan.step, plan.block, &set).unwrap();
-                        let update = encode(delta, plan, &mut self.rng).unwrap().update;
+                        let update = encode(
+                            delta,
+                            plan,
+                            noise_share(plan, &mut self.rng).unwrap(),
+                            &mut self.rng,
+                        )
+                        .unwrap()
+                        .update;
                         participation
                             .learned(update, &self.identity, &mut self.rng)
                             .unwrap();

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PrivacyError;
+use crate::rotation::{padded, unrotate};
 
 /// log2 of the default grid steps per clip norm when noise is on (`privacy.md` 1.4).
 const DEFAULT_STEPS: i32 = 16;
 /// Standard deviations of noise that must fit beside the signal (`privacy.md` 1.3: k = 6, a wrap in 3e-8 of coordinates).
 const DEVIATIONS: f64 = 6.0;
-/// The rings Z_2^bits in which chorus-secagg can add.
-const RINGS: [u32; 4] = [16, 20, 24, 32];
+/// The bits of a sum. chorus-secagg adds in rings of 16, 20, 24 and 32; a sum of 18 bits travels in the ring of 20.
+const RINGS: [u32; 5] = [16, 18, 20, 24, 32];
 /// Most coordinates of one update.
 pub const LARGEST_LENGTH: usize = 1 << 28;
 
@@ -19,6 +20,7 @@ pub struct Encoding {
     scale: f64,
     length: usize,
     bits: u32,
+    rotation: Option<u64>,
 }
 
 /// The form on the wire and on disk, before it is checked.
@@ -29,12 +31,18 @@ struct RawEncoding {
     scale: f64,
     length: usize,
     bits: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<u64>,
 }
 
 impl TryFrom<RawEncoding> for Encoding {
     type Error = PrivacyError;
     fn try_from(raw: RawEncoding) -> Result<Self, PrivacyError> {
-        Encoding::new(raw.clip, raw.scale, raw.length, raw.bits)
+        let plain = Encoding::new(raw.clip, raw.scale, raw.length, raw.bits)?;
+        Ok(match raw.rotation {
+            Some(seed) => plain.rotated(seed),
+            None => plain,
+        })
     }
 }
 
@@ -45,13 +53,14 @@ impl From<Encoding> for RawEncoding {
             scale: encoding.scale,
             length: encoding.length,
             bits: encoding.bits,
+            rotation: encoding.rotation,
         }
     }
 }
 
 impl Encoding {
     /// `clip`: L2 norm of one update in parameter units. `scale`: grid steps per parameter unit. `length`: coordinates.
-    /// `bits`: log2 of the ring in which the sum is taken, one of 16, 20, 24 and 32.
+    /// `bits`: log2 of the modulus of the sum, one of 16, 18, 20, 24 and 32.
     ///
     /// # Errors
     /// Other `bits`, a clip that is not positive and finite, a length outside 1..=2^28, a scale with `scale x clip` outside
@@ -75,7 +84,19 @@ impl Encoding {
             scale,
             length,
             bits,
+            rotation: None,
         })
+    }
+
+    /// The same grid behind a randomised Hadamard rotation, which spreads every update evenly over its coordinates, so that a
+    /// small ring holds a finer grid (compact mode; Kairouz, Liu, Steinke 2021, section 4).
+    ///
+    /// `seed`: of the signs, public and the same for every client of the sum. It matters for accuracy only.
+    pub fn rotated(self, seed: u64) -> Self {
+        Self {
+            rotation: Some(seed),
+            ..self
+        }
     }
 
     /// The usual grid for a sum of `clients` updates in the ring of `bits` bits.
@@ -119,6 +140,32 @@ impl Encoding {
             .ok_or(PrivacyError::Wraps { clients, bits })
     }
 
+    /// [`Encoding::for_sum`] behind a rotation: the finest scale of 2^(i/16) / clip, at most 2^16 / clip, with which a coordinate
+    /// of the sum wraps with a probability below 3e-8.
+    ///
+    /// # Errors
+    /// As [`Encoding::for_sum`].
+    pub fn for_rotated_sum(
+        clip: f64,
+        length: usize,
+        clients: usize,
+        noise: f64,
+        bits: u32,
+        seed: u64,
+    ) -> Result<Self, PrivacyError> {
+        if !(noise.is_finite() && noise >= 0.0) {
+            return Err(PrivacyError::NoiseMultiplier(noise));
+        }
+        Self::new(clip, 1.0 / clip, length, bits)?;
+        (0..=16 * DEFAULT_STEPS)
+            .rev()
+            .map(|sixteenths| (f64::from(sixteenths) / 16.0).exp2() / clip)
+            .filter_map(|scale| Self::new(clip, scale, length, bits).ok())
+            .map(|plain| plain.rotated(seed))
+            .find(|encoding| encoding.cannot_wrap(clients, noise * encoding.sensitivity()))
+            .ok_or(PrivacyError::Wraps { clients, bits })
+    }
+
     /// L2 norm of one update before rounding, in parameter units.
     pub fn clip(&self) -> f64 {
         self.clip
@@ -129,12 +176,26 @@ impl Encoding {
         self.scale
     }
 
-    /// Coordinates of one update.
+    /// Coordinates of one update, as it is learned.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// log2 of the ring in which the sum is taken: 16, 20, 24 or 32. What each client uploads for one coordinate.
+    /// Coordinates of one update on the grid, as it is noised, masked and uploaded: its length, with a rotation the next power of
+    /// two.
+    pub fn words(&self) -> usize {
+        match self.rotation {
+            Some(_) => padded(self.length),
+            None => self.length,
+        }
+    }
+
+    /// The public seed of the rotation, if there is one.
+    pub fn rotation(&self) -> Option<u64> {
+        self.rotation
+    }
+
+    /// log2 of the modulus of the sum: 16, 18, 20, 24 or 32. What each client uploads for one coordinate, 20 for 18.
     pub fn bits(&self) -> u32 {
         self.bits
     }
@@ -145,7 +206,7 @@ impl Encoding {
     /// min{ (s c + sqrt d)^2, s^2 c^2 + d/4 + sqrt(2 ln(1/beta)) (s c + sqrt(d)/2) }.
     fn squared_sensitivity(&self) -> f64 {
         let steps = self.scale * self.clip;
-        let length = self.length as f64;
+        let length = self.words() as f64;
         let certain = (steps + length.sqrt()).powi(2);
         let likely = steps * steps + length / 4.0 + (steps + length.sqrt() / 2.0);
         certain.min(likely)
@@ -159,7 +220,7 @@ impl Encoding {
 
     /// D1: the same as an L1 norm, min{ sqrt(d) D2, D2^2 }, grid units.
     pub fn sensitivity_l1(&self) -> f64 {
-        ((self.length as f64).sqrt() * self.sensitivity()).min(self.squared_sensitivity())
+        ((self.words() as f64).sqrt() * self.sensitivity()).min(self.squared_sensitivity())
     }
 
     /// floor(D2^2), the integer that the integer norm is compared with. Exact: below 2^62 by construction.
@@ -167,15 +228,41 @@ impl Encoding {
         self.squared_sensitivity().floor() as u128
     }
 
-    /// Whether the sum of `clients` updates stays within the ring for every signal and for noise of up to 6 deviations:
-    /// n (s c + 1) + 6 sigma <= 2^(bits - 1) - 1 (`privacy.md` 1.3).
+    /// Whether the sum of `clients` updates stays within the ring for noise of up to 6 deviations (`privacy.md` 1.3).
+    ///
+    /// Without rotation for every signal: n (s c + 1) + 6 sigma <= 2^(bits - 1) - 1. With rotation for one that the rotation made
+    /// flat: 12 sqrt(n^2 s^2 c^2 / d + n/4 + sigma^2) <= 2^bits.
     ///
     /// `deviation`: standard deviation of the noise in the whole sum in grid units (see
     /// [`LocalNoise::deviation_of_sum`](crate::LocalNoise::deviation_of_sum)), 0 without noise.
     /// A wrap would be a fault of accuracy, never of privacy.
     pub fn cannot_wrap(&self, clients: usize, deviation: f64) -> bool {
-        clients as f64 * (self.scale * self.clip + 1.0) + DEVIATIONS * deviation
-            <= largest_sum(self.bits)
+        self.room(clients, deviation) >= DEVIATIONS
+    }
+
+    /// Upper bound of the probability that a coordinate of the sum of `clients` updates wraps: 2 exp(-k^2 / 2) where k
+    /// deviations fit into the ring (`privacy.md` 1.3). The same `deviation` as of [`Encoding::cannot_wrap`].
+    pub fn wrap_probability(&self, clients: usize, deviation: f64) -> f64 {
+        let room = self.room(clients, deviation).max(0.0);
+        (2.0 * (-room * room / 2.0).exp()).min(1.0)
+    }
+
+    /// How many deviations of what is random in a coordinate of the sum fit into the ring: of the noise, with rotation of the
+    /// signal too. Negative when not even the signal fits; infinite when nothing is random and it fits.
+    fn room(&self, clients: usize, deviation: f64) -> f64 {
+        let clients = clients as f64;
+        let steps = self.scale * self.clip;
+        if self.rotation.is_some() {
+            let flat = (clients * steps).powi(2) / self.words() as f64;
+            let spread = (flat + clients / 4.0 + deviation * deviation).sqrt();
+            return f64::exp2(f64::from(self.bits) - 1.0) / spread;
+        }
+        let left = largest_sum(self.bits) - clients * (steps + 1.0);
+        match deviation > 0.0 {
+            true => left / deviation,
+            false if left >= 0.0 => f64::INFINITY,
+            false => f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -191,189 +278,22 @@ fn largest_sum(bits: u32) -> f64 {
 
 /// The sum in parameter units: the representative of each word between -2^(bits - 1) and 2^(bits - 1) - 1, over the scale.
 ///
-/// `sum`: `[length]`, Z_2^bits; words beyond 2^bits are reduced first, so words of Z_2^32 may be given as well. It is
+/// A rotation is undone. `sum`: `[words]`, Z_2^bits; words beyond 2^bits are reduced first, so words of Z_2^32 may be given as well. It is
 /// exact as long as the sum did not wrap ([`Encoding::cannot_wrap`]).
 pub fn decode(sum: &[u32], encoding: &Encoding) -> Vec<f64> {
     // Shifted up, the ring's highest bit is the sign; the shift back down copies it.
     let above = u32::BITS - encoding.bits;
-    sum.iter()
+    let mut values: Vec<f64> = sum
+        .iter()
         .map(|word| f64::from((word << above).cast_signed() >> above) / encoding.scale)
-        .collect()
+        .collect();
+    if let Some(seed) = encoding.rotation {
+        values.resize(encoding.words(), 0.0);
+        unrotate(&mut values, seed);
+        values.truncate(encoding.length);
+    }
+    values
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_usual_grids() {
-        let noisy = Encoding::for_sum(0.3, 1000, 1000, 2.0, 32).unwrap();
-        assert_eq!(noisy.scale(), 65536.0 / 0.3);
-        assert!(noisy.sensitivity() / 65536.0 < 1.0 + 1e-5);
-        // 32,000 clients are the documented limit of 2^16 steps; above, the grid gets coarser instead of wrapping.
-        assert_eq!(
-            Encoding::for_sum(1.0, 10, 32_000, 1.0, 32).unwrap().scale(),
-            65536.0
-        );
-        assert_eq!(
-            Encoding::for_sum(1.0, 10, 40_000, 1.0, 32).unwrap().scale(),
-            32768.0
-        );
-        let quiet = Encoding::for_sum(1.0, 1000, 1000, 0.0, 32).unwrap();
-        assert_eq!(quiet.scale(), 2_097_152.0);
-        assert!(quiet.cannot_wrap(1000, 0.0));
-        assert!(
-            !Encoding::new(1.0, 2.0 * quiet.scale(), 1000, 32)
-                .unwrap()
-                .cannot_wrap(1000, 0.0)
-        );
-        assert_eq!(
-            Encoding::for_sum(1e-3, 10, 2, 0.0, 32)
-                .unwrap()
-                .scale()
-                .log2()
-                .fract(),
-            0.0
-        );
-        assert_eq!(
-            Encoding::for_sum(1.0, 10, 1 << 31, 1.0, 32),
-            Err(PrivacyError::Wraps {
-                clients: 1 << 31,
-                bits: 32
-            })
-        );
-    }
-
-    #[test]
-    fn smaller_rings_have_coarser_grids() {
-        // Without noise: 1000 (s c + 1) <= 2^(bits - 1) - 1, s a power of two.
-        for (bits, scale) in [(16, 16.0), (20, 512.0), (24, 8192.0), (32, 2_097_152.0)] {
-            let quiet = Encoding::for_sum(1.0, 1000, 1000, 0.0, bits).unwrap();
-            assert_eq!((quiet.bits(), quiet.scale()), (bits, scale));
-            assert!(quiet.cannot_wrap(1000, 0.0));
-            let finer = Encoding::new(1.0, 2.0 * scale, 1000, bits).unwrap();
-            assert!(!finer.cannot_wrap(1000, 0.0));
-            // The widest sum that cannot wrap is given back, its neighbour has the other sign.
-            let largest = (1_u32 << (bits - 1)) - 1;
-            let found = decode(&[largest, largest + 1], &quiet);
-            assert!(found[0] > 0.0 && found[1] < 0.0);
-        }
-        assert_eq!(
-            Encoding::for_sum(1.0, 10, 40_000, 0.0, 16),
-            Err(PrivacyError::Wraps {
-                clients: 40_000,
-                bits: 16
-            })
-        );
-    }
-
-    #[test]
-    fn the_readme_prints_the_computed_grids() {
-        let readme = include_str!("../README.md");
-        for bits in RINGS {
-            let steps = [100, 1000, 10_000].map(|clients| {
-                let quiet = Encoding::for_sum(1.0, 1, clients, 0.0, bits).unwrap();
-                quiet.scale().to_string()
-            });
-            let row = format!("| {bits} | {} |", steps.join(" | "));
-            assert!(readme.replace(',', "").contains(&row), "{row}");
-        }
-    }
-
-    /// The README's figures for a million coordinates, 1,000 clients and noise of about 1.1 clip norms.
-    #[test]
-    fn what_small_rings_cost_with_noise() {
-        let grid = |bits| Encoding::for_sum(1.0, 1_000_000, 1000, 1.1, bits).unwrap();
-        let inflation = |encoding: Encoding| encoding.sensitivity() / encoding.scale();
-        assert_eq!((grid(24).scale(), grid(20).scale()), (8192.0, 512.0));
-        assert!((inflation(grid(24)) - 1.002).abs() < 5e-4);
-        assert!((inflation(grid(20)) - 1.4).abs() < 0.05);
-        assert!(inflation(grid(32)) < 1.0001);
-        let plan = crate::survivors(1000, 0.3, 0.1).unwrap();
-        let few = Encoding::for_sum(1.0, 10, 1000, 1.1, 16).unwrap();
-        assert!(matches!(
-            crate::LocalNoise::share(1.1, &few, &plan),
-            Err(PrivacyError::NoiseTooNarrow(_))
-        ));
-    }
-
-    #[test]
-    fn impossible_grids_are_refused() {
-        for clip in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(matches!(
-                Encoding::new(clip, 1.0, 1, 32),
-                Err(PrivacyError::Clip(_))
-            ));
-            assert!(matches!(
-                Encoding::for_sum(clip, 1, 1, 1.0, 32),
-                Err(PrivacyError::Clip(_))
-            ));
-        }
-        for bits in [0, 1, 8, 12, 17, 31, 33, 64, u32::MAX] {
-            assert_eq!(
-                Encoding::new(1.0, 1.0, 1, bits),
-                Err(PrivacyError::Bits(bits))
-            );
-            assert_eq!(
-                Encoding::for_sum(1.0, 1, 1, 1.0, bits),
-                Err(PrivacyError::Bits(bits))
-            );
-        }
-        for bits in [16, 20, 24, 32] {
-            let most = 2f64.powi(bits as i32 - 2);
-            assert!(Encoding::new(0.5, 2.0 * most, 1, bits).is_ok());
-            assert!(Encoding::new(0.5, 2.1 * most, 1, bits).is_err());
-        }
-        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY, 2f64.powi(31)] {
-            assert!(matches!(
-                Encoding::new(1.0, scale, 1, 32),
-                Err(PrivacyError::Scale { .. })
-            ));
-        }
-        assert_eq!(Encoding::new(1.0, 1.0, 0, 32), Err(PrivacyError::Length(0)));
-        assert!(Encoding::for_sum(1.0, 1, 1, f64::NAN, 32).is_err());
-    }
-
-    #[test]
-    fn reading_checks_as_much_as_making() {
-        let encoding = Encoding::new(0.5, 1024.0, 7, 32).unwrap();
-        let text = serde_json::to_string(&encoding).unwrap();
-        assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding);
-        assert!(text.contains(r#""bits":32"#), "{text}");
-        for (text, reason) in [
-            (
-                r#"{"clip":-1.0,"scale":1.0,"length":7,"bits":32}"#,
-                "clip is -1",
-            ),
-            (
-                r#"{"clip":1.0,"scale":1.0,"length":7,"bits":17}"#,
-                "bits is 17",
-            ),
-            (
-                r#"{"clip":1.0,"scale":1.0,"length":7,"bits":-16}"#,
-                "invalid value",
-            ),
-            (
-                r#"{"clip":1.0,"scale":1.0,"length":7}"#,
-                "missing field `bits`",
-            ),
-        ] {
-            let refused = serde_json::from_str::<Encoding>(text).unwrap_err();
-            assert!(refused.to_string().contains(reason), "{refused}");
-        }
-    }
-
-    #[test]
-    fn decoding_takes_the_centred_representative() {
-        let encoding = Encoding::new(1.0, 4.0, 4, 32).unwrap();
-        assert_eq!(
-            decode(&[1, u32::MAX, 1 << 31, (1 << 31) - 1], &encoding),
-            [0.25, -0.25, -536_870_912.0, 536_870_911.75]
-        );
-        let small = Encoding::new(1.0, 1.0, 5, 20).unwrap();
-        assert_eq!(
-            decode(&[0, 0x7_ffff, 0x8_0000, 0xf_ffff, 0xabc0_0001], &small),
-            [0.0, 524_287.0, -524_288.0, -1.0, 1.0]
-        );
-    }
-}
+mod tests;

@@ -42,6 +42,16 @@ pub enum PrivacyError {
         "tau_times_length is {0}, but must be zero or a positive finite number: take the release from LocalNoise::release"
     )]
     TauTimesLength(f64),
+    /// Numbers of a Skellam sum that the accountant cannot use.
+    #[error(
+        "skellam has variance {variance} and sensitivity_l1 {sensitivity_l1}, but both must be positive finite numbers: take the release from LocalNoise::release"
+    )]
+    SkellamNumbers {
+        /// Variance of the sum, grid units squared.
+        variance: f64,
+        /// L1 sensitivity, grid units.
+        sensitivity_l1: f64,
+    },
     /// A clip norm that bounds nothing.
     #[error("clip is {0}, but must be a positive finite L2 norm in parameter units")]
     Clip(f64),
@@ -59,7 +69,7 @@ pub enum PrivacyError {
     },
     /// A ring that nobody can add in.
     #[error(
-        "bits is {0}, but a sum is taken modulo 2^16, 2^20, 2^24 or 2^32: give 16, 20, 24 or 32"
+        "bits is {0}, but a sum is taken modulo 2^16, 2^18, 2^20, 2^24 or 2^32: give 16, 18, 20, 24 or 32"
     )]
     Bits(u32),
     /// An update without coordinates, or with more than one message can carry.
@@ -95,6 +105,33 @@ pub enum PrivacyError {
         "variance is {0:e} grid units^2 for one client, but must be at most 2^46: use a coarser scale or less noise"
     )]
     NoiseTooWide(f64),
+    /// Skellam noise is the difference of two Poisson draws of a whole mean.
+    #[error(
+        "variance is {0} grid units^2 for one client, but Skellam noise needs an even one: add 1 to it"
+    )]
+    OddVariance(u64),
+    /// Noise that was drawn for an update of another length.
+    #[error(
+        "the noise share has {found} coordinates, the update {expected}: draw the share for the encoding of this round"
+    )]
+    ShareLength {
+        /// Coordinates of the update on the grid.
+        expected: usize,
+        /// Coordinates of the share.
+        found: usize,
+    },
+    /// Not the seeds with which exactly the planned noise is left.
+    #[error(
+        "{found} layer seeds came for {vanished} vanished clients, with {planned} planned for: give those of the layers above the vanished, in order"
+    )]
+    LayerSeeds {
+        /// Clients that vanished.
+        vanished: usize,
+        /// Clients that the layers were planned for.
+        planned: usize,
+        /// Seeds that came.
+        found: usize,
+    },
     /// There is no noise to account for.
     #[error(
         "noise is off, so there is no epsilon: choose noise, or report the task as not private against its result"
@@ -119,6 +156,16 @@ pub enum PrivacyError {
         invited: usize,
         /// Surviving clients that add their noise and do not collude.
         honest: usize,
+    },
+    /// Cohorts that nobody is in.
+    #[error(
+        "cohorts is {cohorts} for {clients} clients, but must be at least 1 and at most their number"
+    )]
+    Cohorts {
+        /// Clients in all.
+        clients: usize,
+        /// Cohorts asked for.
+        cohorts: usize,
     },
     /// The random number generator repeats itself. Nothing may be uploaded.
     #[error(

@@ -174,6 +174,7 @@ mod tests {
         let releases = [Release {
             noise_multiplier: 1.0,
             tau_times_length: 0.0,
+            skellam: None,
         }];
         let guarantee = Guarantee::new(&releases, 1e-5, &survivors).unwrap();
         let words = guarantee.to_string();
@@ -202,6 +203,7 @@ mod tests {
         let release = Release {
             noise_multiplier: 1.0,
             tau_times_length: 0.0,
+            skellam: None,
         };
         assert!(
             Guarantee::new(
@@ -240,6 +242,7 @@ mod tests {
             let release = Release {
                 noise_multiplier,
                 tau_times_length: 0.0,
+                skellam: None,
             };
             assert!(
                 Guarantee::new(

@@ -8,10 +8,11 @@ mod error;
 mod guarantee;
 mod noise;
 mod quantise;
+mod rotation;
 mod survivors;
 mod words;
 
-pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, calibrate, spent};
+pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, SummedSkellam, calibrate, spent};
 pub use accountant::{Accountant, Answer, Bound, Event, Kind, Mechanism};
 pub use accountant::{account, gaussian, lattice, matrix, renyi, subsampled};
 pub use clip::{ClippedUpdate, clip};
@@ -19,8 +20,9 @@ pub use encoding::{Encoding, LARGEST_LENGTH, decode};
 pub use error::PrivacyError;
 pub use guarantee::Guarantee;
 pub use noise::{
-    LocalNoise, MAX_VARIANCE, MIN_VARIANCE, NoisedUpdate, add_noise, fill_discrete_gaussian,
+    Law, LayerSeed, LayeredNoise, LocalNoise, MAX_SKELLAM_VARIANCE, MAX_VARIANCE, MIN_VARIANCE,
+    NoiseShare, NoisedUpdate, add_noise, fill_discrete_gaussian, fill_skellam,
     sample_discrete_gaussian,
 };
 pub use quantise::{QuantisedUpdate, quantise};
-pub use survivors::{Survivors, survivors};
+pub use survivors::{Splitting, Survivors, splitting, survivors};

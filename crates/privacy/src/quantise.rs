@@ -1,6 +1,7 @@
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::rotation::rotate;
 use crate::words::{BATCH, Words};
 use crate::{ClippedUpdate, Encoding, PrivacyError};
 
@@ -27,7 +28,7 @@ pub struct QuantisedUpdate {
 }
 
 impl QuantisedUpdate {
-    /// `[length]`, grid units.
+    /// `[words]`, grid units.
     pub(crate) fn values(&self) -> &[i32] {
         &self.values
     }
@@ -38,7 +39,7 @@ impl QuantisedUpdate {
 /// Rounding is unbiased to within 2^-32 of a grid step. The sum of squares of the integers is compared in u128 with
 /// floor(D2^2): it is this integer comparison that bounds the sensitivity, not the f64 norm. Rounding is repeated up to 64
 /// times (Kairouz, Liu, Steinke 2021, "conditional rounding"), then the update is made smaller. An update that was clipped
-/// to more than the encoding's clip is clipped to the encoding's.
+/// to more than the encoding's clip is clipped to the encoding's. A rotation of the encoding comes before the rounding.
 ///
 /// # Errors
 /// An update of another length than the encoding's; a generator that repeats itself.
@@ -56,14 +57,20 @@ pub fn quantise<R: CryptoRng + ?Sized>(
     let limit = encoding.norm_limit();
     let mut words = Words::<_, BATCH>::new(rng);
     let mut factor = update.factor_for(encoding.clip()) * encoding.scale();
+    let mut values: Zeroizing<Vec<f64>> = Zeroizing::new(Vec::with_capacity(encoding.words()));
+    values.extend(update.values().iter().copied().map(f64::from));
+    values.resize(encoding.words(), 0.0);
+    if let Some(seed) = encoding.rotation() {
+        rotate(&mut values, seed);
+    }
     let mut rounded = QuantisedUpdate {
-        values: vec![0; update.length()],
+        values: vec![0; encoding.words()],
     };
     for _ in 0..SHRINKS {
         for _ in 0..ROUNDINGS {
             let mut squares = 0u128;
-            for (value, integer) in update.values().iter().zip(rounded.values.iter_mut()) {
-                *integer = round(f64::from(*value) * factor, words.word()?);
+            for (value, integer) in values.iter().zip(rounded.values.iter_mut()) {
+                *integer = round(*value * factor, words.word()?);
                 squares += u128::from(integer.unsigned_abs()).pow(2);
             }
             if squares <= limit {
@@ -167,8 +174,10 @@ mod tests {
             bound in 1e-3f64..1e3,
             steps in 0.5f64..1e9,
             seed in any::<u64>(),
+            rotation in proptest::option::of(any::<u64>()),
         ) {
-            let encoding = Encoding::new(bound, steps / bound, values.len(), 32).unwrap();
+            let plain = Encoding::new(bound, steps / bound, values.len(), 32).unwrap();
+            let encoding = rotation.map_or(plain, |seed| plain.rotated(seed));
             let mut rng = ChaCha20Rng::seed_from_u64(seed);
             let rounded = quantise(clip(values, clipped_to), &encoding, &mut rng).unwrap();
             prop_assert!(squares(&rounded) <= encoding.norm_limit());

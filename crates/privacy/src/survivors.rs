@@ -37,6 +37,43 @@ pub fn survivors(invited: usize, dropout: f64, corrupt: f64) -> Result<Survivors
     Ok(Survivors { minimum, honest })
 }
 
+/// What it costs to learn from several cohorts instead of one: variances of the noise in the mean over all clients, in units of
+/// (deviation of the honest noise that a sum must have)^2 / clients^2, as if exactly that much were in each sum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Splitting {
+    /// Disjoint cohorts.
+    pub cohorts: usize,
+    /// Clients of the smallest cohort.
+    pub clients: usize,
+    /// How many times the variance of one cohort of everyone the mean of all cohorts has.
+    pub variance: f64,
+    /// The same for the standard deviation.
+    pub deviation: f64,
+}
+
+/// What splitting `clients` into `cohorts` disjoint cohorts costs.
+///
+/// Each cohort's sum is a release of its own and carries the full noise, sigma^2; a client is in one of them, so its epsilon stays
+/// the same (parallel composition: McSherry 2009). The sums together carry K sigma^2 where one sum would carry sigma^2: K times the
+/// variance of the mean, root K times its deviation.
+///
+/// # Errors
+/// No cohort; more cohorts than clients.
+pub fn splitting(clients: usize, cohorts: usize) -> Result<Splitting, PrivacyError> {
+    let smallest = clients.checked_div(cohorts).unwrap_or_default();
+    if smallest == 0 {
+        return Err(PrivacyError::Cohorts { clients, cohorts });
+    }
+    let variance = cohorts as f64;
+    Ok(Splitting {
+        cohorts,
+        clients: smallest,
+        variance,
+        deviation: variance.sqrt(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +118,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn splitting_costs_the_root_of_the_cohorts() {
+        let four = splitting(1001, 4).unwrap();
+        assert_eq!(
+            (four.clients, four.variance, four.deviation),
+            (250, 4.0, 2.0)
+        );
+        assert_eq!(splitting(9, 1).unwrap().variance, 1.0);
+        assert!(splitting(9, 0).is_err() && splitting(9, 10).is_err());
     }
 
     #[test]

@@ -102,8 +102,8 @@ impl RoundPlan {
 
     /// The ring that the sum is taken in.
     pub fn ring(&self) -> Ring {
-        // An encoding has the bits of one of the rings, or it does not come into being.
-        Ring::try_from(self.encoding.bits()).unwrap_or(Ring::Bits32)
+        // An encoding has at most 32 bits, or it does not come into being. A wider ring than its modulus loses nothing.
+        Ring::smallest_holding(self.encoding.bits()).unwrap_or(Ring::Bits32)
     }
 }
 

@@ -2,7 +2,9 @@
 //! what the coordinator does to a sum after it. Product, demo and simulator call the same two functions.
 
 use chorus_model::{Delta, MeanDelta};
-use chorus_privacy::{NoisedUpdate, PrivacyError, add_noise, clip, decode as lift, quantise};
+use chorus_privacy::{
+    NoiseShare, NoisedUpdate, PrivacyError, add_noise, clip, decode as lift, quantise,
+};
 use rand_core::CryptoRng;
 
 use crate::RoundPlan;
@@ -15,10 +17,19 @@ pub struct Encoded {
     pub clipped: bool,
 }
 
-/// Clip, quantise, noise.
+/// This client's share of the noise of a round, drawn before it learns: the time that takes then says nothing about what
+/// is added to what.
 ///
 /// # Errors
-/// When the delta does not fit the plan, the plan's noise cannot be drawn, or the generator is broken. Nothing may
+/// Noise that cannot be drawn; a broken generator. Nothing may be uploaded then.
+pub fn noise_share(plan: &RoundPlan, rng: &mut impl CryptoRng) -> Result<NoiseShare, PrivacyError> {
+    NoiseShare::draw(&plan.noise, plan.encoding.words(), rng)
+}
+
+/// Clip, quantise, noise. `share`: of [`noise_share`] for the same plan.
+///
+/// # Errors
+/// When the delta or the share does not fit the plan, or the generator is broken. Nothing may
 /// be uploaded then.
 ///
 /// # Privacy
@@ -27,12 +38,13 @@ pub struct Encoded {
 pub fn encode(
     delta: Delta,
     plan: &RoundPlan,
+    share: NoiseShare,
     rng: &mut impl CryptoRng,
 ) -> Result<Encoded, PrivacyError> {
     let clipped = clip(delta.into_values(), plan.encoding.clip());
     let was_clipped = clipped.was_clipped();
     let quantised = quantise(clipped, &plan.encoding, rng)?;
-    let update = add_noise(quantised, &plan.noise, rng)?;
+    let update = add_noise(quantised, share)?;
     Ok(Encoded {
         update,
         clipped: was_clipped,

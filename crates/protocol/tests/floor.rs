@@ -232,6 +232,7 @@ fn the_limit_is_the_limit() {
             cost: Some(Release {
                 noise_multiplier,
                 tau_times_length: 0.0,
+                skellam: None,
             }),
             survivors: plan.survivors,
         };

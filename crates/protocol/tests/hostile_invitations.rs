@@ -5,7 +5,7 @@ mod common;
 
 use chorus_protocol::{
     Digest, Floor, Identity, Invitation, LogEntry, LogError, LogView, Next, Origin, Participation,
-    Purpose, Refusal, Response, RoundId, SignedEntry, Standing, TaskName, encode,
+    Purpose, Refusal, Response, RoundId, SignedEntry, Standing, TaskName, encode, noise_share,
 };
 use common::{Federation, Keys, MODEL, refused};
 use rand_chacha::ChaCha20Rng;
@@ -303,12 +303,27 @@ fn a_plan_of_another_length_than_the_steps_gets_no_contribution() {
     let length = federation.plan.encoding.length();
     for other in [0, length - 1, length + 1] {
         let delta = chorus_model::Delta::new(vec![0.1; other]);
-        assert!(encode(delta, &federation.plan, &mut rng).is_err());
+        assert!(
+            encode(
+                delta,
+                &federation.plan,
+                noise_share(&federation.plan, &mut rng).unwrap(),
+                &mut rng
+            )
+            .is_err()
+        );
     }
     let mut longer = federation.plan.clone();
     longer.encoding = chorus_privacy::Encoding::new(1.0, 65536.0, length + 1, 32).unwrap();
     let delta = chorus_model::Delta::new(vec![0.1; length + 1]);
-    let update = encode(delta, &longer, &mut rng).unwrap().update;
+    let update = encode(
+        delta,
+        &longer,
+        noise_share(&longer, &mut rng).unwrap(),
+        &mut rng,
+    )
+    .unwrap()
+    .update;
     let identity = Identity::generate(&mut rng);
     let mut participation = federation.join(&federation.floor()).unwrap();
     participation

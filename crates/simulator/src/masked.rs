@@ -159,7 +159,7 @@ pub(crate) fn run(
     let bytes = serde_json::to_vec(plan).map_err(|error| fault(error.to_string()))?;
     let mut coordinator = Coordinator::open(enrolled, scene, &bytes)?;
     let mut present = join(enrolled, scene, &bytes, model)?;
-    let mut tally = Tally::new(plan.ring(), plan.encoding.length());
+    let mut tally = Tally::new(plan.ring(), plan.encoding.words());
     let expected = scene
         .members
         .iter()

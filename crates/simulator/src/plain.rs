@@ -3,7 +3,7 @@
 use chorus_data::Dataset;
 use chorus_model::Trainer;
 use chorus_privacy::{LocalNoise, MAX_VARIANCE, PrivacyError, fill_discrete_gaussian};
-use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode};
+use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode, noise_share};
 use chorus_secagg::Ring;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -52,11 +52,12 @@ impl Scene<'_> {
 
     /// What one client does with its history: select, learn, clip, quantise, noise.
     pub fn contribute(&self, user: usize, rng: &mut ChaCha20Rng) -> Result<Encoded, SimulateError> {
+        let share = noise_share(self.plan, rng)?;
         let history = self.dataset.training_set(user);
         let delta = self
             .trainer
             .contribution(self.plan.step, self.plan.block, &history)?;
-        Ok(encode(delta, self.plan, rng)?)
+        Ok(encode(delta, self.plan, share, rng)?)
     }
 
     /// How far everyone came, when nothing but vanishing stops anyone.
@@ -157,7 +158,7 @@ pub(crate) fn run(
         .filter(|member| member.vanishes.is_none())
         .map(|member| member.user)
         .collect();
-    let length = scene.plan.encoding.length();
+    let length = scene.plan.encoding.words();
     let threads = rayon::current_num_threads().max(1);
     let ring = scene.plan.ring();
     let mut tally = Tally::new(ring, length);

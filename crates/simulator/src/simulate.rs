@@ -368,7 +368,7 @@ impl Federation<'_> {
             completed: true,
             quality: None,
             seconds: began.elapsed().as_secs_f64(),
-            upload_bytes: plan.ring().upload_bytes(plan.encoding.length()) as u64,
+            upload_bytes: plan.ring().upload_bytes(plan.encoding.words()) as u64,
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,

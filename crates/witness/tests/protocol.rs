@@ -9,7 +9,7 @@ use chorus_model::Delta;
 use chorus_protocol::{
     Charge, Consistency, Digest, Event, Floor, Identity, Input, Invitation, LogEntry, LogView,
     Message, Next, Origin, Outcome, Participation, Phase, Purpose, Question, Request, Response,
-    Round, RoundId, SignedEntry, Standing, Task, Timing, decode, encode,
+    Round, RoundId, SignedEntry, Standing, Task, Timing, decode, encode, noise_share,
 };
 use chorus_wire::client::{SendError, WitnessConnection};
 use rand::{SeedableRng, rngs::StdRng};
@@ -117,7 +117,8 @@ impl Cast {
             let request = match member.poll() {
                 Next::Learn { plan, .. } => {
                     let delta = Delta::new(vec![0.5; plan.encoding.length()]);
-                    let encoded = encode(delta, plan, rng).unwrap();
+                    let encoded =
+                        encode(delta, plan, noise_share(plan, rng).unwrap(), rng).unwrap();
                     member.learned(encoded.update, identity, rng).unwrap();
                     continue;
                 }

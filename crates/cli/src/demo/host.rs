@@ -8,7 +8,9 @@ use std::time::Duration;
 use chorus_client::{CheckIn, Client, Durability, Ending, Settings, Step};
 use chorus_data::Dataset;
 use chorus_model::{Engine, Event, ItemId, Parameters};
-use chorus_protocol::{Floor, Invitation, Next, Participation, Refusal, Request, TaskName, encode};
+use chorus_protocol::{
+    Floor, Invitation, Next, Participation, Refusal, Request, TaskName, encode, noise_share,
+};
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::{Connection, Target};
 use chorus_wire::{Clock, InvitationCode};
@@ -273,10 +275,11 @@ impl Seat<'_> {
         let Next::Learn { plan, model } = participation.poll() else {
             return Ok(None);
         };
+        let share = noise_share(plan, rng)?;
         let trainer = self.shared.engine.open(&Parameters::from_bytes(model)?)?;
         let history = self.shared.dataset.training_set(self.index);
         let delta = trainer.contribution(plan.step, plan.block, &history)?;
-        Ok(Some(encode(delta, plan, rng)?.update.into_words()))
+        Ok(Some(encode(delta, plan, share, rng)?.update.into_words()))
     }
 
     fn uploaded(&self, round: u64, words: &[u32], upload: Vec<u32>) {

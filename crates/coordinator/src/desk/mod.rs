@@ -348,7 +348,7 @@ impl Desk {
         ) {
             (Phase::Uploading, Response::Sharers(_)) => Ok(Shape {
                 ring: plan.ring(),
-                length: plan.encoding.length(),
+                length: plan.encoding.words(),
             }),
             (phase, _) => Err(Reject::WrongPhase {
                 message: "upload",

@@ -8,6 +8,7 @@ mod mechanism;
 mod pld;
 mod reference;
 pub mod renyi;
+mod skellam;
 pub mod subsampled;
 mod summed;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::PrivacyError;
 pub use account::{Accountant, Answer, Bound, Kind};
 pub use mechanism::{Event, Mechanism};
+pub use skellam::SummedSkellam;
 pub use summed::SummedNoise;
 
 /// Name and version of the accountant, printed in every guarantee. It changes when a figure could change.
@@ -34,18 +36,28 @@ pub struct Release {
     pub noise_multiplier: f64,
     /// tau d of `privacy.md` 1.3: how far the sum of discrete Gaussians can be from one; below 1e-60 at sigma_loc >= 4.
     pub tau_times_length: f64,
+    /// For Skellam noise what its own bound needs; nothing for discrete Gaussian noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skellam: Option<SummedSkellam>,
 }
 
 impl Release {
     /// Renyi divergence of order `order` in nats: the smaller of the first and the last bound of `privacy.md` 1.3 (the last with
     /// sqrt(d) <= d). [`SummedNoise::renyi`] has all three.
     fn renyi(&self, order: f64) -> f64 {
+        if let Some(skellam) = self.skellam {
+            return skellam.renyi(order, self.noise_multiplier);
+        }
         let first = order / (2.0 * self.noise_multiplier.powi(2)) + self.tau_times_length;
         first.min(order * self.rho())
     }
 
-    /// rho of zero-concentrated DP: (D2/sigma + sqrt(d) tau)^2 / 2, with sqrt(d) <= d.
+    /// rho of zero-concentrated DP: (D2/sigma + sqrt(d) tau)^2 / 2, with sqrt(d) <= d. For Skellam noise the divergence of order 2,
+    /// which bounds all below it: no closer rho is proven.
     fn rho(&self) -> f64 {
+        if let Some(skellam) = self.skellam {
+            return skellam.renyi(2.0, self.noise_multiplier);
+        }
         (1.0 / self.noise_multiplier + self.tau_times_length).powi(2) / 2.0
     }
 
@@ -55,6 +67,9 @@ impl Release {
         }
         if !(self.tau_times_length.is_finite() && self.tau_times_length >= 0.0) {
             return Err(PrivacyError::TauTimesLength(self.tau_times_length));
+        }
+        if let Some(skellam) = self.skellam {
+            skellam.check()?;
         }
         Ok(())
     }
@@ -139,6 +154,7 @@ pub fn calibrate(epsilon: f64, delta: f64, weights: &[f64]) -> Result<f64, Priva
         let release = |weight: &f64| Release {
             noise_multiplier: sigma / weight.sqrt(),
             tau_times_length: 0.0,
+            skellam: None,
         };
         let releases: Vec<Release> = weights.iter().map(release).collect();
         Ok(spent(&releases, delta)?.epsilon <= epsilon)

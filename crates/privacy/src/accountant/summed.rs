@@ -74,6 +74,7 @@ impl SummedNoise {
         Release {
             noise_multiplier: self.deviation / self.sensitivity,
             tau_times_length: self.tau * self.length,
+            skellam: None,
         }
     }
 }

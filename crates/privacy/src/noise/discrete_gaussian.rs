@@ -1,18 +1,104 @@
 use super::MAX_VARIANCE;
-use super::coins::Coins;
+use super::bars::{Bars, Height, LOWEST, ONE, Profile, scale_for};
+use super::coins::{Coins, exponential};
+use super::natural::Natural;
 use crate::PrivacyError;
 
-/// Multiples of the scale parameter beyond which a proposal is drawn again: probability below e^-4096. The bound keeps
-/// every product below in u128.
-const FARTHEST: u64 = 1 << 12;
+/// A bar is at most an eighth of a deviation wide: then 19 of 20 proposals are accepted.
+const PARTS: u64 = 8;
 
 /// The discrete Gaussian law of an integer variance, ready to be drawn from.
+///
+/// |k| = j w + y with 0 <= y < w, w a power of two. The probability is proportional to exp(-j^2 w^2 / (2 v)), the height of bar j,
+/// times exp(-y (y + 2 j w) / (2 v)), with which a y drawn uniformly is accepted: Ducas, Durmus, Lepoint, Lyubashevsky 2013
+/// (*Lattice signatures and bimodal Gaussians*), Algorithm 12, with a table of exact bars in the place of its base sampler.
 pub(super) struct DiscreteGaussian {
     variance: u64,
-    /// Scale parameter t = floor(sigma) + 1 of the discrete Laplace proposals; at most 2^23 + 1.
-    step: u32,
-    /// 2 variance t^2; below 2^94.
-    denominator: u128,
+    /// log2 of w.
+    width: u32,
+    bars: Bars,
+}
+
+/// exp(-bar^2 square / (2 variance)).
+struct Heights {
+    square: u64,
+    twice_variance: u64,
+}
+
+impl Heights {
+    /// Bounds of exp(bar^2 square / (2 variance)) x 2^bits: the partial sums of the series, each division rounded down for the one
+    /// and up for the other. Once a term is less than half of the one before, the rest is at most as large as the last term.
+    fn reciprocal(&self, bar: u64, bits: usize) -> (Natural, Natural) {
+        let one = Natural::new(1);
+        let mut lower = one.clone().shifted(bits);
+        let mut upper = lower.clone();
+        let (mut low, mut high) = (lower.clone(), lower.clone());
+        let exponent = u128::from(bar) * u128::from(bar) * u128::from(self.square)
+            / u128::from(self.twice_variance);
+        let mut index = 0u64;
+        loop {
+            index += 1;
+            let step = |term: Natural| term.times(bar).times(bar).times(self.square);
+            lower = step(lower).over(self.twice_variance).over(index);
+            upper = step(upper).over(self.twice_variance).plus(&one);
+            upper = upper.over(index).plus(&one);
+            low = low.plus(&lower);
+            high = high.plus(&upper);
+            if lower.is_zero() && u128::from(index) > 2 * exponent + 2 {
+                return (low, high.plus(&upper));
+            }
+        }
+    }
+
+    /// Bounds of exp(-factor square / (2 variance)), at most 1, in units of 1 / ONE; the exponent is at most 1.
+    fn falling(&self, factor: u64) -> (u128, u128) {
+        let heights = Self {
+            square: self.square * factor,
+            ..*self
+        };
+        let (low, high) = heights.reciprocal(1, 64);
+        // 2^128 / x between floor((2^128 - 1) / x) and one more.
+        (
+            u128::MAX / high.to_u128(),
+            (u128::MAX / low.to_u128() + 1).min(ONE),
+        )
+    }
+
+    /// Bounds of all heights down to the tail: h_{j+1} = h_j r_j and r_{j+1} = r_j exp(-2 alpha), alpha = square / (2 variance).
+    fn tops(&self) -> Vec<(u128, u128)> {
+        let (mut low, mut high) = (ONE, ONE);
+        let (mut slower, mut faster) = self.falling(1);
+        let (least, most) = self.falling(2);
+        let mut tops = Vec::new();
+        while high >= LOWEST {
+            tops.push((low, high));
+            // All factors are at most 2^64, and 2^64 only where nothing is multiplied with 2^64 yet.
+            low = product(low, slower);
+            high = product(high, faster) + 1;
+            slower = product(slower, least);
+            faster = product(faster, most) + 1;
+        }
+        tops
+    }
+}
+
+/// floor(x y / 2^64) for x and y of at most 2^64.
+fn product(x: u128, y: u128) -> u128 {
+    match (x.checked_mul(y), x.max(y)) {
+        (Some(product), _) => product >> 64,
+        (None, _) => x.min(y),
+    }
+}
+
+impl Profile for Heights {
+    fn height(&self, bar: u64, bits: usize) -> Height {
+        let (low, high) = self.reciprocal(bar, bits);
+        Height {
+            top: Natural::new(1).shifted(bits),
+            low,
+            high,
+        }
+    }
 }
 
 impl DiscreteGaussian {
@@ -20,14 +106,26 @@ impl DiscreteGaussian {
         if variance > MAX_VARIANCE {
             return Err(PrivacyError::NoiseTooWide(variance as f64));
         }
-        // isqrt(2^46) = 2^23, so the cast keeps the value.
-        let step = variance.isqrt() as u32 + 1;
-        let denominator = 2 * u128::from(variance) * u128::from(step).pow(2);
+        let width = (variance.isqrt() / PARTS).max(1).ilog2();
+        let heights = Self::heights_of(variance.max(1), width);
+        let tops = heights.tops();
         Ok(Self {
             variance,
-            step,
-            denominator,
+            width,
+            bars: Bars::new(&tops, scale_for(&[&tops])),
         })
+    }
+
+    fn heights_of(variance: u64, width: u32) -> Heights {
+        Heights {
+            // The width is below 2^21, the variance at most 2^46.
+            square: 1 << (2 * width),
+            twice_variance: 2 * variance,
+        }
+    }
+
+    fn heights(&self) -> Heights {
+        Self::heights_of(self.variance, self.width)
     }
 
     #[inline]
@@ -42,82 +140,23 @@ impl DiscreteGaussian {
         }
     }
 
-    /// One attempt: a proposal from the discrete Laplace law of scale t (Algorithm 2), accepted with probability
-    /// exp(-(|y| - variance/t)^2 / (2 variance)) (Algorithm 3). Every rejection, also the inner ones of Algorithm 2,
-    /// starts over: the law of an accepted value is the same.
     #[inline]
     pub(super) fn attempt<C: Coins>(&self, coins: &mut C) -> Result<Option<i64>, C::Stop> {
-        let rest = coins.below(self.step)?;
-        if !exponential_of_ratio(coins, u64::from(rest), u64::from(self.step))? {
+        let Some(bar) = coins.bar(&self.bars, &self.heights())? else {
             return Ok(None);
-        }
-        let mut steps = 0;
-        while exponential_of_one(coins)? {
-            steps += 1;
-            if steps == FARTHEST {
-                return Ok(None);
-            }
-        }
-        let magnitude = u64::from(rest) + u64::from(self.step) * steps;
-        let negative = coins.fair()?;
+        };
+        let (negative, inside) = coins.side(self.width)?;
+        // At most 2^15 bars of width below 2^21.
+        let (start, inside) = (bar << self.width, u64::from(inside));
+        let magnitude = start + inside;
         if negative && magnitude == 0 {
             return Ok(None);
         }
-        // (|y| - v/t)^2 / (2 v) = (|y| t - v)^2 / (2 v t^2); |y| t < 2^59, so the square is below 2^118.
-        let distance =
-            (u128::from(magnitude) * u128::from(self.step)).abs_diff(u128::from(self.variance));
-        let mut numerator = distance * distance;
-        while numerator >= self.denominator {
-            if !exponential_of_one(coins)? {
-                return Ok(None);
-            }
-            numerator -= self.denominator;
-        }
-        if !exponential_of_wide_ratio(coins, numerator, self.denominator)? {
+        if inside > 0 && !exponential(coins, inside * (inside + 2 * start), 2 * self.variance)? {
             return Ok(None);
         }
-        // magnitude < 2^36: the cast keeps the value.
+        // Below 2^36: the cast keeps the value.
         let value = magnitude as i64;
         Ok(Some(if negative { -value } else { value }))
     }
-}
-
-/// True with probability exp(-numerator / denominator), for a ratio in [0, 1] (Algorithm 1): K is the first k at which
-/// a coin of probability gamma / k fails, and K is odd with probability exp(-gamma). A coin of gamma / k is tossed as one of 1 / k
-/// and one of gamma, so that the denominator does not grow.
-#[inline]
-fn exponential_of_ratio<C: Coins>(
-    coins: &mut C,
-    numerator: u64,
-    denominator: u64,
-) -> Result<bool, C::Stop> {
-    let mut k = 1;
-    while (k == 1 || coins.ratio(1, k)?) && coins.ratio(numerator, denominator)? {
-        k += 1;
-    }
-    Ok(k % 2 == 1)
-}
-
-/// The same for wide numbers.
-#[inline]
-fn exponential_of_wide_ratio<C: Coins>(
-    coins: &mut C,
-    numerator: u128,
-    denominator: u128,
-) -> Result<bool, C::Stop> {
-    let mut k = 1;
-    while (k == 1 || coins.ratio(1, k)?) && coins.wide_ratio(numerator, denominator)? {
-        k += 1;
-    }
-    Ok(k % 2 == 1)
-}
-
-/// True with probability 1/e: Algorithm 1 at gamma = 1, whose first coin always succeeds.
-#[inline]
-fn exponential_of_one<C: Coins>(coins: &mut C) -> Result<bool, C::Stop> {
-    let mut k = 2;
-    while coins.ratio(1, k)? {
-        k += 1;
-    }
-    Ok(k % 2 == 1)
 }

@@ -1,7 +1,7 @@
 //! The sampler against the golden law of `tests/vectors/dp/sampler_pmf.csv`, and proof that the test would see a wrong one.
 
 use crate::tables::rows;
-use chorus_privacy::fill_discrete_gaussian;
+use chorus_privacy::{fill_discrete_gaussian, fill_skellam};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -256,4 +256,104 @@ fn negative_controls_fail() {
         .map(|value| value.clamp(-30, 30))
         .collect();
     assert!(score(&cut, &law(100.0), 10.0) > 2.0 * REJECT);
+}
+
+/// P[k] of the symmetric Skellam law for k = 0, 1, ... as far as it matters: exp(-v) I_k(v), by Miller's backward recurrence
+/// I_{k-1} = I_{k+1} + (2 k / v) I_k, normalised to a total of 1.
+fn skellam_law(variance: f64) -> Vec<f64> {
+    let last = (variance.sqrt() * 12.0).ceil() as usize + 40;
+    let mut law = vec![0.0; last + 2];
+    law[last] = 1e-300;
+    for k in (1..=last).rev() {
+        law[k - 1] = law[k + 1] + 2.0 * k as f64 / variance * law[k];
+        if law[k - 1] > 1e200 {
+            law.iter_mut().for_each(|value| *value *= 1e-300);
+        }
+    }
+    let total = law[0] + 2.0 * law[1..].iter().sum::<f64>();
+    law.iter().map(|value| value / total).collect()
+}
+
+#[test]
+fn the_skellam_law_is_the_golden_law() {
+    let mut seen = 0;
+    for row in rows("sampler_pmf") {
+        let Some(variance) = row.text("param").strip_prefix("variance=") else {
+            continue;
+        };
+        let law = skellam_law(variance.parse().unwrap());
+        let found = law[row.number("k") as usize].ln();
+        assert!(
+            (found - row.number("log_pmf")).abs() < 1e-9,
+            "{}",
+            row.text("id")
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 117);
+}
+
+fn draw_skellam(variance: u64, count: usize, seed: u64) -> Vec<i64> {
+    let mut values = vec![0; count];
+    fill_skellam(variance, &mut values, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
+    values
+}
+
+#[test]
+fn skellam_draws_follow_the_law() {
+    // The even variances of the table, the width at which bars first hold two values, and the demo's.
+    for (variance, seed) in [
+        (2u64, 501),
+        (10, 502),
+        (100, 503),
+        (514, 504),
+        (65_536, 505),
+        (8_661_094, 506),
+    ] {
+        let least = if variance > 100_000 { 2000.0 } else { 10.0 };
+        let values = draw_skellam(variance, DRAWS, seed);
+        let found = score(&values, &skellam_law(variance as f64), least);
+        assert!(found < REJECT, "variance {variance}: {found}");
+        let (count, sigma) = (DRAWS as f64, (variance as f64).sqrt());
+        let moment = |power: i32| {
+            let powers = values
+                .iter()
+                .map(|value| (*value as f64 / sigma).powi(power));
+            powers.sum::<f64>() / count
+        };
+        let kurtosis = 3.0 + 1.0 / variance as f64;
+        assert!(moment(1).abs() <= 5.0 / count.sqrt(), "variance {variance}");
+        assert!(
+            (moment(2) - 1.0).abs() <= 5.0 * ((kurtosis - 1.0) / count).sqrt(),
+            "variance {variance}"
+        );
+        assert!(
+            (moment(4) - kurtosis).abs() <= 5.0 * (200.0 / count).sqrt(),
+            "variance {variance}"
+        );
+    }
+    assert!(fill_skellam(9, &mut [0], &mut ChaCha20Rng::seed_from_u64(1)).is_err());
+}
+
+#[test]
+fn negative_controls_of_skellam_fail() {
+    // Another law of the same variance; sigma off by 2 %; tails cut.
+    let law = skellam_law(10.0);
+    assert!(score(&draw(10, DRAWS, 511), &law, 10.0) > 2.0 * REJECT);
+    for (drawn, claimed) in [(104, 100.0), (96, 100.0), (10_404, 10_000.0)] {
+        let found = score(
+            &draw_skellam(drawn, DRAWS, 512),
+            &skellam_law(claimed),
+            10.0,
+        );
+        assert!(
+            found > 2.0 * REJECT,
+            "variance {drawn} passed for {claimed}: {found}"
+        );
+    }
+    let cut: Vec<i64> = draw_skellam(100, DRAWS, 513)
+        .into_iter()
+        .map(|value| value.clamp(-30, 30))
+        .collect();
+    assert!(score(&cut, &skellam_law(100.0), 10.0) > 2.0 * REJECT);
 }

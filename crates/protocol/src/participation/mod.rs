@@ -356,7 +356,7 @@ impl Participation {
             return Err(Refusal::Unexpected);
         };
         let frame = &self.frame;
-        let expected = frame.plan.encoding.length();
+        let expected = frame.plan.encoding.words();
         let words = Zeroizing::new(update.into_words());
         if words.len() != expected {
             return Err(Refusal::Weak {

@@ -173,7 +173,7 @@ impl Round {
             return Err(fault("its survivors are not of its cohort"));
         }
         let aggregate =
-            Aggregate::from_bytes(&kept.sum, plan.ring(), plan.encoding.length()).map_err(fault)?;
+            Aggregate::from_bytes(&kept.sum, plan.ring(), plan.encoding.words()).map_err(fault)?;
         let invited = kept.invited.into_iter().map(ClientId).collect();
         let mut round = Self::open(plan, &kept.plan, invited, timing, now);
         let Frame { plan, digest, .. } = &round.frame;

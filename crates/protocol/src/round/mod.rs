@@ -469,7 +469,7 @@ impl Round {
 
 impl Frame {
     fn upload_bytes(&self) -> usize {
-        self.plan.ring().upload_bytes(self.plan.encoding.length())
+        self.plan.ring().upload_bytes(self.plan.encoding.words())
     }
 
     /// True when the phase has lasted as long as a phase may.

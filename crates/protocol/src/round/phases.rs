@@ -210,7 +210,7 @@ impl Confirming {
             return frame.too_few(sharers.len(), "can be masked with");
         }
         Turn::Next(State::Uploading(Uploading {
-            aggregate: Aggregate::new(frame.plan.ring(), frame.plan.encoding.length()),
+            aggregate: Aggregate::new(frame.plan.ring(), frame.plan.encoding.words()),
             cohort: self.cohort,
             sharers,
             uploaded: BTreeMap::new(),
@@ -270,7 +270,7 @@ impl Uploading {
         };
         let SignedUpdate { masked, signature } = update;
         let plan = &frame.plan;
-        if masked.ring() != plan.ring() || masked.length() != plan.encoding.length() {
+        if masked.ring() != plan.ring() || masked.length() != plan.encoding.words() {
             return Err(length);
         }
         let member = self.cohort.member(number).ok_or(Reject::LeftOut)?;

@@ -170,7 +170,7 @@ impl<'a> Loot<'a> {
     /// The sum of one of those sets, computed.
     pub fn sum(&self, part: &BTreeSet<usize>) -> Vec<u32> {
         let plan = &self.world.plan;
-        let mut sum = Aggregate::new(plan.ring(), plan.encoding.length());
+        let mut sum = Aggregate::new(plan.ring(), plan.encoding.words());
         for index in part {
             let client = &self.world.clients[*index];
             let view = client.view.as_ref().unwrap();
@@ -209,7 +209,7 @@ impl<'a> Loot<'a> {
     /// What the clients of a set put in.
     pub fn plain(&self, part: &BTreeSet<usize>) -> Vec<u32> {
         let ring = self.world.plan.ring();
-        let mut sum = vec![0u32; self.world.plan.encoding.length()];
+        let mut sum = vec![0u32; self.world.plan.encoding.words()];
         for index in part {
             for (total, word) in sum.iter_mut().zip(&self.world.clients[*index].words) {
                 *total = ring.reduce(total.wrapping_add(*word));

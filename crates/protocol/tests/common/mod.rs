@@ -14,7 +14,7 @@ use chorus_protocol::{
     Awaited, Beacon, Certificates, ClientId, Consistency, Digest, Event, Floor, Identity, Input,
     Invitation, LogEntry, LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy,
     Purpose, Question, Record, Recovered, Refusal, Reject, Request, Response, Round, RoundId,
-    RoundPlan, Seal, SignedEntry, Standing, Task, Testimony, encode,
+    RoundPlan, Seal, SignedEntry, Standing, Task, Testimony, encode, noise_share,
 };
 use chorus_secagg::Generator;
 use kept::{Kept, TIMING};
@@ -341,7 +341,13 @@ impl Federation {
                 let values = (0..plan.encoding.length())
                     .map(|place| ((place * 31 + index * 17) % 13) as f32 / 13.0 - 0.5)
                     .collect();
-                let encoded = encode(Delta::new(values), plan, &mut member.rng).unwrap();
+                let encoded = encode(
+                    Delta::new(values),
+                    plan,
+                    noise_share(plan, &mut member.rng).unwrap(),
+                    &mut member.rng,
+                )
+                .unwrap();
                 member.words = encoded.update.words().to_vec();
                 let generator = member.generator.unwrap_or_else(Generator::native);
                 let (identity, rng) = (&member.identity, &mut member.rng);

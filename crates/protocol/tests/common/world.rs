@@ -8,7 +8,7 @@ use chorus_protocol::{
     Addressed, Beacon, Digest, Endorsement, Identity, Invitation, MaskedWith, Neighbour,
     Neighbourhood, Next, Outcome, Participation, Proof, PublicKeys, Purpose, Question, Refusal,
     Request, Response, Revealed, Roster, RoundPlan, Seal, SignedEntry, SignedUpdate, Standing,
-    Statement, Task, Testimony, commitment, encode,
+    Statement, Task, Testimony, commitment, encode, noise_share,
 };
 use chorus_secagg::{Graph, GraphPlan, RoundDigest, RoundKeys, plan};
 use rand_chacha::ChaCha20Rng;
@@ -169,7 +169,13 @@ impl World {
         let length = self.plan.encoding.length();
         let values = (0..length).map(|_| (client.rng.next_u32() % 1_000) as f32 / 1_000.0 - 0.5);
         let delta = Delta::new(values.collect());
-        let encoded = encode(delta, &self.plan, &mut client.rng).unwrap();
+        let encoded = encode(
+            delta,
+            &self.plan,
+            noise_share(&self.plan, &mut client.rng).unwrap(),
+            &mut client.rng,
+        )
+        .unwrap();
         client.words = encoded.update.words().to_vec();
         participation
             .learned(encoded.update, &client.identity, &mut client.rng)

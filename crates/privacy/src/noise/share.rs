@@ -1,0 +1,121 @@
+use rand_core::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{LocalNoise, fill_discrete_gaussian, fill_skellam};
+use crate::{PrivacyError, QuantisedUpdate};
+
+/// One client's share of the noise of one sum, drawn ahead of the update that it will be added to.
+///
+/// Exact samplers leak the size of what they draw through time, up to 99.65 % of it (Jin et al., arXiv 2112.05307). So the whole
+/// vector is drawn in one call before the training starts, on the schedule of the round: when it is ready depends on nobody's
+/// data, and when the upload comes says nothing about the noise.
+///
+/// Neither `Clone` nor `Debug` nor serialisable: [`add_noise`] consumes it, so no noise is ever used twice.
+///
+/// ```compile_fail
+/// fn twice(share: chorus_privacy::NoiseShare) { let _copy = share.clone(); }
+/// ```
+///
+/// ```compile_fail
+/// fn shown(share: chorus_privacy::NoiseShare) { println!("{share:?}"); }
+/// ```
+///
+/// # Privacy
+/// Who knows it can take it off. It stays on the client; its memory is wiped when it is dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct NoiseShare {
+    words: Vec<u32>,
+}
+
+impl NoiseShare {
+    /// Draws `noise` for the `words` coordinates of one update ([`Encoding::words`](crate::Encoding::words)); zeros when noise is
+    /// off.
+    ///
+    /// # Errors
+    /// Noise that cannot be drawn or accounted for ([`LocalNoise::check`]); a generator that repeats itself. Nothing may be
+    /// uploaded then.
+    ///
+    /// # Privacy
+    /// `rng` must be a cryptographic generator that nobody else can predict and that never runs twice from one seed.
+    pub fn draw<R: CryptoRng + ?Sized>(
+        noise: &LocalNoise,
+        words: usize,
+        rng: &mut R,
+    ) -> Result<Self, PrivacyError> {
+        noise.check()?;
+        let mut drawn = Zeroizing::new(vec![0i64; words]);
+        match *noise {
+            LocalNoise::Off => {}
+            LocalNoise::DiscreteGaussian { variance } => {
+                fill_discrete_gaussian(variance, &mut drawn, rng)?;
+            }
+            LocalNoise::Skellam { variance } => fill_skellam(variance, &mut drawn, rng)?,
+        }
+        let mut share = Self::empty(words);
+        share.add(&drawn);
+        Ok(share)
+    }
+
+    /// No noise yet.
+    pub(super) fn empty(words: usize) -> Self {
+        Self {
+            words: vec![0; words],
+        }
+    }
+
+    /// Adds more, modulo 2^32. `drawn`: as many as there are words.
+    pub(super) fn add(&mut self, drawn: &[i64]) {
+        for (word, noise) in self.words.iter_mut().zip(drawn) {
+            // Truncation to 32 bits is reduction modulo 2^32: that is the ring of the masks.
+            *word = word.wrapping_add(*noise as u32);
+        }
+    }
+}
+
+/// An update that is ready to be masked: clipped, on the grid, with this client's noise, reduced modulo 2^32.
+///
+/// Neither `Clone` nor serialisable: its one way on is the mask.
+///
+/// ```compile_fail
+/// fn twice(update: chorus_privacy::NoisedUpdate) { let _copy = update.clone(); }
+/// ```
+///
+/// # Privacy
+/// One client's share of the noise does not protect it: only the sum of many is differentially private. It
+/// must be masked before it leaves the client; its memory is wiped when it is dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct NoisedUpdate {
+    words: Vec<u32>,
+}
+
+impl NoisedUpdate {
+    /// `[length]`, Z_2^32.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// Gives the words to the mask, and ends this form of them.
+    pub fn into_words(mut self) -> Vec<u32> {
+        std::mem::take(&mut self.words)
+    }
+}
+
+/// Adds this client's share of the noise and reduces modulo 2^32 (`privacy.md` 1.2 steps 5 and 6).
+///
+/// # Errors
+/// A share of another length than the update's: it was drawn for another round. Nothing may be uploaded then.
+pub fn add_noise(
+    update: QuantisedUpdate,
+    mut share: NoiseShare,
+) -> Result<NoisedUpdate, PrivacyError> {
+    let (expected, found) = (update.values().len(), share.words.len());
+    if found != expected {
+        return Err(PrivacyError::ShareLength { expected, found });
+    }
+    for (word, value) in share.words.iter_mut().zip(update.values()) {
+        *word = word.wrapping_add(value.cast_unsigned());
+    }
+    Ok(NoisedUpdate {
+        words: std::mem::take(&mut share.words),
+    })
+}
