@@ -9,7 +9,7 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 14] = [
+const WITH_EXAMPLES: [&str; 15] = [
     "audit attack",
     "audit privacy",
     "demo",
@@ -19,6 +19,7 @@ const WITH_EXAMPLES: [&str; 14] = [
     "dp epsilon",
     "dp calibrate",
     "dp curve",
+    "dp plan",
     "witness enrol",
     "witness run",
     "witness status",

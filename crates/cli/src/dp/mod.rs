@@ -1,10 +1,11 @@
-//! `chorus dp`: what noise promises, before anyone adds it.
+//! `chorus dp`: what noise promises and costs, before anyone adds it.
 
 mod batch;
 mod calibrate;
 mod curve;
 mod drawing;
 mod epsilon;
+mod plan;
 mod question;
 
 use clap::Subcommand;
@@ -26,6 +27,12 @@ pub enum Dp {
     ///
     /// Example: chorus dp curve --mechanism gaussian --noise-multiplier 0.8,1,2,4 --steps 1000 --sampling-rate 0.01 --delta 1e-6 --out curve.svg
     Curve(curve::Curve),
+    /// Compute the grid, the noise and the ring of one sum, what they promise, and what they cost in accuracy and bytes.
+    ///
+    /// Examples: chorus dp plan --clients 1000 --dropout 0.1 --corrupt 0.1 --length 118592 --noise-multiplier 1
+    /// or chorus dp plan --clients 1000 --dropout 0.1 --corrupt 0.1 --length 118592 --bits 16 --rotation --epsilon 8
+    /// --steps 5 --json
+    Plan(plan::Plan),
 }
 
 impl Dp {
@@ -34,6 +41,7 @@ impl Dp {
             Self::Epsilon(asked) => asked.run(),
             Self::Calibrate(asked) => asked.run(),
             Self::Curve(asked) => asked.run(),
+            Self::Plan(asked) => asked.run(),
         }
     }
 }
