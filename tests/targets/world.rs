@@ -120,6 +120,7 @@ fn task(consistency: Consistency, bits: u32, noise: bool) -> Task {
         bits,
         consistency,
         privacy,
+        noise: Default::default(),
         recipe: serde_json::from_str(recipe).expect("a recipe"),
     }
 }

@@ -2,7 +2,7 @@
 
 use chorus_data::Dataset;
 use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe};
-use chorus_protocol::{COHORT_MOST, Consistency, Privacy, Task, TaskName};
+use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Task, TaskName};
 use clap::{Args, ValueEnum};
 
 use crate::exit::{self, OrExit};
@@ -145,6 +145,7 @@ impl Learning {
             bits: self.bits,
             consistency: Consistency::Cohort,
             privacy,
+            noise: NoiseMaking::default(),
             recipe,
         };
         if self.witness || task.cohort_size() > COHORT_MOST {

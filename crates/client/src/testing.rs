@@ -50,6 +50,7 @@ pub fn task(noise: bool, clients: usize) -> Task {
         bits: 32,
         consistency: chorus_protocol::Consistency::Cohort,
         privacy,
+        noise: Default::default(),
         recipe: serde_json::from_str(recipe).unwrap(),
     }
 }

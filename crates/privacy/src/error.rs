@@ -132,6 +132,21 @@ pub enum PrivacyError {
         /// Seeds that came.
         found: usize,
     },
+    /// More layers than a coordinator could take off.
+    #[error(
+        "{0} clients may vanish, and noise has at most 64 layers: plan for fewer dropouts, or leave the surplus noise on"
+    )]
+    Layers(usize),
+    /// Layers that were planned for other survivors than the round.
+    #[error(
+        "the layers of the noise are planned for {fewest} survivors, {honest} of them honest, and the round for others"
+    )]
+    OtherLayers {
+        /// Survivors that the layers are planned for.
+        fewest: usize,
+        /// Honest ones among them.
+        honest: usize,
+    },
     /// There is no noise to account for.
     #[error(
         "noise is off, so there is no epsilon: choose noise, or report the task as not private against its result"

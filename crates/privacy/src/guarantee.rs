@@ -150,6 +150,7 @@ mod tests {
         let releases = [Release {
             noise_multiplier: 1.0,
             tau_times_length: 0.0,
+            skellam: None,
         }];
         let words = |honest| {
             let survivors = Survivors {

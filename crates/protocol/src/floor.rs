@@ -362,6 +362,15 @@ impl Floor {
                 "noise, or a person who allowed a task without it".to_owned()
             });
         };
+        if let LocalNoise::Layered(layers) = plan.noise {
+            // Else it would take layers off that clients which never came were to need.
+            require(
+                "noise.layered.clients",
+                layers.clients(),
+                layers.clients() == plan.invited,
+                || format!("the {} invited", plan.invited),
+            )?;
+        }
         // Clipping would still bound these two, but cut most people's contributions to pieces.
         if matches!(plan.step, Step::Gradient | Step::History) {
             return Err(Refusal::Weak {

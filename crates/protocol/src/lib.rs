@@ -39,4 +39,4 @@ pub use round::{
     Event, Funnel, Input, Message, Millis, Phase, Record, Recovered, Round, Timing, Unreadable,
 };
 pub use signing::{BadSignature, Identity, Purpose, verify, verify_advertisement};
-pub use task::{Privacy, Task, TaskError};
+pub use task::{NoiseMaking, Privacy, Surplus, Task, TaskError};

@@ -106,11 +106,12 @@ pub enum Request {
         /// Ed25519 over the digest of the [`Statement`](crate::Statement).
         signature: [u8; 64],
     },
-    /// One share for each neighbour that sent shares: of its self mask if it survived, of its mask key if not.
+    /// One share for each neighbour that sent shares: of its self mask if it survived, of its mask key if not. Then, where the
+    /// plan's noise has layers, the client's own seeds of those that the survivors do not need.
     Unmask {
         /// The round.
         round: RoundId,
-        /// The shares, ascending by owner.
+        /// The shares, ascending by owner; then the seeds, in the order of their layers.
         revealed: Vec<Revealed>,
     },
     /// Long poll: wait until the coordinator has what comes next.
@@ -251,25 +252,27 @@ pub struct Addressed {
     pub sealed: Sealed,
 }
 
-/// A share given back to unmask the sum. Wiped when dropped, and never printed.
+/// A share, or a seed, given back to unmask the sum. Wiped when dropped, and never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Revealed {
-    /// Whose secret it is a share of.
+    /// Whose secret it is, or is a share of.
     pub owner: u32,
-    /// Which of the owner's two secrets.
+    /// Which of the owner's secrets.
     #[zeroize(skip)]
     pub kind: Secret,
-    /// The share's value.
+    /// The share's value, or the seed.
     pub share: [u8; 32],
 }
 
-/// The two secrets of a client in a round. Never both are given back.
+/// The secrets of a client in a round. Shares of its self seed and of its mask key are never both given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Secret {
     /// The seed of its own mask, given back when its update is in the sum.
     SelfSeed,
     /// The key of its pairwise masks, given back when its update is not.
     MaskKey,
+    /// What one layer of its noise was drawn from: the survivor's own, and whole.
+    LayerSeed,
 }
 
 /// A set of clients of a cohort: one bit for each number, lowest bit first.

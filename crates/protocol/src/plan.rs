@@ -64,6 +64,11 @@ impl RoundPlan {
         RoundDigest(digest.0)
     }
 
+    /// Of the invited, how many are not among so many survivors.
+    pub fn vanished(&self, survivors: usize) -> usize {
+        self.invited.saturating_sub(survivors)
+    }
+
     /// Whether each report is private by itself: no other client's noise is counted on.
     pub fn is_local(&self) -> bool {
         self.noise != LocalNoise::Off && self.survivors.honest == 1

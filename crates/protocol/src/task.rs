@@ -1,6 +1,7 @@
 use chorus_model::{Recipe, RecipeError, Sum};
 use chorus_privacy::{
-    Encoding, Guarantee, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
+    Encoding, Guarantee, LocalNoise, Mechanism, PrivacyError, Release, Survivors, calibrate,
+    survivors,
 };
 use chorus_secagg::{Assumptions, COMPLETE_BELOW, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct Task {
     pub consistency: Consistency,
     /// Whether noise is added. There is no default: somebody decides it.
     pub privacy: Privacy,
+    /// How it is made.
+    #[serde(default, skip_serializing_if = "NoiseMaking::is_usual")]
+    pub noise: NoiseMaking,
     /// What is learned.
     pub recipe: Recipe,
 }
@@ -76,6 +80,36 @@ impl Privacy {
             }
         }
     }
+}
+
+/// How noise is made. What a sum promises is the same; what it costs is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NoiseMaking {
+    /// The law of one client's share.
+    pub law: Mechanism,
+    /// What becomes of the noise that was planned for clients that did not vanish.
+    pub surplus: Surplus,
+    /// Rotate updates before they are rounded, so that a ring of 16 or 20 bits holds a finer grid.
+    pub rotation: bool,
+}
+
+impl NoiseMaking {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of surplus noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Surplus {
+    /// It stays on: no more work, and a little less accuracy when fewer vanish than may.
+    #[default]
+    Kept,
+    /// It comes off again, to the last bit ([`LayeredNoise`](chorus_privacy::LayeredNoise)): for rounds of which at most 64 clients
+    /// may vanish.
+    Removed,
 }
 
 /// The form in files. A tagged enum would let an epsilon beside `noise = "off"` pass unseen.
@@ -227,6 +261,11 @@ impl Task {
                     "split",
                     "only a noised sum is split; leave it at 1",
                 )?;
+                require(
+                    self.noise.is_usual(),
+                    "noise",
+                    "there is none to make; leave the section out",
+                )?;
             }
             Privacy::Distributed { .. } | Privacy::Local { .. } => {
                 require(
@@ -241,6 +280,18 @@ impl Task {
                      (variance times the number of cohorts) and must be asked for with `split`",
                 )?;
             }
+        }
+        if self.noise.surplus == Surplus::Removed {
+            require(
+                self.noise.law == Mechanism::DiscreteGaussian,
+                "noise.law",
+                "only discrete Gaussian noise comes in layers; leave it out where the surplus is removed",
+            )?;
+            require(
+                !matches!(self.privacy, Privacy::Local { .. }),
+                "noise.surplus",
+                "local noise has no surplus: every report needs all of its own",
+            )?;
         }
         let clients = self.cohort_size();
         require(
@@ -312,8 +363,19 @@ impl Task {
         let multiplier = deviation / sum.share.sqrt();
         // Everyone may survive, and then the sum carries everyone's share.
         let most = multiplier * (invited as f64 / needed.honest as f64).sqrt();
-        let encoding = Encoding::for_sum(sum.clip, sum.length, invited, most, self.bits)?;
-        let noise = LocalNoise::share(multiplier, &encoding, &needed)?;
+        let (clip, length, bits) = (sum.clip, sum.length, self.bits);
+        let encoding = match self.noise.rotation {
+            false => Encoding::for_sum(clip, length, invited, most, bits)?,
+            true => {
+                let [a, b, c, d, e, f, g, h, ..] = Digest::of(sum.name.as_bytes()).0;
+                let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+                Encoding::for_rotated_sum(clip, length, invited, most, bits, seed)?
+            }
+        };
+        let noise = match self.noise.surplus {
+            Surplus::Kept => LocalNoise::share_of(self.noise.law, multiplier, &encoding, &needed)?,
+            Surplus::Removed => LocalNoise::layered(multiplier, &encoding, invited, &needed)?,
+        };
         Ok((encoding, noise, needed))
     }
 

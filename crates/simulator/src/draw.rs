@@ -148,6 +148,7 @@ mod tests {
             bits: 32,
             consistency: chorus_protocol::Consistency::Cohort,
             privacy,
+            noise: Default::default(),
             recipe,
         }
     }

@@ -283,7 +283,7 @@ impl Present<'_> {
             }
             let contribution = scene.contribute(self.user, &mut self.rng)?;
             if self.vanishes.is_none() {
-                encoded = Some((contribution.update.words().to_vec(), contribution.clipped));
+                encoded = Some((scene.lasting(&contribution.update)?, contribution.clipped));
             }
             self.participation
                 .learned(contribution.update, &self.device.identity, &mut self.rng)

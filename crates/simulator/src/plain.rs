@@ -2,7 +2,9 @@
 
 use chorus_data::Dataset;
 use chorus_model::Trainer;
-use chorus_privacy::{LocalNoise, MAX_VARIANCE, PrivacyError, fill_discrete_gaussian};
+use chorus_privacy::{
+    LayerSeed, LocalNoise, MAX_VARIANCE, NoisedUpdate, PrivacyError, fill_discrete_gaussian,
+};
 use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode, noise_share};
 use chorus_secagg::Ring;
 use rand_chacha::ChaCha20Rng;
@@ -58,6 +60,22 @@ impl Scene<'_> {
             .trainer
             .contribution(self.plan.step, self.plan.block, &history)?;
         Ok(encode(delta, self.plan, share, rng)?)
+    }
+
+    /// What one client's update puts into the recovered sum: all of it but the layers of its noise that come off.
+    pub fn lasting(&self, update: &NoisedUpdate) -> Result<Vec<u32>, SimulateError> {
+        let LocalNoise::Layered(noise) = self.plan.noise else {
+            return Ok(update.words().to_vec());
+        };
+        let survivors = self.members.iter().filter(|member| member.vanishes.is_none());
+        let vanished = self.plan.vanished(survivors.count());
+        let surplus = update.seeds().iter().skip(vanished);
+        let opened: Vec<LayerSeed> = surplus
+            .map(|seed| LayerSeed::from_bytes(*seed.as_bytes()))
+            .collect();
+        let removal = noise.removal(vanished, &opened, update.words().len())?;
+        let words = update.words().iter().zip(removal);
+        Ok(words.map(|(word, noise)| word.wrapping_sub(noise)).collect())
     }
 
     /// How far everyone came, when nothing but vanishing stops anyone.
@@ -172,7 +190,7 @@ pub(crate) fn run(
                 let mut part = Tally::new(ring, length);
                 for user in users {
                     let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
-                    part.add(encoded.update.words(), encoded.clipped);
+                    part.add(&scene.lasting(&encoded.update)?, encoded.clipped);
                 }
                 Ok(part)
             })

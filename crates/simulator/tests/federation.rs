@@ -42,6 +42,7 @@ fn task(dataset: &Dataset, noise: bool) -> Task {
         bits: 32,
         consistency: Consistency::Cohort,
         privacy,
+        noise: Default::default(),
         recipe,
     }
 }

@@ -27,6 +27,7 @@ fn task(dataset: &Dataset, privacy: Privacy, recipe: Recipe) -> Task {
         bits: 32,
         consistency: chorus_protocol::Consistency::Cohort,
         privacy,
+        noise: Default::default(),
         recipe,
     }
 }

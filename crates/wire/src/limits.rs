@@ -24,6 +24,8 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
 
 /// Most neighbours of a client: its secrets are shared over GF(2^8), 255 shares at most.
 pub const MAX_NEIGHBOURS: usize = 254;
+/// Seeds of layers of noise that one client gives out.
+pub const MAX_LAYERS: usize = 64;
 
 /// Most clients in a cohort.
 pub const MAX_COHORT: u32 = 1 << 20;

@@ -9,7 +9,7 @@ use chorus_secagg::{Generator, MaskedUpdate, Ring};
 use crate::{
     WireError,
     error::{at_most, fixed, version},
-    limits::{MAX_NEIGHBOURS, MAX_UPLOAD_BYTES},
+    limits::{MAX_LAYERS, MAX_NEIGHBOURS, MAX_UPLOAD_BYTES},
     proto,
 };
 
@@ -243,7 +243,7 @@ impl TryFrom<proto::UnmaskRequest> for Request {
             "UnmaskRequest.revealed",
             "shares",
             message.revealed.len(),
-            MAX_NEIGHBOURS,
+            MAX_NEIGHBOURS + MAX_LAYERS,
         )?;
         let revealed = message
             .revealed
@@ -320,6 +320,7 @@ impl From<&Revealed> for proto::RevealedShare {
         let kind = match revealed.kind {
             Secret::SelfSeed => proto::Secret::SelfSeed,
             Secret::MaskKey => proto::Secret::MaskKey,
+            Secret::LayerSeed => proto::Secret::LayerSeed,
         };
         Self {
             owner: revealed.owner,
@@ -336,6 +337,7 @@ impl TryFrom<proto::RevealedShare> for Revealed {
         let kind = match proto::Secret::try_from(message.kind) {
             Ok(proto::Secret::SelfSeed) => Secret::SelfSeed,
             Ok(proto::Secret::MaskKey) => Secret::MaskKey,
+            Ok(proto::Secret::LayerSeed) => Secret::LayerSeed,
             Ok(proto::Secret::Unspecified) | Err(_) => {
                 return Err(WireError::Unspecified {
                     field: "RevealedShare.kind",

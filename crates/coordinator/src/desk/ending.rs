@@ -66,7 +66,8 @@ impl Desk {
             return Ok(());
         };
         let plan = running.round.plan();
-        let delta = decode(&recovered.sum, plan, recovered.clients);
+        let mut delta = decode(&recovered.sum, plan, recovered.clients);
+        delta.noise = delta.noise.hypot(recovered.surplus / plan.encoding.scale());
         let learned = self
             .task
             .recipe

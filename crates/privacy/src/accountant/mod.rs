@@ -37,7 +37,7 @@ pub struct Release {
     /// tau d of `privacy.md` 1.3: how far the sum of discrete Gaussians can be from one; below 1e-60 at sigma_loc >= 4.
     pub tau_times_length: f64,
     /// For Skellam noise what its own bound needs; nothing for discrete Gaussian noise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub skellam: Option<SummedSkellam>,
 }
 

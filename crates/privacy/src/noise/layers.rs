@@ -15,28 +15,30 @@ use crate::{Encoding, PrivacyError};
 /// (n - D) x (S/n + the sum over j from 1 to D of S / ((n - j)(n - j + 1))) = S. All variances are integers here, rounded
 /// up, so a few parts in a million more than S may be left, and never less.
 ///
-/// # Who shares what, and who opens it
-/// 1. Before the training each client calls [`LayeredNoise::draw`]. It keeps layer 0 to itself: its randomness is never shared. Of each
-///    layer j from 1 to T it has a [`LayerSeed`], 32 bytes, secret and fresh for the round.
-/// 2. It shares each of the T seeds with its neighbours, exactly as the seed of its own mask: same threshold, same envelopes, one
-///    secret more for each layer.
-/// 3. Once the list of survivors is certified, and only for that list, with D = n - survivors, a neighbour gives out its shares
-///    of the seeds j = D + 1 to T of *survivors*. Of a client that is not on the list it gives out none: its noise is not in the sum. Seeds
-///    up to D are never given out: what they make is the noise that protects the sum. A list that claims fewer
-///    vanished would take off too much, so no share goes out for a second list.
-/// 4. The coordinator rebuilds the seeds, calls [`LayeredNoise::removal`] for each survivor and subtracts. Both sides expand a
-///    seed with ChaCha20 and the same exact sampler, so what comes off is what was added, bit for bit.
+/// # Who opens what
+/// 1. Before the training each client draws its noise. Layer 0 is its own: what it is drawn from is never shown. Each layer j from 1
+///    to T is drawn from a [`LayerSeed`], 32 bytes, secret and fresh for the round.
+/// 2. Once the list of survivors is certified, and only for that list, with D = n - survivors, each survivor gives out its own
+///    seeds of the layers above D, with its shares. Seeds up to D are never given out: what they make is the noise that protects
+///    the sum. A list that claims more survivors than there are opens no sum, for the masks of those that sent nothing stay on.
+/// 3. The coordinator calls [`LayeredNoise::removal`] for each survivor and subtracts. Both sides expand a seed with ChaCha20
+///    and the same exact sampler, so what comes off is what was added, bit for bit.
 ///
-/// Seeds of 256 bits cannot be guessed; the 32 bits of the artefact of that paper can.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Unlike there, the seeds are not shared among the neighbours: a client that vanishes between its upload and this answer
+/// leaves its noise on, which costs accuracy and no privacy, and saves every client T more secrets to share. Seeds of 256 bits
+/// cannot be guessed; the 32 bits of the artefact of that paper can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawLayeredNoise", into = "RawLayeredNoise")]
 pub struct LayeredNoise {
     clients: usize,
     dropouts: usize,
     colluding: usize,
     variance: u64,
-    layers: Vec<u64>,
+    target: u128,
 }
+
+/// Most layers that can come off: the coordinator draws each of them again for every survivor.
+pub const MOST_LAYERS: usize = 64;
 
 /// The form on the wire and on disk, before it is checked. The layers follow from the rest.
 #[derive(Serialize, Deserialize)]
@@ -69,17 +71,17 @@ impl From<LayeredNoise> for RawLayeredNoise {
 /// What one layer of one client is drawn from: 256 bits, used for one layer of one round.
 ///
 /// # Privacy
-/// Who has it can take the layer off. It leaves the client only in shares; its memory is wiped when it is dropped.
+/// Who has it can take the layer off. It is never printed; its memory is wiped when it is dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct LayerSeed([u8; 32]);
 
 impl LayerSeed {
-    /// A seed that was put together from its shares.
+    /// A seed that was given out.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes to share.
+    /// The bytes to give out.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -93,7 +95,8 @@ impl LayeredNoise {
     /// t / (t - colluding) with t = n - T, so that the honest survivors alone leave `variance`.
     ///
     /// # Errors
-    /// No honest client left; a layer narrower than deviation 4 or wider than the sampler draws.
+    /// No honest client left; more than [`MOST_LAYERS`] that may vanish; a layer narrower than deviation 4 or wider than the
+    /// sampler draws.
     pub fn new(
         variance: u64,
         clients: usize,
@@ -108,78 +111,101 @@ impl LayeredNoise {
                 honest,
             });
         }
-        let target = (u128::from(variance) * fewest as u128).div_ceil(honest as u128);
-        let layer = |j: usize| -> Result<u64, PrivacyError> {
-            let left = (clients - j) as u128;
-            let parts = match j {
-                0 => left,
-                _ => left * (left + 1),
-            };
-            let layer = target.div_ceil(parts);
-            match u64::try_from(layer) {
-                Ok(narrow) if narrow < MIN_VARIANCE => Err(PrivacyError::NoiseTooNarrow(narrow)),
-                Ok(layer) if layer <= MAX_VARIANCE => Ok(layer),
-                _ => Err(PrivacyError::NoiseTooWide(layer as f64)),
-            }
-        };
-        Ok(Self {
+        if dropouts > MOST_LAYERS {
+            return Err(PrivacyError::Layers(dropouts));
+        }
+        let noise = Self {
             clients,
             dropouts,
             colluding,
             variance,
-            layers: (0..=dropouts).map(layer).collect::<Result<_, _>>()?,
-        })
+            target: (u128::from(variance) * fewest as u128).div_ceil(honest as u128),
+        };
+        // Layer 0 and the narrowest and widest of the others bound them all.
+        for layer in [0, 1, dropouts] {
+            let narrow = noise.layer(layer);
+            if layer <= dropouts && narrow < MIN_VARIANCE {
+                return Err(PrivacyError::NoiseTooNarrow(narrow));
+            }
+            if layer <= dropouts && narrow > MAX_VARIANCE {
+                return Err(PrivacyError::NoiseTooWide(narrow as f64));
+            }
+        }
+        Ok(noise)
+    }
+
+    /// Variance of layer `j` of one client, at most u64::MAX, which no layer of a plan has.
+    fn layer(&self, j: usize) -> u64 {
+        let left = self.clients.saturating_sub(j) as u128;
+        let parts = match j {
+            0 => left,
+            _ => left * (left + 1),
+        };
+        u64::try_from(self.target.div_ceil(parts.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// Clients of the sum, n.
+    pub fn clients(&self) -> usize {
+        self.clients
+    }
+
+    /// Most that may vanish, T: layers that can come off.
+    pub fn dropouts(&self) -> usize {
+        self.dropouts
+    }
+
+    /// Survivors that are taken to tell the coordinator their noise.
+    pub fn colluding(&self) -> usize {
+        self.colluding
     }
 
     /// Variance of each layer of one client, grid units squared: layer 0, which stays, and those that may come off.
-    pub fn layers(&self) -> &[u64] {
-        &self.layers
+    pub fn layers(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..=self.dropouts).map(|j| self.layer(j))
+    }
+
+    /// Variance of all that one client adds, grid units squared.
+    pub fn added(&self) -> u64 {
+        self.layers().sum()
+    }
+
+    /// Variance of what comes off for each survivor when `vanished` clients vanished, grid units squared.
+    pub fn removed(&self, vanished: usize) -> u64 {
+        self.layers().skip(vanished.saturating_add(1)).sum()
     }
 
     /// Variance of the noise in the sum after `vanished` clients vanished and the layers above came off, grid units squared; with
     /// `honest_only` of those survivors alone that do not collude. Nothing when more vanished than planned for.
     pub fn remaining(&self, vanished: usize, honest_only: bool) -> Option<u128> {
-        let kept = self.layers.get(..=vanished)?;
+        if vanished > self.dropouts {
+            return None;
+        }
         let survivors = self.clients - vanished;
         let counted = match honest_only {
             true => survivors - self.colluding,
             false => survivors,
         };
-        let one: u128 = kept.iter().copied().map(u128::from).sum();
-        Some(one * counted as u128)
+        let kept = self.layers().take(vanished + 1).map(u128::from);
+        Some(kept.sum::<u128>() * counted as u128)
     }
 
-    /// One client's noise of all layers for the `words` coordinates of one update, and the seeds of the layers 1 to T in order.
-    ///
-    /// # Errors
-    /// A generator that repeats itself. Nothing may be uploaded then.
-    ///
-    /// # Privacy
-    /// `rng` must be a cryptographic generator that nobody else can predict.
-    pub fn draw<R: CryptoRng + ?Sized>(
+    /// Adds one client's noise of all layers to `share`, and keeps the seeds of the layers 1 to T in order.
+    pub(super) fn draw<R: CryptoRng + ?Sized>(
         &self,
-        words: usize,
+        share: &mut NoiseShare,
         rng: &mut R,
-    ) -> Result<(NoiseShare, Vec<LayerSeed>), PrivacyError> {
-        let mut share = NoiseShare::empty(words);
-        let mut drawn = Zeroizing::new(vec![0i64; words]);
-        let (first, removable) = self.layers.split_at(1);
-        for variance in first {
-            fill_discrete_gaussian(*variance, &mut drawn, rng)?;
-            share.add(&drawn);
-        }
-        let mut seeds: Vec<LayerSeed> = Vec::with_capacity(self.dropouts);
-        for variance in removable {
+    ) -> Result<(), PrivacyError> {
+        let mut drawn = Zeroizing::new(vec![0i64; share.length()]);
+        fill_discrete_gaussian(self.layer(0), &mut drawn, rng)?;
+        share.add(&drawn);
+        for variance in self.layers().skip(1) {
             let mut seed = LayerSeed([0; 32]);
             rng.fill_bytes(&mut seed.0);
-            if seeds.iter().any(|other| other.0 == seed.0) {
-                return Err(PrivacyError::BrokenRandomness);
-            }
-            expand(*variance, &seed, &mut drawn)?;
+            expand(variance, &seed, &mut drawn)?;
             share.add(&drawn);
-            seeds.push(seed);
+            share.keep(seed)?;
         }
-        Ok((share, seeds))
+        Ok(())
     }
 
     /// What comes off the sum for one survivor when `vanished` clients vanished: its layers above `vanished`, modulo 2^32. Subtract
@@ -205,8 +231,8 @@ impl LayeredNoise {
         }
         let mut sum = vec![0u32; words];
         let mut drawn = Zeroizing::new(vec![0i64; words]);
-        for (variance, seed) in self.layers.iter().skip(vanished + 1).zip(opened) {
-            expand(*variance, seed, &mut drawn)?;
+        for (variance, seed) in self.layers().skip(vanished + 1).zip(opened) {
+            expand(variance, seed, &mut drawn)?;
             for (word, noise) in sum.iter_mut().zip(drawn.iter()) {
                 // Truncation is reduction modulo 2^32.
                 *word = word.wrapping_add(*noise as u32);
@@ -224,8 +250,8 @@ impl LayeredNoise {
     pub fn release(&self, encoding: &Encoding) -> Release {
         let cases = (0..=self.dropouts).filter_map(|vanished| self.remaining(vanished, true));
         let least = cases.min().unwrap_or_default();
-        let narrowest = self.layers.iter().min().copied().unwrap_or_default();
-        let steps = self.clients as f64 * self.layers.len() as f64;
+        let narrowest = self.layers().min().unwrap_or_default();
+        let steps = self.clients as f64 * (self.dropouts + 1) as f64;
         let tau = 10.0 * steps * (-std::f64::consts::PI.powi(2) * narrowest as f64).exp();
         Release {
             noise_multiplier: (least as f64).sqrt() / encoding.sensitivity(),
@@ -242,7 +268,7 @@ fn expand(variance: u64, seed: &LayerSeed, out: &mut [i64]) -> Result<(), Privac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{add_noise, clip, quantise};
+    use crate::{LocalNoise, add_noise, clip, quantise};
 
     #[test]
     fn whoever_vanishes_the_target_is_left() {
@@ -250,12 +276,13 @@ mod tests {
             (10, 3, 0),
             (10, 3, 2),
             (100, 33, 10),
-            (1000, 300, 100),
+            (1000, 64, 100),
             (5, 0, 1),
         ] {
             let variance = 1u64 << 34;
             let noise = LayeredNoise::new(variance, clients, dropouts, colluding).unwrap();
-            assert_eq!(noise.layers().len(), dropouts + 1);
+            assert_eq!(noise.layers().count(), dropouts + 1);
+            assert_eq!(noise.added(), noise.layers().sum::<u64>());
             for vanished in 0..=dropouts {
                 let honest = noise.remaining(vanished, true).unwrap();
                 assert!(honest >= u128::from(variance), "{clients} {vanished}");
@@ -266,7 +293,8 @@ mod tests {
                 assert!(most <= target + 1.0 + (clients * (dropouts + 1)) as f64);
                 // The control: one layer less is too little.
                 if vanished > 0 && colluding == 0 {
-                    let kept: u64 = noise.layers()[..vanished].iter().sum();
+                    let kept: u64 = noise.layers().take(vanished).sum();
+                    assert_eq!(noise.added() - noise.removed(vanished - 1), kept);
                     assert!(
                         u128::from(kept) * ((clients - vanished) as u128) < u128::from(variance)
                     );
@@ -279,6 +307,10 @@ mod tests {
             assert!(release.tau_times_length < 1e-60);
         }
         assert!(LayeredNoise::new(1 << 34, 10, 8, 2).is_err());
+        assert_eq!(
+            LayeredNoise::new(1 << 34, 1000, 65, 0),
+            Err(PrivacyError::Layers(65))
+        );
         assert!(matches!(
             LayeredNoise::new(100, 10, 3, 0),
             Err(PrivacyError::NoiseTooNarrow(_))
@@ -303,9 +335,13 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(9);
         let clients: Vec<(Vec<u32>, Vec<LayerSeed>)> = (0..10)
             .map(|_| {
-                let (share, seeds) = noise.draw(WORDS, &mut rng).unwrap();
+                let layered = LocalNoise::Layered(noise);
+                let share = NoiseShare::draw(&layered, WORDS, &mut rng).unwrap();
                 let update = quantise(clip(vec![0.0; WORDS], 1.0), &encoding, &mut rng).unwrap();
-                (add_noise(update, share).unwrap().into_words(), seeds)
+                let noised = add_noise(update, share).unwrap();
+                let kept = noised.seeds().iter();
+                let seeds = kept.map(|seed| LayerSeed::from_bytes(*seed.as_bytes()));
+                (noised.words().to_vec(), seeds.collect())
             })
             .collect();
         for vanished in 0..=3usize {

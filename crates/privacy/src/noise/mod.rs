@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::accountant::{Release, SummedNoise};
 use crate::{Encoding, PrivacyError, Survivors};
 pub use draw::{fill_discrete_gaussian, fill_skellam, sample_discrete_gaussian};
-pub use layers::{LayerSeed, LayeredNoise};
+pub use layers::{LayerSeed, LayeredNoise, MOST_LAYERS};
 pub use share::{NoiseShare, NoisedUpdate, add_noise};
 
 /// The smallest variance of one client's share, grid units squared: deviation 4 (`privacy.md` 1.3), so that the
@@ -50,6 +50,8 @@ pub enum LocalNoise {
         /// Variance of one client's share, grid units squared, even so that the mean of the two Poisson draws is whole.
         variance: u64,
     },
+    /// Discrete Gaussians in layers, of which those come off that the survivors do not need.
+    Layered(LayeredNoise),
 }
 
 impl LocalNoise {
@@ -99,6 +101,31 @@ impl LocalNoise {
         Ok(noise)
     }
 
+    /// Noise whose surplus comes off again: whoever vanishes of the `invited`, exactly `noise_multiplier` times the sensitivity
+    /// is left as the deviation of the honest noise.
+    ///
+    /// # Errors
+    /// As [`LocalNoise::share`] and [`LayeredNoise::new`].
+    pub fn layered(
+        noise_multiplier: f64,
+        encoding: &Encoding,
+        invited: usize,
+        survivors: &Survivors,
+    ) -> Result<Self, PrivacyError> {
+        if !(noise_multiplier.is_finite() && noise_multiplier > 0.0) {
+            return Err(PrivacyError::NoiseMultiplier(noise_multiplier));
+        }
+        check_honest(survivors)?;
+        let variance = (noise_multiplier * encoding.sensitivity()).powi(2).ceil();
+        // Exact as an integer below 2^53, and far wider than the sampler draws above.
+        if variance > f64::exp2(53.0) {
+            return Err(PrivacyError::NoiseTooWide(variance));
+        }
+        let dropouts = invited.saturating_sub(survivors.minimum);
+        let colluding = survivors.minimum.saturating_sub(survivors.honest);
+        LayeredNoise::new(variance as u64, invited, dropouts, colluding).map(Self::Layered)
+    }
+
     /// Whether this noise can be drawn and accounted for. Clients check it on every plan they are sent.
     ///
     /// # Errors
@@ -111,6 +138,8 @@ impl LocalNoise {
                 return Err(PrivacyError::OddVariance(variance));
             }
             LocalNoise::Skellam { variance } => (variance, MAX_SKELLAM_VARIANCE),
+            // It was checked when it came into being.
+            LocalNoise::Layered(_) => return Ok(()),
         };
         match variance {
             narrow if narrow < MIN_VARIANCE => Err(PrivacyError::NoiseTooNarrow(narrow)),
@@ -126,13 +155,22 @@ impl LocalNoise {
             LocalNoise::DiscreteGaussian { variance } | LocalNoise::Skellam { variance } => {
                 variance
             }
+            LocalNoise::Layered(layers) => layers.added(),
         }
     }
 
     /// Standard deviation of the noise in each coordinate of a sum of `clients` updates, grid units. Over
-    /// [`Encoding::scale`] it is in parameter units.
+    /// [`Encoding::scale`] it is in parameter units. Of layered noise, what is left after the surplus came off.
     pub fn deviation_of_sum(&self, clients: usize) -> f64 {
-        (self.variance() as f64 * clients as f64).sqrt()
+        let left = match self {
+            LocalNoise::Layered(layers) => {
+                let vanished = layers.clients().saturating_sub(clients);
+                layers.remaining(vanished, false)
+            }
+            _ => None,
+        };
+        left.map_or(self.variance() as f64 * clients as f64, |left| left as f64)
+            .sqrt()
     }
 
     /// What one sum with this noise costs, for the accountant: recomputed from the plan alone, so that a client need not
@@ -157,6 +195,14 @@ impl LocalNoise {
                 encoding,
                 variance * survivors.honest as f64,
             )),
+            LocalNoise::Layered(layers) => {
+                let fewest = layers.clients().saturating_sub(layers.dropouts());
+                let honest = fewest.saturating_sub(layers.colluding());
+                if (fewest, honest) != (survivors.minimum, survivors.honest) {
+                    return Err(PrivacyError::OtherLayers { fewest, honest });
+                }
+                Ok(layers.release(encoding))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{LocalNoise, fill_discrete_gaussian, fill_skellam};
+use super::{LayerSeed, LocalNoise, MOST_LAYERS, fill_discrete_gaussian, fill_skellam};
 use crate::{PrivacyError, QuantisedUpdate};
 
 /// One client's share of the noise of one sum, drawn ahead of the update that it will be added to.
@@ -25,6 +25,7 @@ use crate::{PrivacyError, QuantisedUpdate};
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct NoiseShare {
     words: Vec<u32>,
+    seeds: Vec<LayerSeed>,
 }
 
 impl NoiseShare {
@@ -43,24 +44,42 @@ impl NoiseShare {
         rng: &mut R,
     ) -> Result<Self, PrivacyError> {
         noise.check()?;
+        let mut share = Self {
+            words: vec![0; words],
+            // A vector that grows leaves secrets behind in the memory that it grew out of.
+            seeds: Vec::with_capacity(MOST_LAYERS),
+        };
         let mut drawn = Zeroizing::new(vec![0i64; words]);
         match *noise {
             LocalNoise::Off => {}
+            LocalNoise::Layered(layers) => {
+                layers.draw(&mut share, rng)?;
+                return Ok(share);
+            }
             LocalNoise::DiscreteGaussian { variance } => {
                 fill_discrete_gaussian(variance, &mut drawn, rng)?;
             }
             LocalNoise::Skellam { variance } => fill_skellam(variance, &mut drawn, rng)?,
         }
-        let mut share = Self::empty(words);
         share.add(&drawn);
         Ok(share)
     }
 
-    /// No noise yet.
-    pub(super) fn empty(words: usize) -> Self {
-        Self {
-            words: vec![0; words],
+    pub(super) fn length(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Keeps what one more layer was drawn from.
+    pub(super) fn keep(&mut self, seed: LayerSeed) -> Result<(), PrivacyError> {
+        if self
+            .seeds
+            .iter()
+            .any(|known| known.as_bytes() == seed.as_bytes())
+        {
+            return Err(PrivacyError::BrokenRandomness);
         }
+        self.seeds.push(seed);
+        Ok(())
     }
 
     /// Adds more, modulo 2^32. `drawn`: as many as there are words.
@@ -86,12 +105,19 @@ impl NoiseShare {
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct NoisedUpdate {
     words: Vec<u32>,
+    seeds: Vec<LayerSeed>,
 }
 
 impl NoisedUpdate {
     /// `[length]`, Z_2^32.
     pub fn words(&self) -> &[u32] {
         &self.words
+    }
+
+    /// What the layers of the noise that may come off were drawn from, in order; none of other noise. The client keeps them until
+    /// it knows how many vanished.
+    pub fn seeds(&self) -> &[LayerSeed] {
+        &self.seeds
     }
 
     /// Gives the words to the mask, and ends this form of them.
@@ -117,5 +143,6 @@ pub fn add_noise(
     }
     Ok(NoisedUpdate {
         words: std::mem::take(&mut share.words),
+        seeds: std::mem::take(&mut share.seeds),
     })
 }

@@ -299,7 +299,7 @@ fn layers_of_removable_noise() {
         let variance = 1u64 << 45;
         let noise = LayeredNoise::new(variance, number("n"), number("max_dropouts"), 0).unwrap();
         let component = number("component");
-        let layer = noise.layers()[component] as f64 / variance as f64;
+        let layer = noise.layers().nth(component).unwrap() as f64 / variance as f64;
         let id = row.text("id");
         close(layer, row.number("component_var_over_sigma2"), 1e-7, id);
         let left = noise.remaining(component, false).unwrap();

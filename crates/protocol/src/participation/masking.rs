@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Certificates, Frame, Own};
+use super::{Certificates, Frame, Layers, Own};
 use crate::consistency::{check_cohort, cohort_digest, cohort_tree, graph_seed, masked_with};
 use crate::merkle::is_included;
 use crate::round::key_leaf;
@@ -38,6 +38,8 @@ pub(super) struct Circle {
     self_seed: Zeroizing<[u8; 32]>,
     /// With whom the update was masked; bit for bit what the coordinator said.
     sharers: Option<Vec<u8>>,
+    /// Of the noise in the update that was masked.
+    layers: Layers,
 }
 
 /// A neighbour that has proven who it is.
@@ -162,6 +164,7 @@ impl Circle {
             neighbours,
             self_seed: Zeroizing::new([0; 32]),
             sharers: None,
+            layers: Layers::new(),
         })
     }
 
@@ -306,7 +309,7 @@ impl Circle {
     /// Masks the update with the neighbours that are left. `None` when this client itself is not among them.
     pub fn mask(
         &mut self,
-        own: &Own,
+        own: &mut Own,
         roster: &Roster,
         round: &RoundPlan,
         identity: &Identity,
@@ -327,6 +330,7 @@ impl Circle {
         let generator = own.keys.public().generator;
         let own_key = MaskKey::own(&self.self_seed, &self.digest, self.index, generator);
         self.sharers = Some(roster.bits().to_vec());
+        self.layers = std::mem::take(&mut own.layers);
         let words = own.words.to_vec();
         let statement = masked_with(&self.digest, self.index, roster);
         Ok(Some(SignedUpdate {
@@ -468,7 +472,12 @@ impl Circle {
 
     /// Picks one share for each neighbour that was masked with, and forgets the rest. It is the only answer
     /// that this client ever gives in the round: `held` is consumed.
-    pub fn reveal(&self, held: Held, told: &Told) -> Result<Vec<Revealed>, Refusal> {
+    pub fn reveal(
+        &self,
+        held: Held,
+        told: &Told,
+        round: &RoundPlan,
+    ) -> Result<Vec<Revealed>, Refusal> {
         let sharers = self.sharers()?;
         let survivors =
             Roster::from_bits(self.cohort, &told.survivors).ok_or(Refusal::Unexpected)?;
@@ -484,9 +493,16 @@ impl Circle {
                 share: *share.mask_key,
             },
         };
+        // Layers up to the number of the vanished protect the sum, and stay.
+        let surplus = self.layers.iter().skip(round.vanished(survivors.count()));
+        let seeds = surplus.map(|seed| Revealed {
+            owner: self.index,
+            kind: Secret::LayerSeed,
+            share: **seed,
+        });
         let shares = held.shares.into_iter();
         let masked = shares.filter(|share| sharers.contains(share.owner));
-        Ok(masked.map(one_of_each).collect())
+        Ok(masked.map(one_of_each).chain(seeds).collect())
     }
 
     /// With whom the update was masked.

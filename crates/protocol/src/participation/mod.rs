@@ -186,7 +186,11 @@ struct Own {
     digest: RoundDigest,
     #[serde(with = "saved::words")]
     words: Zeroizing<Vec<u32>>,
+    layers: Layers,
 }
+
+/// The seeds of the layers of the client's noise that can come off, in order.
+type Layers = Vec<Zeroizing<[u8; 32]>>;
 
 impl Participation {
     /// Considers the answer to a check-in for `task`: [`join`](Self::join), and the plan must be of that task.
@@ -357,6 +361,8 @@ impl Participation {
         };
         let frame = &self.frame;
         let expected = frame.plan.encoding.words();
+        let seeds = update.seeds().iter();
+        let layers: Layers = seeds.map(|seed| Zeroizing::new(*seed.as_bytes())).collect();
         let words = Zeroizing::new(update.into_words());
         if words.len() != expected {
             return Err(Refusal::Weak {
@@ -375,6 +381,7 @@ impl Participation {
                 keys,
                 digest,
                 words,
+                layers,
             }),
             signature,
         };
@@ -437,12 +444,12 @@ impl Participation {
             }
             (
                 State::Sharers {
-                    own,
+                    mut own,
                     mut circle,
                     held,
                 },
                 Response::Sharers(roster),
-            ) => match circle.mask(&own, &roster, &self.frame.plan, identity)? {
+            ) => match circle.mask(&mut own, &roster, &self.frame.plan, identity)? {
                 Some(update) => {
                     self.frame.charge = Some(self.frame.charge()?);
                     State::Uploading {
@@ -488,7 +495,7 @@ impl Participation {
                 circle.check_masked(&masked, &told)?;
                 circle.check_proof(&proof, &told, &self.frame, certificates)?;
                 State::Unmasking {
-                    revealed: circle.reveal(held, &told)?,
+                    revealed: circle.reveal(held, &told, &self.frame.plan)?,
                 }
             }
             (State::Unmasking { .. }, Response::Accepted) => State::Outcome,

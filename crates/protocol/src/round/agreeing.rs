@@ -8,7 +8,7 @@ use super::{Frame, Millis, State, Turn};
 use crate::consistency::quorum;
 use crate::{
     ClientId, Consistency, Digest, Endorsement, MaskedWith, Proof, Purpose, Reject, Response,
-    Revealed, Roster, Seal, Statement, signing,
+    Revealed, Roster, RoundPlan, Seal, Statement, signing,
 };
 
 /// A round whose sum is settled: no update comes in any more, and who is in it never changes again.
@@ -114,9 +114,14 @@ impl Endorsing {
     }
 
     /// Takes shares that were given back before the round was taken up again.
-    pub fn take_early(&mut self, client: &ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
+    pub fn take_early(
+        &mut self,
+        client: &ClientId,
+        revealed: Vec<Revealed>,
+        plan: &RoundPlan,
+    ) -> Result<(), Reject> {
         let early = self.early.get_or_insert_default();
-        early.take(&self.settled, client, revealed)
+        early.take(&self.settled, client, revealed, plan)
     }
 
     /// The witness signed.

@@ -60,6 +60,8 @@ pub struct Recovered {
     pub sum: Vec<u32>,
     /// How many clients are in it.
     pub clients: usize,
+    /// Deviation of the surplus noise that stayed on in each coordinate because its clients did not answer, grid units.
+    pub surplus: f64,
 }
 
 /// The phases, each named after what it waits for.
@@ -312,10 +314,10 @@ impl Round {
                 phase.take(frame, client, signature)?;
             }
             (State::Unmasking(phase), Message::Unmask(revealed)) => {
-                phase.take(&client, revealed)?;
+                phase.take(&client, revealed, &frame.plan)?;
             }
             (State::Endorsing(phase), Message::Unmask(revealed)) if phase.is_again() => {
-                phase.take_early(&client, revealed)?;
+                phase.take_early(&client, revealed, &frame.plan)?;
             }
             // The round went on with the help of others: late help is no fault.
             (State::Ended(_), Message::Unmask(_) | Message::Endorse(_)) => return Ok(()),

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use chorus_privacy::{LayerSeed, LocalNoise};
 use chorus_secagg::{Dropped, MaskKey, Sign, recover_pairs, secret_matches, share_position};
 use zeroize::Zeroizing;
 
 use super::agreeing::Settled;
 use super::secrets::{Given, Opened, Secrets};
 use super::{Frame, Millis, Recovered, State, Turn};
-use crate::{ClientId, Proof, Reject, Response, Revealed, Secret};
+use crate::{ClientId, Proof, Reject, Response, Revealed, RoundPlan, Secret};
 
 /// Waits for the shares that take the masks off the sum: of the self mask of every client whose
 /// update is in it, of the mask key of every client that was masked with but sent no update.
@@ -28,6 +29,8 @@ pub(super) struct Unmasking {
 pub(super) struct Shares {
     /// By their owner.
     given: BTreeMap<u32, Vec<Given>>,
+    /// Of the layers of a survivor's noise that come off, by survivor.
+    layers: BTreeMap<u32, Vec<Zeroizing<[u8; 32]>>>,
     answered: BTreeSet<u32>,
 }
 
@@ -63,8 +66,13 @@ impl Unmasking {
         Ok(Response::Proof(self.proof.clone(), masked))
     }
 
-    pub fn take(&mut self, client: &ClientId, revealed: Vec<Revealed>) -> Result<(), Reject> {
-        self.shares.take(&self.settled, client, revealed)
+    pub fn take(
+        &mut self,
+        client: &ClientId,
+        revealed: Vec<Revealed>,
+        plan: &RoundPlan,
+    ) -> Result<(), Reject> {
+        self.shares.take(&self.settled, client, revealed, plan)
     }
 
     pub fn turn(mut self, frame: &mut Frame, now: Millis) -> Turn {
@@ -72,8 +80,10 @@ impl Unmasking {
         let complete = self.needed.iter().all(|owner| self.has_enough(*owner));
         let (answered, clients) = (self.shares.answered.len(), self.settled.survivors.len());
         let last = frame.is_late(now) || answered == clients;
+        // Whoever is not waited for leaves its surplus noise on.
+        let is_layered = matches!(frame.plan.noise, LocalNoise::Layered(_));
         // What did not fit together may do so with more answers.
-        if !last && (!complete || answered < self.wanted) {
+        if !last && (!complete || is_layered || answered < self.wanted) {
             return Turn::Stay(State::Unmasking(self));
         }
         frame.funnel.unmasked = answered;
@@ -83,7 +93,14 @@ impl Unmasking {
             ));
         }
         match self.unmask(false).or_else(|_| self.unmask(true)) {
-            Ok(sum) => Turn::Complete(Recovered { sum, clients }),
+            Ok(mut sum) => {
+                let surplus = self.take_off(&mut sum, &frame.plan);
+                Turn::Complete(Recovered {
+                    sum,
+                    clients,
+                    surplus,
+                })
+            }
             Err(reason) if last => Turn::Abort(reason),
             Err(_) => {
                 // Each try costs as much as the first: one client's rubbish must not cost one for every answer.
@@ -92,6 +109,32 @@ impl Unmasking {
                 Turn::Stay(State::Unmasking(self))
             }
         }
+    }
+
+    /// Takes the layers of noise off the sum that its survivors do not need, and says what is left of them: the standard
+    /// deviation in each coordinate, grid units.
+    fn take_off(&self, sum: &mut [u32], plan: &RoundPlan) -> f64 {
+        let LocalNoise::Layered(noise) = plan.noise else {
+            return 0.0;
+        };
+        let survivors = &self.settled.survivors;
+        let vanished = plan.vanished(survivors.len());
+        let mut left = 0;
+        for survivor in survivors {
+            let seeds = self.shares.layers.get(survivor);
+            let seeds = seeds.map_or(&[][..], Vec::as_slice).iter();
+            let opened: Vec<LayerSeed> = seeds.map(|seed| LayerSeed::from_bytes(**seed)).collect();
+            match noise.removal(vanished, &opened, sum.len()) {
+                Ok(removal) => {
+                    let ring = plan.ring();
+                    for (word, noise) in sum.iter_mut().zip(removal) {
+                        *word = ring.reduce(word.wrapping_sub(noise));
+                    }
+                }
+                Err(_) => left += 1,
+            }
+        }
+        (noise.removed(vanished) as f64 * f64::from(left)).sqrt()
     }
 
     fn has_enough(&self, owner: u32) -> bool {
@@ -163,10 +206,28 @@ impl Shares {
         &mut self,
         settled: &Settled,
         client: &ClientId,
-        revealed: Vec<Revealed>,
+        mut revealed: Vec<Revealed>,
+        plan: &RoundPlan,
     ) -> Result<(), Reject> {
         let number = settled.survivor(client)?;
         let neighbours = settled.cohort.neighbours(number);
+        let is_layer = |one: &Revealed| one.kind == Secret::LayerSeed;
+        let first = revealed.iter().position(is_layer);
+        let layers = revealed.split_off(first.unwrap_or(revealed.len()));
+        let surplus = match plan.noise {
+            LocalNoise::Layered(noise) => {
+                let vanished = plan.vanished(settled.survivors.len());
+                noise.dropouts().saturating_sub(vanished)
+            }
+            _ => 0,
+        };
+        let own = |one: &Revealed| is_layer(one) && one.owner == number;
+        if layers.len() != surplus || !layers.iter().all(own) {
+            return Err(Reject::Content {
+                field: "revealed",
+                expected: "after the shares, the client's own seeds of the layers of noise that come off",
+            });
+        }
         let is_asked = |one: &Revealed| {
             let kind = match settled.survivors.contains(&one.owner) {
                 true => Secret::SelfSeed,
@@ -191,6 +252,8 @@ impl Shares {
                 self.given.entry(one.owner).or_default().push(share);
             }
         }
+        let seeds = layers.iter().map(|one| Zeroizing::new(one.share));
+        self.layers.insert(number, seeds.collect());
         self.answered.insert(number);
         Ok(())
     }

@@ -120,6 +120,8 @@ pub struct Member {
     pub identity: Identity,
     pub participation: Option<Participation>,
     pub words: Vec<u32>,
+    /// Of the layers of its noise.
+    pub seeds: Vec<[u8; 32]>,
     pub vanish: Vanish,
     pub rng: ChaCha20Rng,
     pub refusal: Option<Refusal>,
@@ -168,6 +170,7 @@ pub fn task(population: usize, noise: bool) -> Task {
         bits: 32,
         consistency: Consistency::Cohort,
         privacy,
+        noise: Default::default(),
         recipe: serde_json::from_str(recipe).unwrap(),
     }
 }
@@ -201,6 +204,7 @@ impl Federation {
                 identity: Identity::generate(&mut rng),
                 participation: None,
                 words: Vec::new(),
+                seeds: Vec::new(),
                 vanish: Vanish::Never,
                 rng: ChaCha20Rng::seed_from_u64(rng.next_u64()),
                 refusal: None,
@@ -349,6 +353,12 @@ impl Federation {
                 )
                 .unwrap();
                 member.words = encoded.update.words().to_vec();
+                member.seeds = encoded
+                    .update
+                    .seeds()
+                    .iter()
+                    .map(|seed| *seed.as_bytes())
+                    .collect();
                 let generator = member.generator.unwrap_or_else(Generator::native);
                 let (identity, rng) = (&member.identity, &mut member.rng);
                 participation
