@@ -10,7 +10,7 @@ use chorus_protocol::{
     Beacon, Certificates, ClientId, Consistency, Digest, Event, Floor, Identity, Input, Invitation,
     LogEntry, LogView, Message, Next, Origin, Participation, Phase, Privacy, Purpose, Question,
     Record, Request, Response, Round, RoundId, RoundPlan, Seal, SignedEntry, Standing, Task,
-    Testimony, Timing, encode,
+    Testimony, Timing, encode, noise_share,
 };
 use chorus_wire::Call;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -182,7 +182,9 @@ fn live(world: &mut World, consistency: Consistency, bits: u32) {
                 Next::Over(_) => false,
                 Next::Learn { plan, .. } => {
                     let values = vec![0.25; plan.encoding.length()];
-                    let encoded = encode(Delta::new(values), plan, &mut rng).expect("it fits");
+                    let share = noise_share(plan, &mut rng).expect("it is drawn");
+                    let delta = Delta::new(values);
+                    let encoded = encode(delta, plan, share, &mut rng).expect("it fits");
                     client
                         .learned(encoded.update, identity, &mut rng)
                         .expect("it is learned");

@@ -244,7 +244,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "uint32",
         "a number that the coordinator gave",
     ),
-    ("RevealedShare.kind", "enum Secret", "one of two"),
+    ("RevealedShare.kind", "enum Secret", "one of three"),
     ("RevealedShare.share", "bytes", "a random share, 32 bytes"),
     (
         "AwaitRequest.protocol_version",

@@ -67,7 +67,10 @@ impl Scene<'_> {
         let LocalNoise::Layered(noise) = self.plan.noise else {
             return Ok(update.words().to_vec());
         };
-        let survivors = self.members.iter().filter(|member| member.vanishes.is_none());
+        let survivors = self
+            .members
+            .iter()
+            .filter(|member| member.vanishes.is_none());
         let vanished = self.plan.vanished(survivors.count());
         let surplus = update.seeds().iter().skip(vanished);
         let opened: Vec<LayerSeed> = surplus
@@ -75,7 +78,9 @@ impl Scene<'_> {
             .collect();
         let removal = noise.removal(vanished, &opened, update.words().len())?;
         let words = update.words().iter().zip(removal);
-        Ok(words.map(|(word, noise)| word.wrapping_sub(noise)).collect())
+        Ok(words
+            .map(|(word, noise)| word.wrapping_sub(noise))
+            .collect())
     }
 
     /// How far everyone came, when nothing but vanishing stops anyone.

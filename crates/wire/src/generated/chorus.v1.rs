@@ -581,20 +581,21 @@ pub struct UnmaskRequest {
     /// Number of the round.
     #[prost(uint64, tag = "2")]
     pub round: u64,
-    /// One for each neighbour that sent shares, ascending by owner, at most 254.
+    /// One for each neighbour that sent shares, ascending by owner, at most 254. Then, where the noise has layers, the
+    /// client's own seeds of those that the survivors do not need, at most 64.
     #[prost(message, repeated, tag = "3")]
     pub revealed: ::prost::alloc::vec::Vec<RevealedShare>,
 }
 /// A share given back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevealedShare {
-    /// Number in the cohort of the client whose secret it is a share of, from 0.
+    /// Number in the cohort of the client whose secret it is, or is a share of, from 0.
     #[prost(uint32, tag = "1")]
     pub owner: u32,
-    /// Which of the owner's two secrets.
+    /// Which of the owner's secrets.
     #[prost(enumeration = "Secret", tag = "2")]
     pub kind: i32,
-    /// The value of the share, 32 bytes.
+    /// The value of the share, or the seed, 32 bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub share: ::prost::alloc::vec::Vec<u8>,
 }
@@ -918,7 +919,7 @@ impl Generator {
         }
     }
 }
-/// The two secrets of a client in a round.
+/// The secrets of a client in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Secret {
@@ -928,6 +929,9 @@ pub enum Secret {
     SelfSeed = 1,
     /// The key of its pairwise masks, given back when its update is not in the sum.
     MaskKey = 2,
+    /// What one layer of its noise was drawn from, whole: given out by the client itself for the layers that the survivors do
+    /// not need. The layers that the guarantee counts on have other seeds, which never leave.
+    LayerSeed = 3,
 }
 impl Secret {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -939,6 +943,7 @@ impl Secret {
             Self::Unspecified => "SECRET_UNSPECIFIED",
             Self::SelfSeed => "SECRET_SELF_SEED",
             Self::MaskKey => "SECRET_MASK_KEY",
+            Self::LayerSeed => "SECRET_LAYER_SEED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -947,6 +952,7 @@ impl Secret {
             "SECRET_UNSPECIFIED" => Some(Self::Unspecified),
             "SECRET_SELF_SEED" => Some(Self::SelfSeed),
             "SECRET_MASK_KEY" => Some(Self::MaskKey),
+            "SECRET_LAYER_SEED" => Some(Self::LayerSeed),
             _ => None,
         }
     }
