@@ -2,7 +2,8 @@
 
 use chorus_data::Dataset;
 use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe};
-use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Task, TaskName};
+use chorus_privacy::Mechanism;
+use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 use clap::{Args, ValueEnum};
 
 use crate::exit::{self, OrExit};
@@ -17,6 +18,15 @@ pub enum NoiseChoice {
     Off,
     /// Noise on every report that makes it private by itself: nobody else is trusted, at a price in accuracy.
     Local,
+}
+
+/// The law of each client's noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Law {
+    /// Discrete Gaussian (Kairouz, Liu, Steinke 2021).
+    DiscreteGaussian,
+    /// Skellam (Agarwal, Kairouz, Liu 2021): the sum of shares has the same law.
+    Skellam,
 }
 
 /// What is learned and how it is protected.
@@ -70,6 +80,15 @@ pub struct Learning {
     /// Train so many rows of the item table in each round, without noise: a smaller upload for a large catalogue.
     #[arg(long, value_name = "ROWS")]
     pub block: Option<usize>,
+    /// The law of each client's noise.
+    #[arg(long, value_enum, value_name = "LAW", default_value_t = Law::DiscreteGaussian)]
+    pub law: Law,
+    /// Rotate updates before they are rounded: with 16 or 20 bits a finer grid then fits into the ring.
+    #[arg(long)]
+    pub rotation: bool,
+    /// Take the noise off again that was planned for clients that then did not vanish. At most 64 may vanish in a round.
+    #[arg(long)]
+    pub remove_surplus: bool,
     /// Decides everything that is drawn, where nothing secret depends on it.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -145,7 +164,17 @@ impl Learning {
             bits: self.bits,
             consistency: Consistency::Cohort,
             privacy,
-            noise: NoiseMaking::default(),
+            noise: NoiseMaking {
+                law: match self.law {
+                    Law::DiscreteGaussian => Mechanism::DiscreteGaussian,
+                    Law::Skellam => Mechanism::Skellam,
+                },
+                rotation: self.rotation,
+                surplus: match self.remove_surplus {
+                    true => Surplus::Removed,
+                    false => Surplus::Kept,
+                },
+            },
             recipe,
         };
         if self.witness || task.cohort_size() > COHORT_MOST {

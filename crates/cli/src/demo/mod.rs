@@ -135,6 +135,12 @@ impl Demo {
             epsilon: DEFAULT_EPSILON,
             delta,
         };
+        if self.learning.remove_surplus {
+            return exit::stop(
+                exit::USAGE,
+                "the demo shows that a sum is what the clients encoded: take `--remove-surplus` to `chorus simulate`, or a task file",
+            );
+        }
         let privacy = self.learning.privacy()?.unwrap_or(default);
         self.learning
             .task("demo", dataset.users(), dataset, privacy)
