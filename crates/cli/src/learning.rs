@@ -2,9 +2,10 @@
 
 use chorus_data::Dataset;
 use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe};
-use chorus_privacy::Mechanism;
+use chorus_privacy::Law;
 use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 
@@ -21,12 +22,22 @@ pub enum NoiseChoice {
 }
 
 /// The law of each client's noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Law {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LawChoice {
     /// Discrete Gaussian (Kairouz, Liu, Steinke 2021).
     DiscreteGaussian,
     /// Skellam (Agarwal, Kairouz, Liu 2021): the sum of shares has the same law.
     Skellam,
+}
+
+impl From<LawChoice> for Law {
+    fn from(choice: LawChoice) -> Self {
+        match choice {
+            LawChoice::DiscreteGaussian => Self::DiscreteGaussian,
+            LawChoice::Skellam => Self::Skellam,
+        }
+    }
 }
 
 /// What is learned and how it is protected.
@@ -81,8 +92,8 @@ pub struct Learning {
     #[arg(long, value_name = "ROWS")]
     pub block: Option<usize>,
     /// The law of each client's noise.
-    #[arg(long, value_enum, value_name = "LAW", default_value_t = Law::DiscreteGaussian)]
-    pub law: Law,
+    #[arg(long, value_enum, value_name = "LAW", default_value_t = LawChoice::DiscreteGaussian)]
+    pub mechanism: LawChoice,
     /// Rotate updates before they are rounded: with 16 or 20 bits a finer grid then fits into the ring.
     #[arg(long)]
     pub rotation: bool,
@@ -165,10 +176,7 @@ impl Learning {
             consistency: Consistency::Cohort,
             privacy,
             noise: NoiseMaking {
-                law: match self.law {
-                    Law::DiscreteGaussian => Mechanism::DiscreteGaussian,
-                    Law::Skellam => Mechanism::Skellam,
-                },
+                law: self.mechanism.into(),
                 rotation: self.rotation,
                 surplus: match self.remove_surplus {
                     true => Surplus::Removed,

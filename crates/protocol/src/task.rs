@@ -1,7 +1,6 @@
 use chorus_model::{Recipe, RecipeError, Sum};
 use chorus_privacy::{
-    Encoding, Guarantee, LocalNoise, Mechanism, PrivacyError, Release, Survivors, calibrate,
-    survivors,
+    Encoding, Guarantee, Law, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
 };
 use chorus_secagg::{Assumptions, COMPLETE_BELOW, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
@@ -87,7 +86,7 @@ impl Privacy {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NoiseMaking {
     /// The law of one client's share.
-    pub law: Mechanism,
+    pub law: Law,
     /// What becomes of the noise that was planned for clients that did not vanish.
     pub surplus: Surplus,
     /// Rotate updates before they are rounded, so that a ring of 16 or 20 bits holds a finer grid.
@@ -283,7 +282,7 @@ impl Task {
         }
         if self.noise.surplus == Surplus::Removed {
             require(
-                self.noise.law == Mechanism::DiscreteGaussian,
+                self.noise.law == Law::DiscreteGaussian,
                 "noise.law",
                 "only discrete Gaussian noise comes in layers; leave it out where the surplus is removed",
             )?;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use chorus_privacy::{LayerSeed, LayeredNoise, LocalNoise, Mechanism};
+use chorus_privacy::{Law, LayerSeed, LayeredNoise, LocalNoise};
 use chorus_protocol::{
     Floor, Message, Next, Privacy, Reject, Request, Revealed, RoundPlan, Secret, Surplus, Task,
     cost,
@@ -208,7 +208,7 @@ fn what_does_not_go_together_is_refused() {
         task.validate().unwrap_err().to_string()
     };
     layered(20).validate().unwrap();
-    assert!(refused(&|task| task.noise.law = Mechanism::Skellam).contains("noise.law"));
+    assert!(refused(&|task| task.noise.law = Law::Skellam).contains("noise.law"));
     assert!(
         refused(&|task| task.privacy = Privacy::Local {
             epsilon: 8.0,
@@ -218,10 +218,7 @@ fn what_does_not_go_together_is_refused() {
     );
     assert!(refused(&|task| task.population = 500).contains("at most 64 layers"));
     // The other laws and the rotation are planned, accounted for and agreed on by the client's floor.
-    for (law, rotation) in [
-        (Mechanism::Skellam, false),
-        (Mechanism::DiscreteGaussian, true),
-    ] {
+    for (law, rotation) in [(Law::Skellam, false), (Law::DiscreteGaussian, true)] {
         let mut task = task(400, true);
         (task.noise.law, task.noise.rotation) = (law, rotation);
         task.validate().unwrap();

@@ -1,26 +1,16 @@
 //! `chorus dp plan`.
 
 use chorus_privacy::{
-    Encoding, LARGEST_LENGTH, LocalNoise, Law, PrivacyError, calibrate, spent, splitting,
-    survivors,
+    Encoding, LARGEST_LENGTH, LocalNoise, PrivacyError, calibrate, spent, splitting, survivors,
 };
 use chorus_secagg::Ring;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use crate::exit::{self, OrExit, stop};
+use crate::learning::LawChoice;
 use crate::progress;
 use crate::words::bytes;
-
-/// The law of the noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Law {
-    /// The default: exact discrete Gaussian shares.
-    DiscreteGaussian,
-    /// Shares whose sum has the same law again.
-    Skellam,
-}
 
 /// Flags of `chorus dp plan`.
 #[derive(Args)]
@@ -65,8 +55,8 @@ pub struct Plan {
     #[arg(long)]
     rotation: bool,
     /// The law of the noise.
-    #[arg(long, value_enum, default_value_t = Law::DiscreteGaussian)]
-    mechanism: Law,
+    #[arg(long, value_enum, default_value_t = LawChoice::DiscreteGaussian)]
+    mechanism: LawChoice,
     /// Disjoint cohorts that the clients are split into; each makes a sum of its own.
     #[arg(long, value_name = "K", default_value_t = 1)]
     cohorts: usize,
@@ -84,7 +74,7 @@ struct Figures {
     length: u64,
     clip: f64,
     bits: u32,
-    mechanism: Law,
+    mechanism: LawChoice,
     rotation: bool,
     cohorts: usize,
     /// Clients of the smallest cohort; all that follows is of one such cohort, unless it says otherwise.
@@ -119,7 +109,7 @@ struct Figures {
 }
 
 impl Plan {
-    fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> anyhow::Result<()> {
         let figures = match self.figures() {
             Ok(figures) => figures,
             Err(error) => return Err(error).or_exit(code_of(&error)),
@@ -153,13 +143,6 @@ impl Plan {
         }
     }
 
-    fn law(&self) -> Law {
-        match self.mechanism {
-            Law::DiscreteGaussian => Law::DiscreteGaussian,
-            Law::Skellam => Law::Skellam,
-        }
-    }
-
     /// The figures, or in words why there is no such sum.
     fn figures(&self) -> Result<Result<Figures, String>, PrivacyError> {
         let split = splitting(self.clients, self.cohorts)?;
@@ -174,7 +157,12 @@ impl Plan {
             }
             Err(error) => return Err(error),
         };
-        let noise = match LocalNoise::share_of(self.law(), multiplier, &encoding, &needed) {
+        let noise = match LocalNoise::share_of(
+            self.mechanism.into(),
+            multiplier,
+            &encoding,
+            &needed,
+        ) {
             Ok(noise) => noise,
             Err(PrivacyError::NoiseTooNarrow(variance)) => {
                 let narrow = format!(
@@ -234,7 +222,7 @@ impl Plan {
             let needed = survivors(clients, self.dropout, self.corrupt).ok()?;
             let encoding = self.encoding(clients, most, bits).ok()?;
             let multiplier = self.multiplier().ok()?;
-            LocalNoise::share_of(self.law(), multiplier, &encoding, &needed).ok()
+            LocalNoise::share_of(self.mechanism.into(), multiplier, &encoding, &needed).ok()
         };
         let wider = [16, 18, 20, 24, 32]
             .into_iter()
@@ -268,8 +256,8 @@ impl Figures {
             ),
         };
         let law = match self.mechanism {
-            Law::DiscreteGaussian => "discrete Gaussian",
-            Law::Skellam => "Skellam",
+            LawChoice::DiscreteGaussian => "discrete Gaussian",
+            LawChoice::Skellam => "Skellam",
         };
         let turned = match self.rotation {
             true => format!(", rotated and padded to {}", self.words),

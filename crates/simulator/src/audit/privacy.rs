@@ -3,7 +3,9 @@
 use chorus_data::Dataset;
 use chorus_model::{Delta, Engine, Learning, MeanDelta, Parameters, Tensor, Trainer};
 use chorus_privacy::{LocalNoise, Release, Spent, spent};
-use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, cost, decode, encode};
+use chorus_protocol::{
+    Digest, Privacy, RoundId, RoundPlan, Task, cost, decode, encode, noise_share,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -263,7 +265,8 @@ impl Audit<'_> {
         let with_noise = noisy && !self.options.forget_noise;
         let plan = if with_noise { plan } else { quiet };
         let mut rng = stream(self.options.seed, plan.round.0, Stream::Client(number));
-        let encoded = encode(Delta::new(values), plan, &mut rng)?;
+        let noise = noise_share(plan, &mut rng)?;
+        let encoded = encode(Delta::new(values), plan, noise, &mut rng)?;
         share.tally.add(encoded.update.words(), encoded.clipped);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chorus_data::Dataset;
 use chorus_model::{Delta, Engine, MeanDelta, Parameters, Trainer};
 use chorus_privacy::{LocalNoise, Release, fill_discrete_gaussian, spent};
-use chorus_protocol::{Digest, RoundId, RoundPlan, Task, cost, decode, encode};
+use chorus_protocol::{Digest, RoundId, RoundPlan, Task, cost, decode, encode, noise_share};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
@@ -165,7 +165,7 @@ fn exact_sum(
     let present: Vec<usize> = (0..dataset.users())
         .filter(|person| !absent.contains(person))
         .collect();
-    let length = plan.encoding.length();
+    let length = plan.encoding.words();
     let threads = rayon::current_num_threads().max(1);
     let mut tally = Tally::new(plan.ring(), length);
     for batch in present.chunks(BATCH) {
@@ -177,7 +177,9 @@ fn exact_sum(
                     let history = dataset.training_set(*person);
                     let delta = trainer.contribution(plan.step, plan.block, &history)?;
                     let mut rng = stream(seed, plan.round.0, Stream::Client(*person));
-                    let encoded = encode(Delta::new(delta.into_values()), &quiet, &mut rng)?;
+                    let share = noise_share(&quiet, &mut rng)?;
+                    let delta = Delta::new(delta.into_values());
+                    let encoded = encode(delta, &quiet, share, &mut rng)?;
                     part.add(encoded.update.words(), encoded.clipped);
                 }
                 Ok(part)

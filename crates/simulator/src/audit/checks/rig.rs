@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use chorus_model::Delta;
-use chorus_privacy::{Encoding, LocalNoise, PrivacyError, Survivors, survivors};
+use chorus_privacy::{Encoding, LocalNoise, NoiseShare, PrivacyError, Survivors, survivors};
 use chorus_privacy::{add_noise, clip, decode, fill_discrete_gaussian, quantise};
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
@@ -181,8 +181,9 @@ impl Rig {
                 *value += (noise as f64 / encoding.scale()) as f32;
             }
         }
+        let share = NoiseShare::draw(&noise, LENGTH, rng)?;
         let quantised = quantise(clip(values, encoding.clip()), encoding, rng)?;
-        let mut words = add_noise(quantised, &noise, rng)?.into_words();
+        let mut words = add_noise(quantised, share)?.into_words();
         if self.fault == Fault::ForgottenCoordinate {
             for (word, noise) in words.iter_mut().zip(own(rng)?).skip(1) {
                 *word = word.wrapping_add(noise as u32);
@@ -208,7 +209,8 @@ impl Rig {
                 values.iter().map(round).collect()
             } else {
                 let quantised = quantise(clip(values.clone(), 1.0), &encoding, rng)?;
-                let words = add_noise(quantised, &LocalNoise::Off, rng)?.into_words();
+                let share = NoiseShare::draw(&LocalNoise::Off, LENGTH, rng)?;
+                let words = add_noise(quantised, share)?.into_words();
                 words
                     .into_iter()
                     .map(|word| i64::from(word.cast_signed()))
