@@ -33,6 +33,7 @@ fn task(population: usize, items: usize, epsilon: f64) -> Task {
         corrupt: 0.1,
         bits: 32,
         consistency: Consistency::Cohort,
+        noise: Default::default(),
         privacy: Privacy::Distributed {
             epsilon,
             delta: 1e-5,
