@@ -81,6 +81,7 @@ mod tests {
         let release = Release {
             noise_multiplier: 4.0,
             tau_times_length: 0.0,
+            skellam: None,
         };
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut monitor = Monitor::default();
