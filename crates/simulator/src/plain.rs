@@ -172,7 +172,8 @@ pub(crate) fn run(
     noise_at_once: bool,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
-    if noise_at_once {
+    // Other laws and layers are drawn client by client.
+    if noise_at_once && matches!(scene.plan.noise, LocalNoise::DiscreteGaussian { .. }) {
         return with_noise_at_once(scene, learned);
     }
     let survivors: Vec<usize> = scene
