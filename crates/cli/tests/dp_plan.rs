@@ -24,7 +24,7 @@ fn the_default_of_the_product() {
         ("survivors_min", 700),
         ("noise_min", 600),
         ("words", 118_592),
-        ("modulus", 1 << 32),
+        ("modulus", 1_u64 << 32),
         ("upload_bytes", 474_400),
     ] {
         assert_eq!(found[key], value, "{key}");

@@ -102,18 +102,16 @@ impl Taken {
         self.plan.noise.deviation_of_sum(honest) / self.plan.encoding.scale()
     }
 
-    /// The noise of `noise_min` honest shares, afresh; zeros where the world has none.
+    /// The noise of `noise_min` honest shares, afresh; zeros where the world has none. Whatever its law, as one discrete
+    /// Gaussian of the same variance: the sum of so many shares is told apart from it by nothing that an attack here uses.
     pub fn draw(&self, rng: &mut ChaCha20Rng) -> Result<Vec<f64>, SimulateError> {
         let length = self.plan.encoding.length();
-        let LocalNoise::DiscreteGaussian { variance } = self.plan.noise else {
-            return Ok(vec![0.0; length]);
-        };
-        if self.noise == 0.0 {
+        let deviation = self.plan.noise.deviation_of_sum(self.plan.survivors.honest);
+        if self.noise == 0.0 || deviation == 0.0 {
             return Ok(vec![0.0; length]);
         }
         let mut drawn = vec![0; length];
-        let variance = variance.saturating_mul(self.plan.survivors.honest as u64);
-        fill_discrete_gaussian(variance, &mut drawn, rng)?;
+        fill_discrete_gaussian(deviation.powi(2).round() as u64, &mut drawn, rng)?;
         let scale = self.plan.encoding.scale();
         Ok(drawn
             .into_iter()
