@@ -80,6 +80,10 @@ fn every_mechanism_has_an_answer() {
     near(&matrix, "epsilon", 4.377_178_1);
     near(&matrix, "sensitivity", 4.232_427_13);
     near(&matrix, "largest_error", 12.798_394_1);
+    let buffered = figures(
+        "epsilon --mechanism matrix --noise-multiplier 1 --steps 100 --min-separation 10 --buffers 3 --delta 1e-5",
+    );
+    near(&buffered, "largest_error", 12.553_969_9);
 }
 
 #[test]

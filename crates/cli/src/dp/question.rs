@@ -81,6 +81,9 @@ pub struct Details {
     /// Matrix: coefficients of the square root that are kept. Without it, all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub bands: Option<u64>,
+    /// Matrix: not the square root, but the best encoder of so many buffers, for up to 2048 rounds.
+    #[arg(long, value_name = "N", conflicts_with = "bands", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub buffers: Option<u8>,
     /// Matrix: rounds between two rounds of one client. Without it, each client takes part once.
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub min_separation: Option<u64>,
@@ -93,6 +96,7 @@ impl Default for Details {
             grid: 65_536.0,
             trees: 1,
             bands: None,
+            buffers: None,
             min_separation: None,
         }
     }
@@ -183,7 +187,10 @@ impl Question {
             min_separation: separation,
             max_participations: rounds.div_ceil(separation.max(1)),
         };
-        let encoder = Toeplitz::square_root(whole(self.details.bands.unwrap_or(self.steps)))?;
+        let encoder = match self.details.buffers {
+            Some(buffers) => Toeplitz::best_buffered(&participation, usize::from(buffers))?,
+            None => Toeplitz::square_root(whole(self.details.bands.unwrap_or(self.steps)))?,
+        };
         let sensitivity = encoder.sensitivity(&participation)?;
         Ok(Some((sensitivity, encoder.prefix_error(rounds)?)))
     }

@@ -137,7 +137,17 @@ pub fn delta(
     };
     let by_loss = |side| -> Result<f64, PrivacyError> {
         let about = renyi::ln_delta(curve(events, Accountant::Best)?, &renyi::orders(), epsilon);
-        pld::delta(&losses(events)?, epsilon, about.clamp(-600.0, -0.1), side)
+        let steps = losses(events)?;
+        // Tails are cut relative to a guess at delta: cut again where the guess was far above.
+        let (mut found, mut guess) = (1.0f64, about.clamp(-600.0, -0.1));
+        for _ in 0..4 {
+            found = pld::delta(&steps, epsilon, guess, side)?;
+            if found <= 0.0 || found.ln() > guess - 5.0 {
+                break;
+            }
+            guess = found.ln().max(-600.0);
+        }
+        Ok(found)
     };
     let exactly = || exact_delta(events, epsilon);
     let (value, bound) = match accountant {

@@ -1,6 +1,7 @@
 //! What the releases of a task cost together.
 
 pub mod account;
+mod buffered;
 pub mod gaussian;
 pub mod lattice;
 pub mod matrix;

@@ -49,7 +49,10 @@ fn sensitivity_under_separation() {
             "identity" => Toeplitz::identity(),
             "sqrt_toeplitz" => Toeplitz::square_root(participation.rounds).unwrap(),
             "banded_sqrt_b" => Toeplitz::square_root(participation.min_separation).unwrap(),
-            _ => Toeplitz::new(coefficients.clone()).unwrap(),
+            "blt2" => {
+                Toeplitz::buffered(&[(0.25, 0.9), (0.12, 0.4)], participation.rounds).unwrap()
+            }
+            other => panic!("{other}"),
         };
         for encoder in [strategy, Toeplitz::new(coefficients).unwrap()] {
             let found = encoder.squared_sensitivity(&participation).unwrap();
@@ -73,7 +76,7 @@ fn sensitivity_under_separation() {
 
 #[test]
 fn error_on_prefixes() {
-    let mut seen = 0;
+    let (mut seen, mut optimised) = (0, 0);
     for row in rows("matrix_mechanism_error") {
         let id = row.text("id");
         let participation = participation(&row);
@@ -88,7 +91,16 @@ fn error_on_prefixes() {
                     "dp_sgd_identity" => Toeplitz::identity(),
                     "sqrt_toeplitz_full" => Toeplitz::square_root(rounds).unwrap(),
                     "banded_sqrt" => Toeplitz::square_root(participation.min_separation).unwrap(),
-                    "blt_optimised" => continue,
+                    "blt_optimised" => {
+                        // Another search, another encoder: as good as theirs or better.
+                        let found = Toeplitz::best_buffered(&participation, 3).unwrap();
+                        let error = found.prefix_error(rounds).unwrap().largest
+                            * found.sensitivity(&participation).unwrap();
+                        let theirs = row.number("max_err_unit_z");
+                        assert!(error <= 1.002 * theirs, "{id}: {error} for {theirs}");
+                        optimised += 1;
+                        continue;
+                    }
                     other => panic!("{other}"),
                 };
                 (
@@ -114,7 +126,7 @@ fn error_on_prefixes() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 15);
+    assert_eq!((seen, optimised), (15, 2));
 }
 
 #[test]
@@ -136,4 +148,5 @@ fn what_has_no_formula_is_refused() {
     };
     assert!(Toeplitz::identity().sensitivity(&never).is_err());
     assert!(tree_prefix_error(0).is_err());
+    assert!(Toeplitz::best_buffered(&never, 2).is_err());
 }
