@@ -196,3 +196,109 @@ fn under<R: CryptoRng + ?Sized, const N: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Given;
+    use super::*;
+    use crate::words::SINGLE;
+
+    /// Bar j is 3^-j high.
+    struct Thirds;
+
+    fn power(bar: u64) -> u128 {
+        3u128.pow(bar as u32)
+    }
+
+    impl Profile for Thirds {
+        fn height(&self, bar: u64, bits: usize) -> Height {
+            // Bounds only as good as asked for: 2^bits x 3^bar, and a little more.
+            let exact = (0..bar).fold(Natural::new(1).shifted(bits), |power, _| power.times(3));
+            Height {
+                top: Natural::new(1).shifted(bits),
+                high: exact.clone().plus(&Natural::new(1)),
+                low: exact,
+            }
+        }
+    }
+
+    fn table() -> Bars {
+        let tops: Vec<(u128, u128)> = (0..)
+            .map(|bar| (ONE / power(bar), ONE / power(bar) + 1))
+            .take_while(|(_, high)| *high >= LOWEST)
+            .collect();
+        Bars::new(&tops, scale_for(&[&tops]))
+    }
+
+    fn drawn(bars: &Bars, words: &[u32]) -> Option<u64> {
+        let mut given = Given(words.to_vec(), 0);
+        bars.draw(&Thirds, &mut Words::<_, SINGLE>::new(&mut given))
+            .unwrap()
+    }
+
+    /// The words around where c 3^-j 2^32 ends, its whole part and `count` further digits to base 2^32.
+    fn digits(scale: u128, bar: u64, count: usize) -> (u32, Vec<u32>) {
+        let mut rest = scale % power(bar);
+        let digits = (0..count).map(|_| {
+            let digit = (rest << 32) / power(bar);
+            rest = (rest << 32) % power(bar);
+            digit as u32
+        });
+        ((scale / power(bar)) as u32, digits.collect())
+    }
+
+    #[test]
+    fn every_bar_is_exactly_as_high_as_it_should_be() {
+        let bars = table();
+        let scale = u128::from(bars.scale());
+        assert!(scale > 2_863_000_000, "the table wastes slots: {scale}");
+        let mut start = 0u32;
+        for (bar, place) in (0u64..).zip(&bars.bars) {
+            assert_eq!(place.first, start);
+            let (whole, rest) = digits(scale, bar, 3);
+            for below in [0, whole / 2, whole.saturating_sub(1)] {
+                if below < whole {
+                    assert_eq!(drawn(&bars, &[start + below, u32::MAX]), Some(bar));
+                }
+            }
+            // The slot that is covered in part: decided at the first, second and third word.
+            for depth in 0..rest.len() {
+                let mut words = vec![start + whole];
+                words.extend(&rest[..depth]);
+                for (digit, expected) in [
+                    (rest[depth].checked_sub(1), Some(bar)),
+                    (rest[depth].checked_add(1), None),
+                ] {
+                    let Some(digit) = digit else { continue };
+                    let mut words = words.clone();
+                    words.push(digit);
+                    assert_eq!(drawn(&bars, &words), expected, "bar {bar}, depth {depth}");
+                }
+            }
+            start = place.last + 1;
+        }
+        assert_eq!(bars.tail, start);
+        assert_eq!(drawn(&bars, &[start + 1]), None);
+        assert_eq!(drawn(&bars, &[u32::MAX]), None);
+    }
+
+    #[test]
+    fn every_bar_of_the_tail_is_exactly_as_high_as_it_should_be() {
+        let bars = table();
+        for (halvings, quarter) in [(0u32, 0u32), (0, 3), (1, 2), (7, 1)] {
+            let bar = bars.count() + 4 * u64::from(halvings) + u64::from(quarter);
+            let scale = u128::from(bars.scale()) << (halvings + 3);
+            let (whole, rest) = digits(scale, bar, 1);
+            assert_eq!(whole, 0, "at most the part of the slot that is this bar's");
+            let to = |digit: u32| {
+                let chosen = 1 << (31 - halvings);
+                drawn(&bars, &[bars.tail, chosen, quarter << 30, digit])
+            };
+            assert_eq!(to(rest[0] - 1), Some(bar));
+            assert_eq!(to(rest[0] + 1), None);
+        }
+        // A word of zeros halves 32 times.
+        let words = [bars.tail, 0, 1 << 31, 0, 0, 0, 0, 0];
+        assert_eq!(drawn(&bars, &words), Some(bars.count() + 4 * 32));
+    }
+}

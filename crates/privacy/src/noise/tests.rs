@@ -220,7 +220,7 @@ fn every_path_of_the_poisson_sampler_together_gives_the_law() {
 }
 
 /// Hands out given words.
-struct Given(Vec<u32>, usize);
+pub(super) struct Given(pub(super) Vec<u32>, pub(super) usize);
 
 impl TryRng for Given {
     type Error = Infallible;
