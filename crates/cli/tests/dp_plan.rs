@@ -8,7 +8,10 @@ use serde_json::Value;
 
 fn plan(more: &str) -> Said {
     let folder = tempfile::tempdir().unwrap();
-    let mut flags = vec!["dp", "plan", "--length", "118592", "--corrupt", "0.1"];
+    let mut flags = vec!["dp", "plan", "--corrupt", "0.1"];
+    if !more.contains("--length") {
+        flags.extend(["--length", "118592"]);
+    }
     flags.extend(more.split_whitespace());
     chorus(folder.path(), &flags)
 }
@@ -71,7 +74,7 @@ fn epsilon_rotation_skellam_and_cohorts() {
 
 #[test]
 fn what_cannot_be_is_refused_in_words() {
-    plan("--clients 1000 --dropout 0.1 --noise-multiplier 1 --bits 16").with(
+    plan("--clients 1000 --length 1000 --dropout 0.1 --noise-multiplier 1 --bits 16").with(
         5,
         &["deviation", "at least 4", "There is a plan with `--bits"],
     );
