@@ -62,7 +62,7 @@ proptest! {
         let unmasking = proto::UnmaskRequest {
             protocol_version: PROTOCOL_VERSION, round: 1, revealed: vec![share],
         };
-        prop_assert_eq!(Request::try_from(unmasking).is_ok(), [1, 2].contains(&number));
+        prop_assert_eq!(Request::try_from(unmasking).is_ok(), (1..=3).contains(&number));
     }
 }
 
@@ -224,13 +224,13 @@ fn what_is_wrong_in_a_request_is_named() {
             ("field-unspecified", "RevealedShare.kind"),
         ),
         (
-            revealed(3, 32, 1),
+            revealed(4, 32, 1),
             ("field-unspecified", "RevealedShare.kind"),
         ),
         (revealed(1, 33, 1), ("field-length", "RevealedShare.share")),
         (
-            revealed(1, 32, 255),
-            ("field-too-long", "at most 254 shares, found 255"),
+            revealed(1, 32, 319),
+            ("field-too-long", "at most 318 shares, found 319"),
         ),
         (
             asked(proto::FetchModelRequest {

@@ -11,8 +11,6 @@ mod lattice;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
-mod others;
-#[cfg(test)]
 mod sampler;
 #[cfg(test)]
 mod subsampled;
