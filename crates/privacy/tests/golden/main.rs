@@ -11,6 +11,8 @@ mod lattice;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod others;
+#[cfg(test)]
 mod sampler;
 #[cfg(test)]
 mod subsampled;
