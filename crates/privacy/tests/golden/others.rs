@@ -64,6 +64,9 @@ fn draws_look_like_those_of_prio_and_opendp() {
         // The control: other variances are told apart.
         let other = (variance * 21).div_ceil(20);
         let found = score(&ours(other, count, 72), theirs);
-        assert!(found > REJECT, "{source}, variance {other} passed for {variance}: {found}");
+        assert!(
+            found > REJECT,
+            "{source}, variance {other} passed for {variance}: {found}"
+        );
     }
 }
