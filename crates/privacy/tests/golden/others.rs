@@ -62,7 +62,7 @@ fn draws_look_like_those_of_prio_and_opendp() {
         let found = score(&ours(variance, count, 71), theirs);
         assert!(found < REJECT, "{source}, deviation {deviation}: {found}");
         // The control: other variances are told apart.
-        let other = (variance * 21).div_ceil(20);
+        let other = (variance * 23).div_ceil(20);
         let found = score(&ours(other, count, 72), theirs);
         assert!(
             found > REJECT,
