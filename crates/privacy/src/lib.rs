@@ -21,7 +21,7 @@ pub use error::PrivacyError;
 pub use guarantee::Guarantee;
 pub use noise::{
     Law, LayerSeed, LayeredNoise, LocalNoise, MAX_SKELLAM_VARIANCE, MAX_VARIANCE, MIN_VARIANCE,
-    NoiseShare, NoisedUpdate, add_noise, fill_discrete_gaussian, fill_skellam,
+    MOST_LAYERS, NoiseShare, NoisedUpdate, add_noise, fill_discrete_gaussian, fill_skellam,
     sample_discrete_gaussian,
 };
 pub use quantise::{QuantisedUpdate, quantise};
