@@ -33,8 +33,9 @@ pub use keys::{KeyError, PublicKeys, RoundKeys, secret_matches};
 pub use keystream::Sign;
 pub use mask::{MalformedUpdate, MaskKey, MaskedUpdate, mask, mask_with};
 pub use plan::{
-    Achieved, Assumptions, Bound, COMPLETE_BELOW, GraphPlan, MAXIMUM_CLIENTS, MAXIMUM_DEGREE,
-    MINIMUM_CLIENTS, MINIMUM_SECRECY_BITS, PlanError, Work, plan, ring_for, work,
+    Achieved, Assumptions, Bound, COMPLETE_BELOW, GUARDED_CORRECTNESS_BITS, GraphPlan,
+    MAXIMUM_CLIENTS, MAXIMUM_DEGREE, MINIMUM_CLIENTS, MINIMUM_SECRECY_BITS, PlanError, Work, plan,
+    ring_for, work,
 };
 pub use recover::{Dropped, recover_pairs};
 pub use ring::{Ring, UnknownRing};
