@@ -288,17 +288,27 @@ mod tests {
         for (halvings, quarter) in [(0u32, 0u32), (0, 3), (1, 2), (7, 1)] {
             let bar = bars.count() + 4 * u64::from(halvings) + u64::from(quarter);
             let scale = u128::from(bars.scale()) << (halvings + 3);
-            let (whole, rest) = digits(scale, bar, 1);
+            let (whole, rest) = digits(scale, bar, 3);
             assert_eq!(whole, 0, "at most the part of the slot that is this bar's");
+            // The first digit that can be one less: deep in the tail the height begins with zeros.
+            let at = rest.iter().position(|digit| *digit > 0).unwrap();
             let to = |digit: u32| {
-                let chosen = 1 << (31 - halvings);
-                drawn(&bars, &[bars.tail, chosen, quarter << 30, digit])
+                let mut words = vec![bars.tail, 1 << (31 - halvings), quarter << 30];
+                words.extend(&rest[..at]);
+                words.push(digit);
+                drawn(&bars, &words)
             };
-            assert_eq!(to(rest[0] - 1), Some(bar));
-            assert_eq!(to(rest[0] + 1), None);
+            assert_eq!(to(rest[at] - 1), Some(bar));
+            assert_eq!(to(rest[at] + 1), None);
         }
-        // A word of zeros halves 32 times.
-        let words = [bars.tail, 0, 1 << 31, 0, 0, 0, 0, 0];
-        assert_eq!(drawn(&bars, &words), Some(bars.count() + 4 * 32));
+        // A word of zeros halves 32 times. That bar is lower than 2^-160 of the slot's part, and higher than 2^-192 of it.
+        let deep = |zeros: usize| {
+            let mut words = vec![bars.tail, 0, 1 << 31, 0];
+            words.resize(4 + zeros, 0);
+            words.push(u32::MAX);
+            drawn(&bars, &words)
+        };
+        assert_eq!(deep(6), Some(bars.count() + 4 * 32));
+        assert_eq!(deep(5), None);
     }
 }
