@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::epsilon::up;
-use super::question::{Details, Kind, Question, Who, code};
+use super::question::{Kind, Question, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
 
@@ -19,20 +19,14 @@ pub struct Calibrate {
     /// Whose noise.
     #[arg(long, value_enum)]
     mechanism: Kind,
-    /// Probability that a client is in one step. Holds only against those who do not know the sample: not against a coordinator.
-    #[arg(long, value_name = "Q", default_value_t = 1.0)]
-    sampling_rate: f64,
     /// How often the mechanism runs; for a tree or a matrix, its rounds.
     #[arg(long, value_name = "T", default_value_t = 1)]
     steps: u64,
     /// The probability that the promise may fail with.
     #[arg(long, value_name = "DELTA")]
     delta: f64,
-    /// Who computes.
-    #[arg(long, value_enum, default_value = "best")]
-    accountant: Who,
     #[command(flatten)]
-    details: Details,
+    terms: Terms,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -54,12 +48,7 @@ struct Figures {
 
 impl Calibrate {
     pub fn run(&self) -> anyhow::Result<()> {
-        let question = Question {
-            kind: self.mechanism,
-            sampling_rate: self.sampling_rate,
-            steps: self.steps,
-            details: self.details.clone(),
-        };
+        let question = self.terms.question(self.mechanism, self.steps);
         if let Err(sentence) = question.check() {
             return stop(exit::USAGE, sentence);
         }
@@ -83,7 +72,7 @@ impl Calibrate {
     }
 
     fn figures(&self, question: &Question) -> Result<Figures, chorus_privacy::PrivacyError> {
-        let accountant = self.accountant.accountant();
+        let accountant = self.terms.accountant();
         let events = |multiplier| question.events(multiplier);
         let noise_multiplier =
             account::noise_multiplier(self.epsilon, self.delta, accountant, events)?;
@@ -91,7 +80,7 @@ impl Calibrate {
         Ok(Figures {
             mechanism: self.mechanism,
             noise_multiplier,
-            sampling_rate: self.sampling_rate,
+            sampling_rate: question.sampling_rate,
             steps: self.steps,
             epsilon: answer.value,
             delta: self.delta,

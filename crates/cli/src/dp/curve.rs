@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::drawing::{Line, draw};
-use super::question::{Details, Kind, Question, Who, code};
+use super::question::{Kind, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
 
@@ -31,20 +31,14 @@ pub struct Curve {
         default_value = "0.7,1,2,4"
     )]
     noise_multiplier: Vec<f64>,
-    /// Probability that a client is in one step.
-    #[arg(long, value_name = "Q", default_value_t = 1.0)]
-    sampling_rate: f64,
     /// The most rounds that are drawn.
     #[arg(long, value_name = "T", default_value_t = 100)]
     steps: u64,
     /// The probability that the promise may fail with.
     #[arg(long, value_name = "DELTA")]
     delta: f64,
-    /// Who computes.
-    #[arg(long, value_enum, default_value = "best")]
-    accountant: Who,
     #[command(flatten)]
-    details: Details,
+    terms: Terms,
     /// Where the drawing goes. Without it, to standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -86,8 +80,8 @@ impl Curve {
             }
             lines.push(line);
         }
-        let sampled = match self.sampling_rate < 1.0 {
-            true => format!(", sampling rate {}", self.sampling_rate),
+        let sampled = match self.terms.sampling_rate < 1.0 {
+            true => format!(", sampling rate {}", self.terms.sampling_rate),
             false => String::new(),
         };
         let setting = format!("{}, δ = {:e}{sampled}", self.mechanism.name(), self.delta);
@@ -120,17 +114,12 @@ impl Curve {
     }
 
     fn point(&self, noise_multiplier: f64, steps: u64) -> anyhow::Result<Point> {
-        let question = Question {
-            kind: self.mechanism,
-            sampling_rate: self.sampling_rate,
-            steps,
-            details: self.details.clone(),
-        };
+        let question = self.terms.question(self.mechanism, steps);
         if let Err(sentence) = question.check() {
             return stop(exit::USAGE, sentence);
         }
         let events = question.events(noise_multiplier);
-        match account::upper_bound(&events, self.delta, self.accountant.accountant()) {
+        match account::upper_bound(&events, self.delta, self.terms.accountant()) {
             Ok((epsilon, bound)) => Ok(Point {
                 noise_multiplier,
                 steps,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use chorus_privacy::account;
+use chorus_privacy::{Accountant, account};
 use clap::Args;
 use serde::Serialize;
 
 use super::batch;
-use super::question::{Details, Kind, Question, Who, code};
+use super::question::{Kind, Question, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
 
@@ -21,20 +21,14 @@ pub struct Epsilon {
     /// Deviation of the noise over the clip.
     #[arg(long, value_name = "Z", required_unless_present = "batch")]
     noise_multiplier: Option<f64>,
-    /// Probability that a client is in one step. Holds only against those who do not know the sample: not against a coordinator.
-    #[arg(long, value_name = "Q", default_value_t = 1.0)]
-    sampling_rate: f64,
     /// How often the mechanism runs; for a tree or a matrix, its rounds.
     #[arg(long, value_name = "T", default_value_t = 1)]
     steps: u64,
     /// The probability that the promise may fail with.
     #[arg(long, value_name = "DELTA", required_unless_present = "batch")]
     delta: Option<f64>,
-    /// Who computes.
-    #[arg(long, value_enum, default_value = "best")]
-    accountant: Who,
     #[command(flatten)]
-    details: Details,
+    terms: Terms,
     /// Answer every row of a CSV file with the columns mechanism, noise_multiplier, sampling_rate, steps, delta and accountant:
     /// prints the same rows with epsilon added.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mechanism", "noise_multiplier", "delta", "json"])]
@@ -78,16 +72,11 @@ impl Epsilon {
                 "give --mechanism, --noise-multiplier and --delta, or --batch",
             );
         };
-        let question = Question {
-            kind,
-            sampling_rate: self.sampling_rate,
-            steps: self.steps,
-            details: self.details.clone(),
-        };
+        let question = self.terms.question(kind, self.steps);
         if let Err(sentence) = question.check() {
             return stop(exit::USAGE, sentence);
         }
-        let figures = match answer(&question, noise_multiplier, delta, self.accountant) {
+        let figures = match answer(&question, noise_multiplier, delta, self.terms.accountant()) {
             Ok(figures) => figures,
             Err(error) => return Err(error).or_exit(code(&error)),
         };
@@ -103,10 +92,10 @@ fn answer(
     question: &Question,
     noise_multiplier: f64,
     delta: f64,
-    who: Who,
+    accountant: Accountant,
 ) -> Result<Figures, chorus_privacy::PrivacyError> {
     let events = question.events(noise_multiplier);
-    let answer = account::epsilon(&events, delta, who.accountant())?;
+    let answer = account::epsilon(&events, delta, accountant)?;
     let discrete = matches!(question.kind, Kind::DiscreteGaussian | Kind::Skellam);
     let estimate = match discrete {
         true => account::estimate(&events, delta)?.map(|estimate| estimate.value),

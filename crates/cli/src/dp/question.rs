@@ -102,6 +102,35 @@ impl Default for Details {
     }
 }
 
+/// What every command asks in the same words.
+#[derive(Args)]
+pub struct Terms {
+    /// Probability that a client is in one step. Holds only against those who do not know the sample: not against a coordinator.
+    #[arg(long, value_name = "Q", default_value_t = 1.0)]
+    pub sampling_rate: f64,
+    /// Who computes.
+    #[arg(long, value_enum, default_value = "best")]
+    accountant: Who,
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Terms {
+    pub fn accountant(&self) -> Accountant {
+        self.accountant.accountant()
+    }
+
+    /// Asks about `kind`, run `steps` times.
+    pub fn question(&self, kind: Kind, steps: u64) -> Question {
+        Question {
+            kind,
+            sampling_rate: self.sampling_rate,
+            steps,
+            details: self.details.clone(),
+        }
+    }
+}
+
 /// A mechanism without its noise.
 #[derive(Clone, Debug)]
 pub struct Question {
