@@ -1,4 +1,4 @@
-use chorus_model::{Engine, ItemId, Parameters, TrainError, scores, top};
+use chorus_model::{Engine, ItemId, Parameters, TrainError, top};
 use chorus_protocol::TaskName;
 use serde::Serialize;
 
@@ -39,12 +39,11 @@ impl Client {
         let opened = || {
             let parameters = Parameters::from_bytes(&model.bytes)?;
             let trainer = engine.open(&parameters)?;
-            Ok((catalogue(&parameters)?, parameters, trainer))
+            Ok((catalogue(&parameters)?, trainer))
         };
-        let (catalogue, parameters, trainer) = opened().map_err(fault)?;
+        let (catalogue, trainer) = opened().map_err(fault)?;
         let history = self.history(catalogue)?;
-        let ranked = || Ok(scores(&parameters, &trainer.person(&history)?)?);
-        let scores = ranked().map_err(fault)?;
+        let scores = trainer.scores(&history).map_err(fault)?;
         let best = top(&scores, &history, n).into_iter();
         Ok(best
             .filter_map(|item| {

@@ -8,7 +8,7 @@ use chorus_protocol::{
     TaskName, encode, noise_share,
 };
 use chorus_wire::certificate::Authority;
-use rand_core::CryptoRng;
+use rand_core::{CryptoRng, Rng};
 
 use crate::model::catalogue;
 use crate::store::StoredModel;
@@ -174,7 +174,7 @@ impl Client {
             Ok(share) => share,
             Err(error) => return self.end(participation, not_learned(&error)),
         };
-        let delta = match self.contribution(engine, plan, model)? {
+        let delta = match self.contribution(engine, plan, model, rng)? {
             Ok(delta) => delta,
             // It depends on the person's own data: a client that went silent now would tell. It adds nothing
             // but its noise instead (as chorus-privacy does with what is not finite).
@@ -208,6 +208,7 @@ impl Client {
         engine: &dyn Engine,
         plan: &RoundPlan,
         model: &[u8],
+        rng: &mut dyn Rng,
     ) -> Result<Result<Delta, TrainError>, Error> {
         let opened = || {
             let parameters = Parameters::from_bytes(model)?;
@@ -217,7 +218,8 @@ impl Client {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(trainer.contribution(plan.step, plan.block, &self.history(catalogue)?))
+        let history = self.history(catalogue)?;
+        Ok(trainer.contribution(plan.step, plan.block, &history, rng))
     }
 
     /// Ends the client's part, and erases what it held of the round.

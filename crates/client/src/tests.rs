@@ -81,14 +81,15 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
     };
     let parameters = Parameters::from_bytes(model).unwrap();
     let history = member.client.history(ITEMS).unwrap();
+    let mut rng = member.rng.clone();
+    let share = noise_share(plan, &mut rng).unwrap();
     let delta = Direct
         .open(&parameters)
         .unwrap()
-        .contribution(plan.step, plan.block, &history)
+        .contribution(plan.step, plan.block, &history, &mut rng)
         .unwrap();
-    let mut rng = member.rng.clone();
     Some(
-        encode(delta, plan, noise_share(plan, &mut rng).unwrap(), &mut rng)
+        encode(delta, plan, share, &mut rng)
             .unwrap()
             .update
             .words()

@@ -194,7 +194,7 @@ impl Member {
                     let model = Parameters::from_bytes(model).unwrap();
                     let trainer = Direct.open(&model).unwrap();
                     let delta = trainer
-                        .contribution(plan.step, plan.block, &self.set)
+                        .contribution(plan.step, plan.block, &self.set, &mut self.rng.clone())
                         .unwrap();
                     let encoded = encode(
                         delta,

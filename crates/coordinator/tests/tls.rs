@@ -221,7 +221,9 @@ impl Person {
                             .open(&Parameters::from_bytes(model).unwrap())
                             .unwrap();
                         let set = TrainingSet::of([1, 4, 7].map(ItemId), 12);
-                        let delta = trainer.contribution(plan.step, plan.block, &set).unwrap();
+                        let delta = trainer
+                            .contribution(plan.step, plan.block, &set, &mut self.rng.clone())
+                            .unwrap();
                         let update = encode(
                             delta,
                             plan,

@@ -12,6 +12,8 @@ use chorus_data::{Dataset, Synthesis, read, synthesise};
 use chorus_model::{
     Direct, Engine, Features, IalsPrivateRecipe, IalsRecipe, Quality, Recipe, Step,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use support::{Run, learn, popularity_quality, quality};
 
 /// ml-100k, or nothing and a line that says so.
@@ -228,7 +230,12 @@ fn the_held_out_item_is_an_unseen_item_like_any_other() {
     // And what is sent for it is what is sent for every unseen item.
     let trainer = Direct.open(&learning.parameters).unwrap();
     let gradient = trainer
-        .contribution(Step::Gradient, None, &case.history)
+        .contribution(
+            Step::Gradient,
+            None,
+            &case.history,
+            &mut ChaCha20Rng::seed_from_u64(1),
+        )
         .unwrap()
         .into_values();
     assert!(

@@ -1,9 +1,10 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
+use rand::Rng;
 
 use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, widen};
 use crate::{
     Block, Bounded, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step,
-    TrainError, Trainer, TrainingSet,
+    TrainError, Trainer, TrainingSet, by_popularity, scores,
 };
 
 /// The engine in plain Rust: f64 inside, one Cholesky a person, no libtorch.
@@ -21,6 +22,8 @@ struct DirectTrainer {
     /// alpha0 V'V + lambda alpha0 m I: the part of the ridge matrix that all people share.
     shared: DMatrix<f64>,
     regularisation: f64,
+    /// What an empty history is scored by.
+    popularity: Result<Vec<f32>, ParametersError>,
     /// What the private sums need besides.
     bounded: Bounded,
 }
@@ -41,6 +44,7 @@ impl Engine for Direct {
             table,
             shared,
             regularisation,
+            popularity: by_popularity(parameters, items),
             bounded,
         }))
     }
@@ -72,11 +76,19 @@ impl Trainer for DirectTrainer {
         ))
     }
 
+    fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+        if history.is_empty() {
+            return Ok(self.popularity.clone()?);
+        }
+        scores(&self.table, &self.solve(history)?)
+    }
+
     fn contribution(
         &self,
         step: Step,
         block: Option<Block>,
         history: &TrainingSet,
+        _: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
         let rows = step.rows(self.items, block)?;
         let length = match step {

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// The number of an item in the catalogue, from 0.
@@ -16,31 +18,56 @@ pub struct Event {
     pub at: i64,
 }
 
-/// What one client learns from: the distinct items of its history, ascending.
+/// What one client learns from: the distinct items of its history.
 ///
 /// # Privacy
 /// Stays on the client, like the events it is selected from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TrainingSet {
     items: Vec<ItemId>,
+    sequence: Vec<ItemId>,
 }
 
 impl TrainingSet {
-    /// Selects what can be learned from: every known item once. Items outside a catalogue of
+    /// Selects what can be learned from: every known item once, of events in the order of their times. Items outside a catalogue of
     /// `catalogue` items are left out, because an older app may hold items a newer model dropped.
     pub fn select(events: impl IntoIterator<Item = Event>, catalogue: usize) -> Self {
+        let mut events: Vec<Event> = events.into_iter().collect();
+        events.sort_by_key(|event| event.at);
         Self::of(events.into_iter().map(|event| event.item), catalogue)
     }
 
-    /// The same from bare items.
+    /// The same from bare items, the earliest first.
     pub fn of(items: impl IntoIterator<Item = ItemId>, catalogue: usize) -> Self {
-        let mut items: Vec<ItemId> = items
+        let mut sequence: Vec<ItemId> = items
             .into_iter()
             .filter(|item| (item.0 as usize) < catalogue)
             .collect();
+        let mut seen = HashSet::with_capacity(sequence.len());
+        sequence.retain(|item| seen.insert(*item));
+        let mut items = sequence.clone();
         items.sort_unstable();
-        items.dedup();
-        Self { items }
+        Self { items, sequence }
+    }
+
+    /// The same items in the order in which they first came.
+    pub fn sequence(&self) -> &[ItemId] {
+        &self.sequence
+    }
+
+    /// The same history as if `item` had never been in it.
+    pub fn without(&self, item: ItemId) -> Self {
+        let others = |items: &[ItemId]| {
+            items
+                .iter()
+                .copied()
+                .filter(|other| *other != item)
+                .collect()
+        };
+        Self {
+            items: others(&self.items),
+            sequence: others(&self.sequence),
+        }
     }
 
     /// The items, ascending and distinct.

@@ -40,7 +40,7 @@ pub struct Parameters {
 }
 
 /// A model file that cannot be used.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum ParametersError {
     /// Not a safetensors file, or a damaged one.
     #[error("the model is not a readable safetensors file: {0}")]

@@ -1,39 +1,50 @@
-use crate::{ItemId, Parameters, ParametersError, PersonVector, TrainingSet};
+use crate::{ItemId, Parameters, ParametersError, TrainError, TrainingSet};
 
-/// Every item's score for one person, `[items]`: u.v_i.
+/// Every item's score for a person vector, `[items]`: u.v_i, added up in f64.
 ///
-/// A zero vector, which an empty history gives, is scored by popularity: the counts themselves.
+/// `table`: row-major `[items, person.len()]`.
 ///
 /// # Errors
-/// When a tensor is missing or has another shape, or a score is not finite.
-pub fn scores(parameters: &Parameters, person: &PersonVector) -> Result<Vec<f32>, ParametersError> {
-    let table = parameters.require("items")?;
-    let factors = person.0.len();
-    if table.shape.get(1) != Some(&factors) || factors == 0 {
-        return Err(ParametersError::Shape {
-            name: "items".to_owned(),
-            shape: vec![table.shape.first().copied().unwrap_or(0), factors],
-            found: table.values.len(),
-        });
-    }
-    if person.0.iter().all(|value| *value == 0.0) {
-        return Ok(counts(parameters, table.values.len() / factors)?.to_vec());
-    }
-    let scores: Vec<f64> = table
-        .values
-        .chunks_exact(factors)
-        .map(|row| {
-            row.iter()
-                .zip(&person.0)
-                .map(|(v, u)| f64::from(*v) * f64::from(*u))
-                .sum()
-        })
+/// When a score is not finite.
+pub fn scores(table: &[f32], person: &[f64]) -> Result<Vec<f32>, TrainError> {
+    let scores: Vec<f32> = table
+        .chunks_exact(person.len().max(1))
+        .map(|row| dot(person, row) as f32)
         .collect();
-    let scores: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
-    if scores.iter().any(|score| !score.is_finite()) {
-        return Err(ParametersError::NotFinite("items".to_owned()));
+    finite(scores)
+}
+
+/// The scores, when all of them are finite.
+///
+/// # Errors
+/// When one is not.
+pub fn finite(scores: Vec<f32>) -> Result<Vec<f32>, TrainError> {
+    if scores.iter().all(|score| score.is_finite()) {
+        Ok(scores)
+    } else {
+        Err(TrainError::Numeric("a score is not finite".to_owned()))
     }
-    Ok(scores)
+}
+
+fn dot(person: &[f64], row: &[f32]) -> f64 {
+    person.iter().zip(row).map(|(u, v)| u * f64::from(*v)).sum()
+}
+
+/// What an empty history is scored by: the tensor `counts`, which must cover the catalogue.
+///
+/// # Errors
+/// When the model has none, or of another length.
+pub fn by_popularity(parameters: &Parameters, items: usize) -> Result<Vec<f32>, ParametersError> {
+    let counts = parameters.require("counts")?;
+    if counts.values.len() == items {
+        Ok(counts.values.clone())
+    } else {
+        Err(ParametersError::Shape {
+            name: "counts".to_owned(),
+            shape: vec![items],
+            found: counts.values.len(),
+        })
+    }
 }
 
 /// The `n` best unseen items, best first; items of equal score in the order of their numbers.
@@ -53,18 +64,4 @@ pub fn top(scores: &[f32], seen: &TrainingSet, n: usize) -> Vec<ItemId> {
     }
     unseen.sort_unstable_by(order);
     unseen.into_iter().map(|(_, item)| item).collect()
-}
-
-/// The tensor `counts`, which must cover the catalogue.
-fn counts(parameters: &Parameters, items: usize) -> Result<&[f32], ParametersError> {
-    let counts = parameters.require("counts")?;
-    if counts.values.len() == items {
-        Ok(&counts.values)
-    } else {
-        Err(ParametersError::Shape {
-            name: "counts".to_owned(),
-            shape: vec![items],
-            found: counts.values.len(),
-        })
-    }
 }

@@ -1,12 +1,25 @@
+use rand::Rng;
 use thiserror::Error;
 
-use crate::{Block, BlockError, Delta, Parameters, ParametersError, Step, TrainingSet};
+use crate::{Block, BlockError, Delta, ItemId, Parameters, ParametersError, Step, TrainingSet};
 
 /// A person's taste in the space of the item table, `[factors]`.
 ///
 /// # Privacy
 /// Never leaves the client: it is solved from the history when it is needed, and dropped.
 pub struct PersonVector(pub Vec<f32>);
+
+/// What one item of a history adds to a score.
+///
+/// # Privacy
+/// Names what the person did. Stays on the client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cause {
+    /// The item of the history.
+    pub item: ItemId,
+    /// What it adds to the score; below zero when it speaks against.
+    pub adds: f32,
+}
 
 /// Why a client could not learn.
 #[derive(Debug, Error)]
@@ -33,14 +46,53 @@ pub trait Engine: Send + Sync {
 
 /// Learns on the client from one model version.
 pub trait Trainer: Send + Sync {
-    /// Solves the person's vector from their history: a function of the public model and their own data.
-    /// An empty history gives the zero vector.
+    /// The person's vector from their history: a function of the public model and their own data.
+    /// An empty history gives the zero vector; a model that knows people by no vector gives one of length 0.
     ///
     /// # Errors
     /// When the solve fails.
     fn person(&self, history: &TrainingSet) -> Result<PersonVector, TrainError>;
 
+    /// Every item's score for the person with this history, `[items]`; comparable within one person only.
+    /// An empty history is scored by popularity: the counts themselves.
+    ///
+    /// # Errors
+    /// When the model lacks a tensor, or a score is not finite.
+    fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError>;
+
+    /// Why `item` has its score: what each item of the history adds to it, in the order of the history.
+    ///
+    /// Where the score is a sum over the history an engine gives its parts. What this default gives is how much the score falls
+    /// when the one item is left out.
+    ///
+    /// # Errors
+    /// As [`Trainer::scores`].
+    ///
+    /// # Privacy
+    /// Names what the person did. It stays on the client.
+    fn explain(&self, history: &TrainingSet, item: ItemId) -> Result<Vec<Cause>, TrainError> {
+        let score = |history: &TrainingSet| {
+            let scores = self.scores(history)?;
+            let place = item.0 as usize;
+            scores
+                .get(place)
+                .copied()
+                .ok_or_else(|| TrainError::Numeric(format!("the model has no item {place}")))
+        };
+        let whole = score(history)?;
+        history
+            .items()
+            .iter()
+            .map(|cause| {
+                let adds = whole - score(&history.without(*cause))?;
+                Ok(Cause { item: *cause, adds })
+            })
+            .collect()
+    }
+
     /// What the client adds to the sum of `step`, in its layout; all zeros for an empty history.
+    ///
+    /// `rng` decides what a model that learns by sampling draws: the order of its examples, its negatives.
     ///
     /// With a `block` a gradient has only the rows of the block. The person vector still comes from the whole history
     /// and the whole model, and the length is the same whatever the history holds.
@@ -56,5 +108,6 @@ pub trait Trainer: Send + Sync {
         step: Step,
         block: Option<Block>,
         history: &TrainingSet,
+        rng: &mut dyn Rng,
     ) -> Result<Delta, TrainError>;
 }

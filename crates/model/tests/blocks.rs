@@ -6,6 +6,13 @@ use chorus_model::{
     Step, Sum, TrainError, Trainer, TrainingSet,
 };
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
+/// No recipe of these tests draws from it.
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(1)
+}
 
 const ITEMS: usize = 13;
 const FACTORS: usize = 3;
@@ -26,7 +33,7 @@ fn history(user: usize) -> TrainingSet {
 }
 
 fn contribution(trainer: &dyn Trainer, sum: &Sum, user: usize) -> Vec<f32> {
-    let delta = trainer.contribution(sum.step, sum.block, &history(user));
+    let delta = trainer.contribution(sum.step, sum.block, &history(user), &mut rng());
     delta.unwrap().into_values()
 }
 
@@ -248,14 +255,15 @@ fn blocks_that_are_not_of_the_catalogue_are_refused() {
         ] {
             let block = Block { first, items };
             let refused = trainer
-                .contribution(Step::Gradient, Some(block), &history)
+                .contribution(Step::Gradient, Some(block), &history, &mut rng())
                 .err();
             assert!(
                 matches!(refused, Some(TrainError::Block(BlockError::Outside { block: found, .. })) if found == block)
             );
         }
         for step in [Step::Counts, Step::History, Step::Gram, Step::Projection] {
-            let refused = trainer.contribution(step, Some(Block::whole(ITEMS)), &history);
+            let refused =
+                trainer.contribution(step, Some(Block::whole(ITEMS)), &history, &mut rng());
             assert!(
                 matches!(refused.err(), Some(TrainError::Block(BlockError::Step(found))) if found == step)
             );
@@ -283,7 +291,7 @@ proptest! {
         let start = Recipe::Ials(recipe(None)).start(seed);
         let trainer = Direct.open(&start.parameters).unwrap();
         let history = TrainingSet::of(items.into_iter().map(ItemId), ITEMS);
-        let gradient = |block| trainer.contribution(Step::Gradient, block, &history).unwrap().into_values();
+        let gradient = |block| trainer.contribution(Step::Gradient, block, &history, &mut rng()).unwrap().into_values();
         let (whole, part) = (gradient(None), gradient(Some(block)));
         prop_assert_eq!(part.len(), Step::Gradient.length(ITEMS, FACTORS, Some(block)));
         prop_assert_eq!(&gradient(Some(Block::whole(ITEMS))), &whole);
@@ -313,7 +321,9 @@ fn a_million_items_are_trained_block_by_block() {
     let mut total = vec![0.0; sum.length];
     for history in histories {
         let history = TrainingSet::of(history, MILLION);
-        let delta = trainer.contribution(sum.step, sum.block, &history).unwrap();
+        let delta = trainer
+            .contribution(sum.step, sum.block, &history, &mut rng())
+            .unwrap();
         let cells = total.iter_mut().zip(delta.into_values());
         cells.for_each(|(total, value)| *total += f64::from(value));
     }

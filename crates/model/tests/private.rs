@@ -5,6 +5,13 @@ use chorus_model::{
     Direct, Engine, Features, IalsPrivateRecipe, ItemFeatures, ItemId, Learning, MeanDelta, Recipe,
     Step, TrainingSet,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
+/// No recipe of these tests draws from it.
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(1)
+}
 
 const ITEMS: usize = 60;
 const USERS: u32 = 300;
@@ -64,7 +71,7 @@ fn learn(recipe: &Recipe, noise: f64, each: &mut dyn FnMut(usize, &Learning)) ->
         let mut total = vec![0.0; sum.length];
         for user in 0..USERS {
             let part = trainer
-                .contribution(sum.step, None, &history(user))
+                .contribution(sum.step, None, &history(user), &mut rng())
                 .unwrap()
                 .into_values();
             assert_eq!(part.len(), sum.length, "{}", sum.name);
@@ -100,8 +107,7 @@ fn agreement(learning: &Learning) -> f64 {
     let trainer = Direct.open(&learning.parameters).unwrap();
     let (mut right, mut asked) = (0, 0);
     for user in 0..60 {
-        let person = trainer.person(&history(user)).unwrap();
-        let scores = chorus_model::scores(&learning.parameters, &person).unwrap();
+        let scores = trainer.scores(&history(user)).unwrap();
         for rank in 0..12 {
             let of = |circle: u32| scores[(rank * 3 + circle) as usize];
             right += u32::from(of(user % 3) > of((user + 1) % 3));
@@ -219,8 +225,7 @@ fn features_and_counts_alone_make_a_model_to_compare_with() {
     let alone = with.content_alone(&learning.parameters).unwrap().unwrap();
     assert_eq!(alone.get("items").unwrap().shape, [ITEMS, 4]);
     let trainer = Direct.open(&alone).unwrap();
-    let person = trainer.person(&history(1)).unwrap();
-    assert!(chorus_model::scores(&alone, &person).is_ok());
+    assert!(trainer.scores(&history(1)).is_ok());
     let without = Recipe::IalsPrivate(recipe(None));
     let learning = learn(&without, 1.0, &mut |_, _| {});
     assert_eq!(without.content_alone(&learning.parameters).unwrap(), None);
@@ -270,7 +275,7 @@ fn counts_have_the_norm_that_they_are_charged_for() {
         .open(&Recipe::IalsPrivate(recipe(None)).start(1).parameters)
         .unwrap();
     let values = trainer
-        .contribution(Step::Counts, None, &history(3))
+        .contribution(Step::Counts, None, &history(3), &mut rng())
         .unwrap()
         .into_values();
     let norm: f32 = values.iter().map(|value| value * value).sum();

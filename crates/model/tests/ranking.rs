@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use chorus_model::{
-    Case, ItemId, MetricsError, Parameters, PersonVector, Quality, Tensor, TrainingSet, popularity,
-    rank_full, rank_sampled, scores, top,
+    Case, ItemId, MetricsError, Parameters, Quality, Tensor, TrainingSet, by_popularity,
+    popularity, rank_full, rank_sampled, scores, top,
 };
 
 fn case(history: &[u32], positive: u32, negatives: &[u32]) -> Case {
@@ -87,8 +87,6 @@ fn quality_is_the_mean_over_cases() {
 
 fn model() -> Parameters {
     let mut parameters = Parameters::default();
-    let table = Tensor::new("items", &[3, 2], vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0]).unwrap();
-    parameters.set("items", table);
     parameters.set(
         "counts",
         Tensor::new("counts", &[3], vec![10.0, 5.0, 0.0]).unwrap(),
@@ -98,13 +96,14 @@ fn model() -> Parameters {
 
 #[test]
 fn scores_are_inner_products() {
-    let person = PersonVector(vec![2.0, -1.0]);
-    assert_eq!(scores(&model(), &person).unwrap(), [2.0, -1.0, 1.0]);
+    let table = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+    assert_eq!(scores(&table, &[2.0, -1.0]).unwrap(), [2.0, -1.0, 1.0]);
+    assert!(scores(&table, &[f64::NAN, 0.0]).is_err());
 }
 
 #[test]
 fn a_person_without_a_history_gets_what_is_popular() {
-    let found = scores(&model(), &PersonVector(vec![0.0, 0.0])).unwrap();
+    let found = by_popularity(&model(), 3).unwrap();
     assert_eq!(
         top(&found, &TrainingSet::of([], 3), 2),
         [ItemId(0), ItemId(1)]
@@ -112,8 +111,8 @@ fn a_person_without_a_history_gets_what_is_popular() {
 }
 
 #[test]
-fn a_vector_of_another_width_is_an_error() {
-    assert!(scores(&model(), &PersonVector(vec![1.0])).is_err());
+fn counts_of_another_catalogue_are_an_error() {
+    assert!(by_popularity(&model(), 4).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Parameters, Quality, Trainer, TrainingSet, scores as score};
+use chorus_model::{Engine, Parameters, Quality, Trainer, TrainingSet};
 use rayon::prelude::*;
 
 use crate::EvaluateError;
@@ -12,13 +12,9 @@ const BATCH: usize = 256;
 /// The quality of a model over everyone who has a held-out item: recommender.md section 6.
 ///
 /// # Errors
-/// When a person vector cannot be solved, the model does not fit, or a score is not finite.
-pub fn evaluate(
-    parameters: &Parameters,
-    dataset: &Dataset,
-    trainer: &dyn Trainer,
-) -> Result<Quality, EvaluateError> {
-    evaluate_users(parameters, dataset, trainer, &measured(dataset))
+/// When a person's scores cannot be computed, or one is not finite.
+pub fn evaluate(dataset: &Dataset, trainer: &dyn Trainer) -> Result<Quality, EvaluateError> {
+    evaluate_users(dataset, trainer, &measured(dataset))
 }
 
 /// The users who have a held-out item.
@@ -31,14 +27,12 @@ pub(crate) fn measured(dataset: &Dataset) -> Vec<usize> {
 
 /// The same over some users.
 pub(crate) fn evaluate_users(
-    parameters: &Parameters,
     dataset: &Dataset,
     trainer: &dyn Trainer,
     users: &[usize],
 ) -> Result<Quality, EvaluateError> {
     over(users, |user| {
-        let person = trainer.person(&dataset.training_set(user))?;
-        let scores = score(parameters, &person)?;
+        let scores = trainer.scores(&dataset.training_set(user))?;
         add(&scores, dataset, user)
     })
 }
@@ -98,8 +92,7 @@ pub fn scores(
         let rows: Vec<Vec<u8>> = batch
             .par_iter()
             .map(|user| {
-                let person = trainer.person(&dataset.training_set(*user))?;
-                let scores = score(parameters, &person)?;
+                let scores = trainer.scores(&dataset.training_set(*user))?;
                 Ok(scores
                     .iter()
                     .flat_map(|score| score.to_le_bytes())

@@ -58,7 +58,7 @@ impl Scene<'_> {
         let history = self.dataset.training_set(user);
         let delta = self
             .trainer
-            .contribution(self.plan.step, self.plan.block, &history)?;
+            .contribution(self.plan.step, self.plan.block, &history, rng)?;
         Ok(encode(delta, self.plan, share, rng)?)
     }
 

@@ -146,7 +146,7 @@ pub fn simulate(
         learning = federation.sum(index, learning, progress)?;
     }
     let trainer = engine.open(&learning.parameters)?;
-    let quality = evaluate::evaluate(&learning.parameters, dataset, trainer.as_ref())?;
+    let quality = evaluate::evaluate(dataset, trainer.as_ref())?;
     if let Some(last) = federation.rounds.last_mut() {
         last.quality = Some(quality);
     }
@@ -184,7 +184,7 @@ pub fn content(
         return Ok(None);
     };
     let trainer = engine.open(&alone)?;
-    Ok(Some(evaluate::evaluate(&alone, dataset, trainer.as_ref())?))
+    Ok(Some(evaluate::evaluate(dataset, trainer.as_ref())?))
 }
 
 /// Refuses what cannot be simulated, before anything is computed.
@@ -379,7 +379,6 @@ impl Federation<'_> {
         let trainer = self.engine.open(parameters)?;
         let users = &self.measured;
         Ok(evaluate::evaluate_users(
-            parameters,
             self.dataset,
             trainer.as_ref(),
             users,

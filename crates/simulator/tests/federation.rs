@@ -336,10 +336,7 @@ fn the_score_matrix_holds_what_was_measured() {
     }
     assert_eq!(quality, run.quality);
     let trainer = Direct.open(&run.parameters).unwrap();
-    assert_eq!(
-        evaluate(&run.parameters, &dataset, trainer.as_ref()).unwrap(),
-        run.quality
-    );
+    assert_eq!(evaluate(&dataset, trainer.as_ref()).unwrap(), run.quality);
     assert_eq!(popularity(&dataset).unwrap(), run.popularity);
 }
 

@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             total.fill(0.0);
             timed(&format!("{name}: {CLIENTS} of `{}`", sum.name), || {
                 for history in &histories {
-                    let delta = trainer.contribution(sum.step, sum.block, history)?;
+                    let delta = trainer.contribution(sum.step, sum.block, history, &mut rng)?;
                     for (total, value) in total.iter_mut().zip(delta.into_values()) {
                         *total += f64::from(value);
                     }

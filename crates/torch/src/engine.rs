@@ -1,6 +1,8 @@
 use std::sync::Once;
 
-use chorus_model::{Bounded, Engine, Parameters, ParametersError, TrainError, Trainer};
+use chorus_model::{
+    Bounded, Engine, Parameters, ParametersError, TrainError, Trainer, by_popularity,
+};
 use tch::Tensor;
 
 use crate::solve::{Ridge, numeric};
@@ -26,7 +28,13 @@ impl Engine for Torch {
         let regularisation = f64::from(parameters.scalar("regularisation")?);
         let bounded = Bounded::open(parameters)?;
         let ridge = Ridge::new(table, items, factors, alpha0, regularisation).map_err(numeric)?;
-        Ok(Box::new(TorchTrainer::new(items, factors, ridge, bounded)))
+        Ok(Box::new(TorchTrainer::new(
+            items,
+            factors,
+            ridge,
+            bounded,
+            by_popularity(parameters, items),
+        )))
     }
 }
 

@@ -7,7 +7,7 @@ const GRAM_ROWS: usize = 16_384;
 /// The ridge regression that every person vector comes from, prepared once for a model.
 pub(crate) struct Ridge {
     /// V, `[items, factors]`, f32.
-    table: Tensor,
+    pub(crate) table: Tensor,
     /// alpha0 V'V + lambda alpha0 m I, `[factors, factors]`, f64: the part that all people share.
     shared: Tensor,
     /// lambda times the identity, `[factors, factors]`, f64.

@@ -1,6 +1,10 @@
 use std::sync::{Mutex, PoisonError};
 
-use chorus_model::{Block, Bounded, Delta, PersonVector, Step, TrainError, Trainer, TrainingSet};
+use chorus_model::{
+    Block, Bounded, Delta, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
+    finite,
+};
+use rand_core::Rng;
 use tch::{Kind, TchError, Tensor};
 
 use crate::solve::{Ridge, Solved, numeric};
@@ -14,6 +18,8 @@ pub(crate) struct TorchTrainer {
     factors: usize,
     /// What the private sums need besides the person vector.
     bounded: Bounded,
+    /// What an empty history is scored by.
+    popularity: Result<Vec<f32>, ParametersError>,
     ridge: Mutex<Ridge>,
 }
 
@@ -26,11 +32,24 @@ impl Trainer for TorchTrainer {
         Ok(PersonVector(values(&person).map_err(numeric)?))
     }
 
+    fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
+        if history.is_empty() {
+            return Ok(self.popularity.clone()?);
+        }
+        let person = self.solve(history)?.person;
+        let scores = person
+            .f_to_kind(Kind::Float)
+            .and_then(|person| self.handles().table.f_mv(&person))
+            .and_then(|scores| values(&scores));
+        finite(scores.map_err(numeric)?)
+    }
+
     fn contribution(
         &self,
         step: Step,
         block: Option<Block>,
         history: &TrainingSet,
+        _: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
         let rows = step.rows(self.items, block)?;
         let length = match step {
@@ -61,11 +80,18 @@ impl Trainer for TorchTrainer {
 }
 
 impl TorchTrainer {
-    pub(crate) fn new(items: usize, factors: usize, ridge: Ridge, bounded: Bounded) -> Self {
+    pub(crate) fn new(
+        items: usize,
+        factors: usize,
+        ridge: Ridge,
+        bounded: Bounded,
+        popularity: Result<Vec<f32>, ParametersError>,
+    ) -> Self {
         Self {
             items,
             factors,
             bounded,
+            popularity,
             ridge: Mutex::new(ridge),
         }
     }

@@ -6,6 +6,13 @@ use chorus_model::{
     TrainingSet,
 };
 use chorus_torch::Torch;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
+/// No recipe of these tests draws from it.
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(1)
+}
 
 fn model() -> Parameters {
     let mut parameters = Parameters::default();
@@ -99,7 +106,7 @@ fn a_step_the_model_has_no_tensor_for() {
     let trainer = Torch.open(&model()).unwrap();
     let history = TrainingSet::of([ItemId(1)], 5);
     let missing = |trainer: &dyn Trainer| {
-        let error = trainer.contribution(Step::Projection, None, &history);
+        let error = trainer.contribution(Step::Projection, None, &history, &mut rng());
         match error.err().unwrap() {
             TrainError::Parameters(ParametersError::Missing(name)) => name,
             other => other.to_string(),
@@ -134,8 +141,14 @@ fn a_block_outside_the_catalogue_or_of_another_step() {
     for history in [TrainingSet::of([ItemId(1)], 5), TrainingSet::of([], 5)] {
         for (step, first, items) in cases {
             let block = Some(Block { first, items });
-            let torch = torch.contribution(step, block, &history).err().unwrap();
-            let direct = direct.contribution(step, block, &history).err().unwrap();
+            let torch = torch
+                .contribution(step, block, &history, &mut rng())
+                .err()
+                .unwrap();
+            let direct = direct
+                .contribution(step, block, &history, &mut rng())
+                .err()
+                .unwrap();
             assert!(matches!(torch, TrainError::Block(_)), "{torch}");
             assert_eq!(torch.to_string(), direct.to_string());
         }
@@ -152,7 +165,7 @@ fn a_history_outside_the_catalogue() {
     ));
     for step in [Step::Counts, Step::History, Step::Gradient] {
         assert!(matches!(
-            trainer.contribution(step, None, &history),
+            trainer.contribution(step, None, &history, &mut rng()),
             Err(TrainError::Numeric(_))
         ));
     }

@@ -227,11 +227,11 @@ impl Person {
         };
         let trainer = Torch.open(&Parameters::from_bytes(model).unwrap()).unwrap();
         let history = TrainingSet::of(self.history.iter().copied(), items);
-        let delta = trainer
-            .contribution(plan.step, plan.block, &history)
-            .unwrap();
         let mut rng = self.rng.clone();
         let share = noise_share(plan, &mut rng).unwrap();
+        let delta = trainer
+            .contribution(plan.step, plan.block, &history, &mut rng)
+            .unwrap();
         let encoded = encode(delta, plan, share, &mut rng).unwrap();
         Some(encoded.update.into_words())
     }

@@ -278,7 +278,7 @@ impl Seat<'_> {
         let share = noise_share(plan, rng)?;
         let trainer = self.shared.engine.open(&Parameters::from_bytes(model)?)?;
         let history = self.shared.dataset.training_set(self.index);
-        let delta = trainer.contribution(plan.step, plan.block, &history)?;
+        let delta = trainer.contribution(plan.step, plan.block, &history, rng)?;
         Ok(Some(encode(delta, plan, share, rng)?.update.into_words()))
     }
 

@@ -123,11 +123,7 @@ fn measure(
 ) -> anyhow::Result<Quality> {
     let parameters = published(store, task, version)?;
     let trainer = engine.open(&parameters)?;
-    Ok(chorus_simulator::evaluate(
-        &parameters,
-        dataset,
-        trainer.as_ref(),
-    )?)
+    Ok(chorus_simulator::evaluate(dataset, trainer.as_ref())?)
 }
 
 fn published(store: &Store, task: &Task, version: u64) -> anyhow::Result<Parameters> {

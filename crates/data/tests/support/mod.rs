@@ -1,9 +1,7 @@
 //! Both algorithms in one place, without clip, masks or protocol: what the federation must come close to.
 
 use chorus_data::Dataset;
-use chorus_model::{
-    Direct, Engine, Learning, MeanDelta, Quality, Recipe, TrainingSet, popularity, scores,
-};
+use chorus_model::{Direct, Engine, Learning, MeanDelta, Quality, Recipe, TrainingSet, popularity};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -35,7 +33,7 @@ pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
         let mut total = vec![0.0; sum.length];
         for user in &order[..clients] {
             let part = trainer
-                .contribution(sum.step, sum.block, &histories[*user])
+                .contribution(sum.step, sum.block, &histories[*user], &mut rng)
                 .unwrap()
                 .into_values();
             total
@@ -69,10 +67,8 @@ pub fn quality(dataset: &Dataset, learning: &Learning) -> Quality {
     let trainer = Direct.open(&learning.parameters).unwrap();
     let mut quality = Quality::default();
     for case in (0..dataset.users()).filter_map(|user| dataset.case(user)) {
-        let person = trainer.person(&case.history).unwrap();
-        quality
-            .add(&scores(&learning.parameters, &person).unwrap(), &case)
-            .unwrap();
+        let scores = trainer.scores(&case.history).unwrap();
+        quality.add(&scores, &case).unwrap();
     }
     quality
 }

@@ -6,6 +6,7 @@ use chorus_privacy::{LocalNoise, Release, Spent, spent};
 use chorus_protocol::{
     Digest, Privacy, RoundId, RoundPlan, Task, cost, decode, encode, noise_share,
 };
+use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -248,7 +249,8 @@ impl Audit<'_> {
         let (values, number, noisy) = match part {
             Part::Honest(person) | Part::Colluding(person) => {
                 let history = self.dataset.training_set(person);
-                let delta = trainer.contribution(plan.step, plan.block, &history)?;
+                let mut rng = self.draws(plan, person);
+                let delta = trainer.contribution(plan.step, plan.block, &history, &mut rng)?;
                 let values = delta.into_values();
                 let norm = norm(&values);
                 let factor = (plan.encoding.clip() / norm).min(1.0);
@@ -264,11 +266,16 @@ impl Audit<'_> {
         };
         let with_noise = noisy && !self.options.forget_noise;
         let plan = if with_noise { plan } else { quiet };
-        let mut rng = stream(self.options.seed, plan.round.0, Stream::Client(number));
+        let mut rng = self.draws(plan, number);
         let noise = noise_share(plan, &mut rng)?;
         let encoded = encode(Delta::new(values), plan, noise, &mut rng)?;
         share.tally.add(encoded.update.words(), encoded.clipped);
         Ok(())
+    }
+
+    /// The randomness of participant `number` in the round of `plan`.
+    fn draws(&self, plan: &RoundPlan, number: usize) -> ChaCha20Rng {
+        stream(self.options.seed, plan.round.0, Stream::Client(number))
     }
 
     /// A canary's contribution: its direction as long as the clip, or zeros.

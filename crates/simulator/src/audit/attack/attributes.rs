@@ -1,7 +1,7 @@
 //! What kind of person is this? Gender and age, from what the screen shows.
 
 use chorus_data::{Dataset, Trait};
-use chorus_model::{scores as score, top};
+use chorus_model::top;
 use rayon::prelude::*;
 
 use super::row::{AttackRow, Ceiling, Scores};
@@ -66,8 +66,7 @@ pub(super) fn on_screen(
 /// The mean item vector of what the device would show.
 fn shown(world: &World, dataset: &Dataset, person: usize) -> Result<Vec<f64>, SimulateError> {
     let history = dataset.training_set(person);
-    let vector = world.trainer.person(&history)?;
-    let scores = score(&world.parameters, &vector).map_err(crate::EvaluateError::from)?;
+    let scores = world.trainer.scores(&history)?;
     let items = world.parameters.require("items")?;
     let width = items.values.len() / dataset.items.max(1);
     let mut mean = vec![0.0; width];

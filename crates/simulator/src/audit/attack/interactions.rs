@@ -1,7 +1,7 @@
 //! Which items did this client touch?
 
 use chorus_data::Dataset;
-use chorus_model::{ItemId, TrainingSet, scores as score};
+use chorus_model::{ItemId, TrainingSet};
 use rayon::prelude::*;
 
 use super::row::{AttackRow, Ceiling, Scores};
@@ -169,12 +169,8 @@ pub(super) fn on_model(
                 TrainingSet::of(half.map(|(_, item)| *item), dataset.items)
             };
             let (known, hidden) = (side(0), side(1));
-            let vector = world.trainer.person(&known)?;
-            let scores: Vec<f64> = score(&world.parameters, &vector)
-                .map_err(crate::EvaluateError::from)?
-                .into_iter()
-                .map(f64::from)
-                .collect();
+            let scores = world.trainer.scores(&known)?;
+            let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
             let unknown = |scores: &[f64]| {
                 let mut split = split(scores, &hidden);
                 // What is known to have been touched is no guess.

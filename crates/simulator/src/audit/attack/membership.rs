@@ -1,7 +1,6 @@
 //! Was this client in the training?
 
 use chorus_data::Dataset;
-use chorus_model::scores as score;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -68,8 +67,7 @@ pub(super) fn on_model(
     let fit = |people: &[usize]| -> Result<Vec<f64>, SimulateError> {
         let each = people.par_iter().map(|person| {
             let history = dataset.training_set(*person);
-            let vector = world.trainer.person(&history)?;
-            let scores = score(&world.parameters, &vector).map_err(crate::EvaluateError::from)?;
+            let scores = world.trainer.scores(&history)?;
             let count = scores.len() as f64;
             let mean = scores.iter().map(|score| f64::from(*score)).sum::<f64>() / count;
             let squares = scores

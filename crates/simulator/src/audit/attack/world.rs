@@ -123,9 +123,11 @@ impl Taken {
     pub fn sent(&self, dataset: &Dataset, person: usize) -> Result<Vec<f64>, SimulateError> {
         let history = dataset.training_set(person);
         let (step, block) = (self.plan.step, self.plan.block);
+        // An adversary of a model that samples guesses the draws; that only helps the person.
+        let mut rng = stream(0, self.plan.round.0, Stream::Client(person));
         let values = self
             .trainer
-            .contribution(step, block, &history)?
+            .contribution(step, block, &history, &mut rng)?
             .into_values();
         let values: Vec<f64> = values.into_iter().map(f64::from).collect();
         let norm = values.iter().map(|value| value * value).sum::<f64>().sqrt();
@@ -173,9 +175,9 @@ fn exact_sum(
                 let mut part = Tally::new(plan.ring(), length);
                 for person in people {
                     let history = dataset.training_set(*person);
-                    let delta = trainer.contribution(plan.step, plan.block, &history)?;
                     let mut rng = stream(seed, plan.round.0, Stream::Client(*person));
                     let share = noise_share(&quiet, &mut rng)?;
+                    let delta = trainer.contribution(plan.step, plan.block, &history, &mut rng)?;
                     let delta = Delta::new(delta.into_values());
                     let encoded = encode(delta, &quiet, share, &mut rng)?;
                     part.add(encoded.update.words(), encoded.clipped);
