@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use chorus_model::ItemFeatures;
@@ -85,13 +84,10 @@ pub(crate) fn for_split(dir: &Path, items: usize) -> Result<Catalogue, DataError
     Ok(found.finish())
 }
 
-/// Beside raw ratings: `u.item`, `movies.dat` or `movies.csv`, with the ids of the ratings.
-pub(crate) fn for_ratings(
-    dir: &Path,
-    numbers: &BTreeMap<u64, u32>,
-) -> Result<Catalogue, DataError> {
-    let place = |id: u64| numbers.get(&id).map(|number| *number as usize);
-    let mut found = Found::new(numbers.len());
+/// Beside raw ratings: `u.item`, `movies.dat` or `movies.csv`, with the ids of the ratings, which are ascending.
+pub(crate) fn for_ratings(dir: &Path, ids: &[u64]) -> Result<Catalogue, DataError> {
+    let place = |id: u64| ids.binary_search(&id).ok();
+    let mut found = Found::new(ids.len());
     if let Some(file) = find(dir, "u.item") {
         for_each_line(&file, |line| {
             let text = line.latin1();
@@ -124,14 +120,14 @@ pub(crate) fn for_ratings(
 }
 
 /// Titles, genres and years by item number, as they are found.
-struct Found {
+pub(crate) struct Found {
     titles: Vec<String>,
     films: Vec<Film>,
     any: bool,
 }
 
 impl Found {
-    fn new(items: usize) -> Self {
+    pub(crate) fn new(items: usize) -> Self {
         Self {
             titles: vec![String::new(); items],
             films: vec![Film::default(); items],
@@ -139,7 +135,7 @@ impl Found {
         }
     }
 
-    fn set(&mut self, number: Option<usize>, title: &str, genres: Vec<String>) {
+    pub(crate) fn set(&mut self, number: Option<usize>, title: &str, genres: Vec<String>) {
         let Some(number) = number else {
             return;
         };
@@ -153,7 +149,7 @@ impl Found {
         }
     }
 
-    fn finish(self) -> Catalogue {
+    pub(crate) fn finish(self) -> Catalogue {
         let name = |(number, title): (usize, String)| {
             if title.is_empty() {
                 format!("item {number}")
@@ -171,7 +167,7 @@ impl Found {
 }
 
 /// `Action|Drama`; MovieLens writes `(no genres listed)` where there are none.
-fn listed(text: &str) -> Vec<String> {
+pub(crate) fn listed(text: &str) -> Vec<String> {
     let names = text.trim().split('|').map(str::trim);
     names
         .filter(|name| !name.is_empty() && !name.starts_with('('))

@@ -1,5 +1,7 @@
 use chorus_model::{Case, ItemFeatures, ItemId, TrainingSet};
 
+use crate::Split;
+
 /// A population: what each user touched, and what was held out to measure a model with.
 ///
 /// # Privacy
@@ -12,12 +14,23 @@ pub struct Dataset {
     pub items: usize,
     /// One title an item, where titles are known.
     pub titles: Option<Vec<String>>,
+    /// What the source calls each item, where that is not its number.
+    pub item_ids: Option<Vec<String>>,
+    /// What the source calls each user, where that is not their number.
+    pub user_ids: Option<Vec<String>>,
     /// What is publicly known about the items, where the data says it: genres and years.
     pub features: Option<ItemFeatures>,
-    /// One training history a user: the held-out item is not in it.
+    /// How it was split.
+    pub split: Split,
+    /// One training history a user: distinct items in the order of their latest events, in the order of the file where
+    /// the source has no times. The held-out item is not in it.
     pub histories: Vec<Vec<ItemId>>,
+    /// When each item of each history was last touched: milliseconds since 1970-01-01 UTC.
+    pub times: Option<Vec<Vec<i64>>>,
     /// One held-out item a user, where there is one; as long as `histories`.
     pub cases: Vec<Option<Held>>,
+    /// Held-out items that were taken out of a published split, because the history had them already.
+    pub repaired: usize,
 }
 
 /// The held-out item of one user.
@@ -30,6 +43,16 @@ pub struct Held {
     /// Items to rank it against: 99, or fewer where the catalogue is too small. Published files may list the
     /// positive among them; the metrics drop it.
     pub negatives: Vec<ItemId>,
+    /// When each held-out item was touched, the positive first: milliseconds since 1970-01-01 UTC. Empty where it is
+    /// not known.
+    pub times: Vec<i64>,
+}
+
+impl Held {
+    /// Every held-out item, the positive first.
+    pub fn all(&self) -> impl Iterator<Item = &ItemId> {
+        [&self.positive].into_iter().chain(&self.also)
+    }
 }
 
 impl Dataset {
@@ -45,23 +68,24 @@ impl Dataset {
         let mut cases = self.cases.clone();
         cases.resize(self.cases.len() * copies, None);
         Self {
-            histories: std::iter::repeat_n(&self.histories, copies)
-                .flatten()
-                .cloned()
-                .collect(),
+            histories: cycle(&self.histories, copies),
+            times: self.times.as_ref().map(|times| cycle(times, copies)),
+            user_ids: self.user_ids.as_ref().map(|ids| cycle(ids, copies)),
             cases,
             ..self.clone()
         }
     }
 
+    /// What user number `user` learns from, as a sequence: distinct items, the one touched last at the end. Where the
+    /// source has no times, the order is that of its file. Empty when there is no such user.
+    pub fn sequence(&self, user: usize) -> &[ItemId] {
+        let history = self.histories.get(user);
+        history.map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// What user number `user` learns from; empty when there is no such user.
     pub fn training_set(&self, user: usize) -> TrainingSet {
-        let history = self
-            .histories
-            .get(user)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        TrainingSet::of(history.iter().copied(), self.items)
+        TrainingSet::of(self.sequence(user).iter().copied(), self.items)
     }
 
     /// The question that user number `user` puts to a ranking, where an item was held out.
@@ -74,4 +98,11 @@ impl Dataset {
             negatives: held.negatives.clone(),
         })
     }
+}
+
+fn cycle<T: Clone>(list: &[T], copies: usize) -> Vec<T> {
+    std::iter::repeat_n(list, copies)
+        .flatten()
+        .cloned()
+        .collect()
 }

@@ -2,17 +2,30 @@
 
 mod catalogue;
 mod dataset;
+mod error;
 mod films;
+mod flaw;
 mod grouplens;
 mod lightgcn;
 mod lines;
+mod log;
+mod marks;
+mod moment;
 mod ncf;
+mod negatives;
+mod numbering;
 mod read;
+mod settings;
 mod split;
 mod synthesis;
+mod table;
 mod traits;
 
 pub use dataset::{Dataset, Held};
-pub use read::{DataError, read};
+pub use error::DataError;
+pub use flaw::{Flaw, check};
+pub use read::{read, read_as};
+pub use settings::{Columns, Reading};
+pub use split::{Cut, Split};
 pub use synthesis::{Synthesis, synthesise};
 pub use traits::{Trait, traits};

@@ -5,9 +5,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use crate::lines::{find, for_each_line};
+use crate::marks::Marks;
+use crate::negatives::{SEED, negatives};
 use crate::read::folder_name;
-use crate::split::{SEED, negatives};
-use crate::{DataError, Dataset, Held};
+use crate::{DataError, Dataset, Held, Split};
 
 /// Reads a split in the layout of LightGCN (He et al. 2020), if there is one in `dir`: `train.txt` and `test.txt`, a line
 /// a user, its number and those of its items. All items of a test line are held out.
@@ -15,8 +16,8 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
     let (Some(train), Some(test)) = (find(dir, "train.txt"), find(dir, "test.txt")) else {
         return Ok(None);
     };
-    let histories = lists(&train)?;
-    let mut held = lists(&test)?;
+    let histories = lists(&train, true)?;
+    let mut held = lists(&test, false)?;
     if histories.is_empty() {
         return Err(DataError::Empty { file: train });
     }
@@ -27,17 +28,24 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
     let all = histories.iter().flatten().chain(held.iter().flatten());
     let items = all.map(|item| item.0 as usize + 1).max().unwrap_or(0);
     let mut rng = ChaCha20Rng::seed_from_u64(SEED);
+    let mut seen = Marks::new(items);
+    let mut repaired = 0;
     let cases = histories
-        .iter()
+        .iter_mut()
         .zip(held)
         .map(|(history, mut held)| {
-            held.retain(|item| !history.contains(item));
+            seen.clear();
+            history.retain(|item| seen.mark(*item));
+            let listed = held.len();
+            held.retain(|item| seen.mark(*item));
+            repaired += listed - held.len();
             let (positive, also) = held.split_first()?;
             let touched: Vec<ItemId> = history.iter().chain(also).copied().collect();
             Some(Held {
                 positive: *positive,
                 also: also.to_vec(),
                 negatives: negatives(&touched, *positive, items, &mut rng),
+                times: Vec::new(),
             })
         })
         .collect();
@@ -45,14 +53,19 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         name: folder_name(dir),
         items,
         titles: None,
+        item_ids: None,
+        user_ids: None,
         features: None,
+        split: Split::Published,
         histories,
+        times: None,
         cases,
+        repaired,
     }))
 }
 
-/// One list of items a user.
-fn lists(file: &Path) -> Result<Vec<Vec<ItemId>>, DataError> {
+/// One list of items a user; in a file to learn from, none may be empty.
+fn lists(file: &Path, is_train: bool) -> Result<Vec<Vec<ItemId>>, DataError> {
     const EXPECTED: &str = "a user number and item numbers, separated by spaces";
     let mut lists: Vec<Vec<ItemId>> = Vec::new();
     for_each_line(file, |line| {
@@ -61,6 +74,11 @@ fn lists(file: &Path) -> Result<Vec<Vec<ItemId>>, DataError> {
         let items = fields
             .map(|field| line.item(Some(field), EXPECTED).map(ItemId))
             .collect::<Result<Vec<_>, _>>()?;
+        if is_train && items.is_empty() {
+            return Err(line.malformed(format!(
+                "{EXPECTED}; this history is empty, so nothing can be learned from it: take the line out"
+            )));
+        }
         if lists.len() <= user {
             lists.resize(user + 1, Vec::new());
         }

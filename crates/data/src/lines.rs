@@ -62,6 +62,20 @@ impl Line<'_> {
     }
 }
 
+/// A file to read, decompressed on the way when its name ends in `.gz`.
+pub(crate) fn open(file: &Path) -> Result<Box<dyn Read>, DataError> {
+    let opened = File::open(file).map_err(|source| DataError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })?;
+    Ok(
+        match file.extension().is_some_and(|ending| ending == "gz") {
+            true => Box::new(MultiGzDecoder::new(opened)),
+            false => Box::new(opened),
+        },
+    )
+}
+
 /// Calls `each` with every line that is not blank; files ending in `.gz` are decompressed on the way.
 pub(crate) fn for_each_line(
     file: &Path,
@@ -71,13 +85,7 @@ pub(crate) fn for_each_line(
         file: file.to_owned(),
         source,
     };
-    let opened = File::open(file).map_err(fail)?;
-    let plain: Box<dyn Read> = if file.extension().is_some_and(|extension| extension == "gz") {
-        Box::new(MultiGzDecoder::new(opened))
-    } else {
-        Box::new(opened)
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, plain);
+    let mut reader = BufReader::with_capacity(1 << 16, open(file)?);
     let mut buffer = Vec::new();
     for number in 1.. {
         buffer.clear();

@@ -3,8 +3,10 @@ use std::path::{Path, PathBuf};
 
 use chorus_model::ItemId;
 
-use crate::lines::{find, for_each_line};
-use crate::{DataError, Dataset, Held, catalogue};
+use crate::lines::{Line, find, for_each_line};
+use crate::log::{Event, latest, push};
+use crate::marks::Marks;
+use crate::{DataError, Dataset, Held, Split, catalogue, moment};
 
 const TRAIN: &str = ".train.rating";
 
@@ -20,9 +22,10 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         })
     };
     let (train, test, negative) = (file(TRAIN)?, file(".test.rating")?, file(".test.negative")?);
-    let mut histories = read_train(&train)?;
-    let positives = read_test(&test, &mut histories)?;
+    let (mut users, has_times) = read_train(&train)?;
+    let positives = read_test(&test, &mut users)?;
     let cases = read_negatives(&negative, &test, positives)?;
+    let (histories, times) = sequences(users, has_times);
     let trained = histories.iter().flatten();
     let held = cases
         .iter()
@@ -38,9 +41,14 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         name,
         items,
         titles: catalogue.titles,
+        item_ids: None,
+        user_ids: None,
         features: catalogue.features,
+        split: Split::Published,
         histories,
+        times,
         cases,
+        repaired: 0,
     }))
 }
 
@@ -69,48 +77,86 @@ fn split_name(dir: &Path) -> Result<Option<String>, DataError> {
     }
 }
 
-fn read_train(file: &Path) -> Result<Vec<Vec<ItemId>>, DataError> {
+/// The events of each user, and whether every line has a time in its fourth column.
+fn read_train(file: &Path) -> Result<(Vec<Vec<Event>>, bool), DataError> {
     const EXPECTED: &str = "a user number, a tab, an item number";
-    let mut histories: Vec<Vec<ItemId>> = Vec::new();
-    for_each_line(file, |line| {
-        let mut fields = line.text()?.split_ascii_whitespace();
-        let user = line.user(fields.next(), EXPECTED)?;
-        let item = line.item(fields.next(), EXPECTED)?;
-        grow(&mut histories, user);
-        if let Some(history) = histories.get_mut(user) {
-            history.push(ItemId(item));
-        }
-        Ok(())
-    })?;
-    if histories.is_empty() {
-        return Err(DataError::Empty {
-            file: file.to_owned(),
-        });
-    }
-    Ok(histories)
-}
-
-/// Each user's held-out item. Users who are here alone get an empty history: they are new to the model.
-fn read_test(
-    file: &Path,
-    histories: &mut Vec<Vec<ItemId>>,
-) -> Result<Vec<Option<ItemId>>, DataError> {
-    const EXPECTED: &str = "a user number, a tab, the number of the held-out item";
-    let mut positives: Vec<Option<ItemId>> = Vec::new();
+    let mut users: Vec<Vec<Event>> = Vec::new();
+    let mut has_times = true;
     for_each_line(file, |line| {
         let mut fields = line.text()?.split_ascii_whitespace();
         let user = line.user(fields.next(), EXPECTED)?;
         let item = ItemId(line.item(fields.next(), EXPECTED)?);
-        grow(histories, user);
+        let at = time(line, fields.nth(1))?;
+        has_times &= at.is_some();
+        let at = at.unwrap_or(0);
+        push(&mut users, user as u32, Event { at, item });
+        Ok(())
+    })?;
+    if users.is_empty() {
+        return Err(DataError::Empty {
+            file: file.to_owned(),
+        });
+    }
+    Ok((users, has_times))
+}
+
+/// The fourth column: seconds since 1970.
+fn time(line: &Line<'_>, field: Option<&str>) -> Result<Option<i64>, DataError> {
+    let wrong = || line.malformed("a time in seconds since 1970 in the fourth column, or none");
+    field
+        .map(|field| moment::parse(field).ok_or_else(wrong))
+        .transpose()
+}
+
+/// Items, and when each was last touched, of every user.
+type Sequences = (Vec<Vec<ItemId>>, Option<Vec<Vec<i64>>>);
+
+/// Distinct items in the order of their times, or of the file.
+fn sequences(users: Vec<Vec<Event>>, has_times: bool) -> Sequences {
+    let items = users
+        .iter()
+        .flatten()
+        .map(|event| event.item.0 as usize + 1);
+    let mut seen = Marks::new(items.max().unwrap_or(0));
+    let (mut histories, mut times) = (Vec::new(), Vec::new());
+    for mut events in users {
+        if has_times {
+            events.sort_by_key(|event| event.at);
+        }
+        let latest = latest(&events, &mut seen);
+        times.push(latest.iter().map(|event| event.at).collect());
+        histories.push(latest.iter().map(|event| event.item).collect());
+    }
+    (histories, has_times.then_some(times))
+}
+
+/// A held-out item, and when it was touched where the file says it.
+#[derive(Clone, Copy)]
+struct Positive {
+    item: ItemId,
+    /// Milliseconds since 1970-01-01 UTC.
+    at: Option<i64>,
+}
+
+/// Each user's held-out item. Users who are here alone get an empty history: they are new to the model.
+fn read_test(file: &Path, users: &mut Vec<Vec<Event>>) -> Result<Vec<Option<Positive>>, DataError> {
+    const EXPECTED: &str = "a user number, a tab, the number of the held-out item";
+    let mut positives: Vec<Option<Positive>> = Vec::new();
+    for_each_line(file, |line| {
+        let mut fields = line.text()?.split_ascii_whitespace();
+        let user = line.user(fields.next(), EXPECTED)?;
+        let item = ItemId(line.item(fields.next(), EXPECTED)?);
+        let at = time(line, fields.nth(1))?;
+        grow(users, user);
         grow(&mut positives, user);
-        if histories
+        if users
             .get(user)
-            .is_some_and(|history| history.contains(&item))
+            .is_some_and(|events| events.iter().any(|event| event.item == item))
         {
             return Err(line.malformed("an item that is not in the user's training history"));
         }
         match positives.get_mut(user) {
-            Some(positive) if positive.is_none() => *positive = Some(item),
+            Some(positive) if positive.is_none() => *positive = Some(Positive { item, at }),
             _ => {
                 return Err(
                     line.malformed("one held-out item a user, but this user has another above")
@@ -119,7 +165,7 @@ fn read_test(
         }
         Ok(())
     })?;
-    positives.resize(histories.len(), None);
+    positives.resize(users.len(), None);
     Ok(positives)
 }
 
@@ -127,7 +173,7 @@ fn read_test(
 fn read_negatives(
     file: &Path,
     test: &Path,
-    positives: Vec<Option<ItemId>>,
+    positives: Vec<Option<Positive>>,
 ) -> Result<Vec<Option<Held>>, DataError> {
     const EXPECTED: &str = "(user,item), then a tab and an item number for each negative";
     let mut negatives: Vec<Option<Vec<ItemId>>> = vec![None; positives.len()];
@@ -139,7 +185,8 @@ fn read_negatives(
         let (user, item) = pair.ok_or_else(|| line.malformed(EXPECTED))?;
         let user = line.user(Some(user.trim()), EXPECTED)?;
         let item = ItemId(line.item(Some(item.trim()), EXPECTED)?);
-        if positives.get(user).copied().flatten() != Some(item) {
+        let positive = positives.get(user).copied().flatten();
+        if positive.map(|positive| positive.item) != Some(item) {
             return Err(line.malformed(format!(
                 "the pair of a user and its held-out item in {}",
                 test.display()
@@ -160,9 +207,10 @@ fn read_negatives(
         .enumerate()
         .map(|(user, pair)| match pair {
             (Some(positive), Some(negatives)) => Ok(Some(Held {
-                positive,
+                positive: positive.item,
                 also: Vec::new(),
                 negatives,
+                times: positive.at.into_iter().collect(),
             })),
             (Some(_), None) => Err(no_negatives(file, user)),
             (None, _) => Ok(None),

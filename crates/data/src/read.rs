@@ -1,85 +1,81 @@
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
+use crate::{DataError, Dataset, Reading, Split, flaw, grouplens, lightgcn, ncf, settings, table};
 
-use crate::{Dataset, grouplens, lightgcn, ncf};
-
-/// A data set that cannot be used.
-#[derive(Debug, Error)]
-pub enum DataError {
-    /// A folder or file that cannot be opened or read to its end.
-    #[error("cannot read {}: {source}", file.display())]
-    Unreadable {
-        /// The folder or file.
-        file: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A line that is not what its file should hold.
-    #[error("{}, line {line}: expected {expected}", file.display())]
-    Malformed {
-        /// The file.
-        file: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// What should be there.
-        expected: String,
-    },
-    /// A folder without any known layout.
-    #[error(
-        "no data set in {}: expected NAME.train.rating, NAME.test.rating and NAME.test.negative, \
-         or train.txt and test.txt, or one of u.data, ratings.dat, ratings.csv; each may end in .gz",
-        dir.display()
-    )]
-    NoLayout {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// A published split without one of its files.
-    #[error("{} is missing (or the same name with .gz)", file.display())]
-    MissingFile {
-        /// The file that should be there.
-        file: PathBuf,
-    },
-    /// More than one published split.
-    #[error("{} holds several splits: {}; keep one a folder", dir.display(), names.join(", "))]
-    SeveralSplits {
-        /// The folder.
-        dir: PathBuf,
-        /// The names of the splits.
-        names: Vec<String>,
-    },
-    /// Files without a single event.
-    #[error("{} holds no events", file.display())]
-    Empty {
-        /// The file.
-        file: PathBuf,
-    },
-}
-
-/// Reads the data set in the folder `dir`, recognised by the endings of its files.
+/// Reads the data set at `path`: a folder, recognised by the names of its files, or one file of events.
 ///
 /// A published leave-one-out split (NCF layout, He et al. 2017), or one of the layout of LightGCN (He et al. 2020), wins over
-/// raw GroupLens files beside it. Raw files
-/// are split here: each user's latest event is held out, with 99 seeded negatives.
+/// raw events beside it. Raw events are split here: each user's latest one is held out, with 99 seeded negatives, unless
+/// `data.toml` in the folder names another split.
 ///
 /// # Errors
-/// When the folder holds no known layout, a file cannot be read, or a line is malformed; the message names the
-/// file, the line and what was expected.
-pub fn read(dir: &Path) -> Result<Dataset, DataError> {
-    if let Some(dataset) = ncf::read(dir)? {
-        return Ok(dataset);
+/// When the folder holds no known layout, a file cannot be read, a line is malformed, or what was read would make wrong
+/// figures ([`crate::check`]); the message names the file, the line and what was expected.
+pub fn read(path: &Path) -> Result<Dataset, DataError> {
+    read_as(path, &Reading::default())
+}
+
+/// The same with a split and columns of one's own.
+///
+/// # Errors
+/// As [`read`], and when the data does not allow the split.
+pub fn read_as(path: &Path, reading: &Reading) -> Result<Dataset, DataError> {
+    let file = path.is_file().then_some(path);
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let dir = match file {
+        Some(_) => parent.unwrap_or(Path::new(".")),
+        None => path,
+    };
+    let reading = settings::settled(dir, reading)?;
+    let dataset = unchecked(path, dir, file, &reading)?;
+    flaw::check(&dataset).map_err(|flaw| DataError::Flawed {
+        path: path.to_owned(),
+        flaw,
+    })?;
+    Ok(dataset)
+}
+
+fn unchecked(
+    path: &Path,
+    dir: &Path,
+    file: Option<&Path>,
+    reading: &Reading,
+) -> Result<Dataset, DataError> {
+    let published = match file {
+        None => match ncf::read(dir)? {
+            Some(dataset) => Some(dataset),
+            None => lightgcn::read(dir)?,
+        },
+        Some(_) => None,
+    };
+    let refuse = |split, reason: &str| DataError::NoSuchSplit {
+        path: path.to_owned(),
+        split,
+        reason: reason.to_owned(),
+    };
+    let split = match (published, reading.split) {
+        (Some(dataset), None | Some(Split::Published)) => return Ok(dataset),
+        (None, Some(Split::Published)) => {
+            return Err(refuse(Split::Published, "no split was published with it"));
+        }
+        (_, split) => split,
+    };
+    let log = match table::read(dir, file, &reading.columns)? {
+        Some(log) => Some(log),
+        None => grouplens::read(dir, file)?,
+    };
+    match (log, split) {
+        (Some(log), split) => log.split(split.unwrap_or(Split::LeaveOneOut)),
+        (None, Some(split)) => Err(refuse(
+            split,
+            "its published split has no raw events beside it; leave the split out",
+        )),
+        (None, None) => Err(DataError::NoLayout {
+            dir: path.to_owned(),
+        }),
     }
-    if let Some(dataset) = lightgcn::read(dir)? {
-        return Ok(dataset);
-    }
-    if let Some(dataset) = grouplens::read(dir)? {
-        return Ok(dataset);
-    }
-    Err(DataError::NoLayout {
-        dir: dir.to_owned(),
-    })
 }
 
 /// The last part of the folder's path, to call a data set by.

@@ -1,96 +1,209 @@
-use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use chorus_model::ItemId;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use crate::Held;
+use crate::log::{Event, Log, latest};
+use crate::marks::Marks;
+use crate::moment::{self, date};
+use crate::negatives::{SEED, negatives};
+use crate::{DataError, Dataset, Held};
 
-/// How many negatives a held-out item is ranked against: the NCF protocol.
-pub(crate) const NEGATIVES: usize = 99;
-
-/// Raw data has no published negatives; these are the same in every run.
-pub(crate) const SEED: u64 = 20_261_121;
-
-/// One raw event with the ids of its file.
-pub(crate) struct Rating {
-    pub(crate) user: u64,
-    pub(crate) item: u64,
-    /// Seconds since 1970-01-01 UTC.
-    pub(crate) at: i64,
-}
-
-/// Holds out each user's latest item; of equal times, the one further down in the file.
+/// Which events are held out, to measure a model with.
 ///
-/// Users with one distinct item keep it to learn from and are not measured.
-pub(crate) fn leave_one_out(
-    ratings: &[Rating],
-    users: &BTreeMap<u64, u32>,
-    items: &BTreeMap<u64, u32>,
-) -> (Vec<Vec<ItemId>>, Vec<Option<Held>>) {
-    let mut histories: Vec<Vec<ItemId>> = vec![Vec::new(); users.len()];
-    let mut latest: Vec<Option<(i64, ItemId)>> = vec![None; users.len()];
-    for rating in ratings {
-        let (Some(user), Some(item)) = (users.get(&rating.user), items.get(&rating.item)) else {
-            continue;
-        };
-        let (user, item) = (*user as usize, ItemId(*item));
-        if let Some(history) = histories.get_mut(user) {
-            history.push(item);
-        }
-        if let Some(latest) = latest.get_mut(user)
-            && latest.is_none_or(|(at, _)| at <= rating.at)
-        {
-            *latest = Some((rating.at, item));
-        }
-    }
-    let mut rng = ChaCha20Rng::seed_from_u64(SEED);
-    let cases = histories
-        .iter_mut()
-        .zip(latest)
-        .map(|(history, latest)| {
-            let (_, positive) = latest?;
-            if history.iter().all(|item| *item == positive) {
-                return None;
-            }
-            // Every event with the held-out item goes, or the model would have seen the answer.
-            history.retain(|item| *item != positive);
-            Some(Held {
-                positive,
-                also: Vec::new(),
-                negatives: negatives(history, positive, items.len(), &mut rng),
-            })
-        })
-        .collect();
-    (histories, cases)
+/// As text: `published`, `leave-one-out`, `temporal` (the last fifth of all events), `temporal:0.1` (the last tenth),
+/// `temporal:2000-12-01` or `temporal:975628800` (everything from then on).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Split {
+    /// As the data set was published.
+    Published,
+    /// The latest item of each user; of equal times, the one further down in the file. Users with one distinct item keep
+    /// it to learn from and are not measured.
+    LeaveOneOut,
+    /// One cut in time for everyone: what happened from then on is held out. Users without an event before the cut are
+    /// not measured, and items that a user had touched before it are no question.
+    Temporal(Cut),
 }
 
-/// Up to 99 distinct items, drawn uniformly from those that are neither in the history nor held out.
-pub(crate) fn negatives(
-    history: &[ItemId],
-    positive: ItemId,
-    items: usize,
-    rng: &mut impl Rng,
-) -> Vec<ItemId> {
-    let mut taken = vec![false; items];
-    for item in history.iter().chain([&positive]) {
-        if let Some(taken) = taken.get_mut(item.0 as usize) {
-            *taken = true;
+/// Where a temporal split cuts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    /// So that this share of all events is held out, and events at the same time as the earliest of them: within (0, 1).
+    Share(f64),
+    /// At this time: milliseconds since 1970-01-01 UTC.
+    At(i64),
+}
+
+/// Held out by `temporal` without a number.
+const SHARE: f64 = 0.2;
+
+impl Cut {
+    /// The time of the cut, where it is one already: milliseconds since 1970-01-01 UTC.
+    pub fn at(self) -> Option<i64> {
+        match self {
+            Self::Share(_) => None,
+            Self::At(at) => Some(at),
         }
     }
-    let mut free: Vec<ItemId> = (0u32..)
-        .zip(&taken)
-        .filter(|(_, taken)| !**taken)
-        .map(|(item, _)| ItemId(item))
-        .collect();
-    // The first steps of a Fisher-Yates shuffle.
-    let count = NEGATIVES.min(free.len());
-    for place in 0..count {
-        let other = rng.random_range(place..free.len());
-        free.swap(place, other);
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Published => f.write_str("published"),
+            Self::LeaveOneOut => f.write_str("leave-one-out"),
+            Self::Temporal(Cut::Share(share)) => write!(f, "temporal:{share}"),
+            Self::Temporal(Cut::At(at)) => write!(f, "temporal:{}", date(*at)),
+        }
     }
-    free.truncate(count);
-    // It had room for the whole catalogue, and one of these is kept for every user.
-    free.shrink_to_fit();
-    free
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || {
+            format!(
+                "`{text}` is no split: write published, leave-one-out, temporal, temporal:SHARE (as 0.2) or \
+                 temporal:TIME (as 2000-12-01)"
+            )
+        };
+        match text.split_once(':') {
+            None => match text {
+                "published" => Ok(Self::Published),
+                "leave-one-out" => Ok(Self::LeaveOneOut),
+                "temporal" => Ok(Self::Temporal(Cut::Share(SHARE))),
+                _ => Err(unknown()),
+            },
+            Some(("temporal", cut)) => match cut.parse::<f64>() {
+                Ok(share) if share > 0.0 && share < 1.0 => Ok(Self::Temporal(Cut::Share(share))),
+                _ => moment::parse(cut)
+                    .map(|at| Self::Temporal(Cut::At(at)))
+                    .ok_or_else(unknown),
+            },
+            Some(_) => Err(unknown()),
+        }
+    }
+}
+
+/// What each user learns from and is asked, before negatives are drawn.
+struct Parts {
+    history: Vec<Event>,
+    held: Vec<Event>,
+}
+
+impl Log {
+    /// Splits into what is learned from and what is held out; draws 99 seeded negatives a question.
+    pub(crate) fn split(self, split: Split) -> Result<Dataset, DataError> {
+        let split = self.resolved(split)?;
+        let mut marks = Marks::new(self.items);
+        let mut rng = ChaCha20Rng::seed_from_u64(SEED);
+        let users = self.users.len();
+        let mut histories = Vec::with_capacity(users);
+        let mut times = Vec::with_capacity(if self.has_times { users } else { 0 });
+        let mut cases = Vec::with_capacity(users);
+        for mut events in self.users {
+            // Stable: of equal times, the order of the file stays.
+            events.sort_by_key(|event| event.at);
+            let Parts { history, held } = parts(&events, split, &mut marks);
+            drop(events);
+            let (items, held_items) = (ids(&history), ids(&held));
+            cases.push(held_items.split_first().map(|(positive, also)| {
+                let mut touched = items.clone();
+                touched.extend(also);
+                Held {
+                    positive: *positive,
+                    also: also.to_vec(),
+                    negatives: negatives(&touched, *positive, self.items, &mut rng),
+                    times: match self.has_times {
+                        true => held.iter().map(|event| event.at).collect(),
+                        false => Vec::new(),
+                    },
+                }
+            }));
+            if self.has_times {
+                times.push(history.iter().map(|event| event.at).collect());
+            }
+            histories.push(items);
+        }
+        if histories.iter().all(Vec::is_empty) {
+            return Err(DataError::NoSuchSplit {
+                path: self.file,
+                split,
+                reason: "no event is before the cut, so there is nothing to learn from; cut later"
+                    .to_owned(),
+            });
+        }
+        Ok(Dataset {
+            name: self.name,
+            items: self.items,
+            titles: self.titles,
+            item_ids: Some(self.item_ids),
+            user_ids: Some(self.user_ids),
+            features: self.features,
+            split,
+            histories,
+            times: self.has_times.then_some(times),
+            cases,
+            repaired: 0,
+        })
+    }
+
+    /// The split with its cut as a time.
+    fn resolved(&self, split: Split) -> Result<Split, DataError> {
+        let refuse = |reason: &str| DataError::NoSuchSplit {
+            path: self.file.clone(),
+            split,
+            reason: reason.to_owned(),
+        };
+        match split {
+            Split::Published => Err(refuse(
+                "these are raw events; leave the split out, or name another",
+            )),
+            Split::LeaveOneOut => Ok(split),
+            Split::Temporal(_) if !self.has_times => {
+                Err(refuse("its events have no times; split it `leave-one-out`"))
+            }
+            Split::Temporal(Cut::At(_)) => Ok(split),
+            Split::Temporal(Cut::Share(share)) => {
+                let mut times: Vec<i64> =
+                    self.users.iter().flatten().map(|event| event.at).collect();
+                let place = (times.len() as f64 * (1.0 - share)) as usize;
+                let place = place.min(times.len().saturating_sub(1));
+                let is_share = share > 0.0 && share < 1.0;
+                if times.is_empty() || !is_share {
+                    return Err(refuse("the share must lie between 0 and 1"));
+                }
+                let (_, at, _) = times.select_nth_unstable(place);
+                Ok(Split::Temporal(Cut::At(*at)))
+            }
+        }
+    }
+}
+
+/// One user's events, in the order of their times.
+fn parts(events: &[Event], split: Split, marks: &mut Marks) -> Parts {
+    let cut = match split {
+        Split::Temporal(Cut::At(cut)) => events.partition_point(|event| event.at < cut),
+        _ => events.len(),
+    };
+    let (before, after) = events.split_at(cut);
+    let mut history = latest(before, marks);
+    let held = match split {
+        Split::LeaveOneOut if history.len() > 1 => history.pop().into_iter().collect(),
+        // Of events with the same item the first one after the cut stays: it answers what came next.
+        Split::Temporal(_) if !history.is_empty() => after
+            .iter()
+            .filter(|event| marks.mark(event.item))
+            .copied()
+            .collect(),
+        _ => Vec::new(),
+    };
+    Parts { history, held }
+}
+
+fn ids(events: &[Event]) -> Vec<ItemId> {
+    events.iter().map(|event| event.item).collect()
 }

@@ -3,7 +3,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-use crate::{Dataset, Held, split};
+use crate::{Dataset, Held, Split, negatives::negatives};
 
 /// A population to make up: seeded, skewed, with planted taste.
 ///
@@ -70,7 +70,8 @@ pub fn synthesise(synthesis: &Synthesis) -> Dataset {
         cases.push(history.pop().map(|positive| Held {
             positive,
             also: Vec::new(),
-            negatives: split::negatives(&history, positive, items, &mut rng),
+            negatives: negatives(&history, positive, items, &mut rng),
+            times: Vec::new(),
         }));
         histories.push(history);
     }
@@ -79,9 +80,14 @@ pub fn synthesise(synthesis: &Synthesis) -> Dataset {
         name: "synthetic".to_owned(),
         items,
         titles,
+        item_ids: None,
+        user_ids: None,
         features: None,
+        split: Split::LeaveOneOut,
         histories,
+        times: None,
         cases,
+        repaired: 0,
     }
 }
 

@@ -39,11 +39,12 @@ fn ids(items: &[u32]) -> Vec<ItemId> {
     items.iter().copied().map(ItemId).collect()
 }
 
-fn held(positive: u32, negatives: &[u32]) -> Option<Held> {
+fn held(positive: u32, negatives: &[u32], seconds: i64) -> Option<Held> {
     Some(Held {
         positive: ItemId(positive),
         also: Vec::new(),
         negatives: ids(negatives),
+        times: vec![1_000 * seconds],
     })
 }
 
@@ -59,7 +60,7 @@ fn a_published_split_is_read() {
         ("tiny", 5, 2)
     );
     assert_eq!(dataset.histories, [ids(&[1, 2]), ids(&[0])]);
-    assert!(dataset.cases == [held(3, &[0, 4]), held(2, &[1, 2])]);
+    assert!(dataset.cases == [held(3, &[0, 4], 100), held(2, &[1, 2], 200)]);
     assert!(dataset.titles.is_none());
 }
 
@@ -153,12 +154,28 @@ fn raw_ratings_are_split_by_time() {
     ] {
         let dataset = good(&[(name, bytes)]);
         assert_eq!(dataset.items, 3);
-        assert_eq!(dataset.histories, [ids(&[0, 1]), ids(&[0])]);
+        assert_eq!(dataset.histories, [ids(&[1, 0]), ids(&[0])]);
+        assert_eq!(dataset.times.unwrap(), [vec![10_000, 20_000], vec![5_000]]);
+        assert_eq!(dataset.user_ids.unwrap(), ["10", "20"]);
+        assert_eq!(dataset.item_ids.unwrap(), ["5", "7", "9"]);
         assert!(
-            dataset.cases == [held(2, &[]), None],
+            dataset.cases == [held(2, &[], 20), None],
             "a user with one item is not measured"
         );
     }
+}
+
+/// With times in its fourth column, a published history is put in their order; without, the order of the file stays.
+#[test]
+fn published_histories_are_sequences_of_distinct_items() {
+    let mixed = b"0\t1\t5\t30\n0\t2\t5\t10\n0\t1\t5\t5\n1\t0\t5\t1\n".as_slice();
+    let timed = good(&[("tiny.train.rating", mixed), TEST, NEGATIVE]);
+    assert_eq!(timed.sequence(0), ids(&[2, 1]));
+    assert_eq!(timed.times.unwrap(), [vec![10_000, 30_000], vec![1_000]]);
+    let untimed = b"0\t2\t5\n0\t1\t5\t30\n0\t2\t5\n1\t0\t5\t1\n".as_slice();
+    let untimed = good(&[("tiny.train.rating", untimed), TEST, NEGATIVE]);
+    assert_eq!(untimed.sequence(0), ids(&[1, 2]));
+    assert!(untimed.times.is_none() && untimed.sequence(9).is_empty());
 }
 
 #[test]
@@ -200,7 +217,7 @@ fn titles_of_raw_folders() {
 #[test]
 fn bad_lines_are_named() {
     let numbers = "each number from 0 and below";
-    let cases: [(&[File<'_>], String); 9] = [
+    let cases: [(&[File<'_>], String); 13] = [
         (
             &[("a.train.rating", b"0\t1\n\n0\tx\n"), ("a.test.rating", b""), ("a.test.negative", b"")],
             format!(
@@ -237,6 +254,28 @@ fn bad_lines_are_named() {
             &[("u.data", b"1\t2\t3\t4\n1\t2\t3\n")],
             "DIR/u.data, line 2: expected user, item, rating and unix time, separated by tabs".into(),
         ),
+        (
+            &[("ratings.csv", b"userId,movieId,rating,timestamp\n1,2,NaN,4\n")],
+            "DIR/ratings.csv, line 2: expected user,item,rating,unix time; the rating is NaN, and no number: write one, \
+             or take the line out"
+                .into(),
+        ),
+        (
+            &[("ratings.csv", b"1,2,3,NaN\n")],
+            "DIR/ratings.csv, line 1: expected user,item,rating,unix time".into(),
+        ),
+        (
+            &[("ratings.dat", b"1::2::3::9000000000000000\n")],
+            "DIR/ratings.dat, line 1: expected user::item::rating::unix time; the time 9000000000000000 is past the year \
+             9999"
+                .into(),
+        ),
+        (
+            &[("train.txt", b"0 1\n1\n"), ("test.txt", b"0 2\n1\n")],
+            "DIR/train.txt, line 2: expected a user number and item numbers, separated by spaces; this history is empty, \
+             so nothing can be learned from it: take the line out"
+                .into(),
+        ),
         (&[("ratings.dat", b"\n")], "DIR/ratings.dat holds no events".into()),
     ];
     for (files, expected) in cases {
@@ -248,7 +287,7 @@ fn bad_lines_are_named() {
 fn folders_without_a_data_set_are_named() {
     assert!(
         complaint(&[("readme.txt", b"")])
-            .starts_with("no data set in DIR: expected NAME.train.rating")
+            .starts_with("no data set in DIR: expected events.csv, events.tsv or events.parquet")
     );
     let other: (&str, &[u8]) = ("other.train.rating", b"0\t1\n");
     assert_eq!(
@@ -291,6 +330,13 @@ proptest! {
         let name = |stem: &str| format!("{stem}{ending}");
         let (train, test, negative) = (name("a.train.rating"), name("a.test.rating"), name("a.test.negative"));
         let items = name("items.tsv");
+        for (events, titles_of) in [("events.csv", "items.csv"), ("events.tsv", "items.tsv")] {
+            let (events, titles_of) = (name(events), name(titles_of));
+            let _ = read(folder(&[(&events, &first), (&titles_of, &titles), ("data.toml", &second)]).path());
+            let headed = [b"user,item,time,rating\n".as_slice(), &first].concat();
+            let _ = read(folder(&[(events.trim_end_matches(".gz"), &headed), (&titles_of, &titles)]).path());
+        }
+        let _ = read(folder(&[("events.parquet", &first)]).path());
         let _ = read(folder(&[(&train, &first), (&test, &second), (&negative, &third), (&items, &titles)]).path());
         let _ = read(folder(&[(&train, TRAIN.1), (TEST.0, TEST.1), (NEGATIVE.0, &third)]).path());
         for (raw, names) in [("u.data", "u.item"), ("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv")] {
