@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chorus_client::{Client as Store, End, Loop, News, Settings};
+use chorus_model::{Everything, ItemId, Wish};
 use chorus_protocol::{Floor, Refusal};
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::Target;
@@ -79,6 +80,26 @@ enum Action {
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 10)]
         count: usize,
+        /// Share of the list that is drawn by chance, between 0 and 1.
+        #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+        exploration: f64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say why an item is recommended: what of the own history speaks for it. Works without a network.
+    ///
+    /// Example: chorus client --home me explain --task films --item 12
+    Explain {
+        /// The task.
+        #[arg(long, value_name = "NAME")]
+        task: String,
+        /// The item.
+        #[arg(long, value_name = "NUMBER")]
+        item: u32,
+        /// At most so many reasons.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        count: usize,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -147,17 +168,54 @@ impl Client {
                 };
                 runtime()?.block_on(self.contribute(coordinator, task, settings, &clock))?;
             }
-            Action::Recommend { task, count, json } => {
+            Action::Recommend {
+                task,
+                count,
+                exploration,
+                json,
+            } => {
                 let client = self.open_known(Settings::default())?;
                 let task = learning::task_name(task)?;
                 let engine = crate::engine::engine();
-                let list = client.recommend(&task, &engine, *count).map_err(explain)?;
+                let wish = Wish {
+                    exploration: *exploration,
+                    ..Wish::best(*count)
+                };
+                let list = client
+                    .compose(&task, &engine, wish, &Everything, &mut rand::rng())
+                    .map_err(explain)?;
                 if *json {
                     progress::say_json(&list)?;
                 } else {
                     for recommendation in list {
                         let (item, score) = (recommendation.item.0, recommendation.score);
-                        progress::say(&format!("{item}\t{score:.4}"));
+                        let chance = match recommendation.explored {
+                            true => "\tby chance",
+                            false => "",
+                        };
+                        progress::say(&format!("{item}\t{score:.4}{chance}"));
+                    }
+                }
+            }
+            Action::Explain {
+                task,
+                item,
+                count,
+                json,
+            } => {
+                let client = self.open_known(Settings::default())?;
+                let task = learning::task_name(task)?;
+                let engine = crate::engine::engine();
+                let found = client
+                    .explain(&task, &engine, ItemId(*item), *count)
+                    .map_err(explain)?;
+                if *json {
+                    progress::say_json(&found)?;
+                } else {
+                    progress::say(&format!("item {item} has the score {:.4}", found.score));
+                    for cause in found.causes {
+                        let (item, adds) = (cause.item.0, cause.adds);
+                        progress::say(&format!("because of {item}\t{adds:+.4}"));
                     }
                 }
             }

@@ -8,6 +8,7 @@ mod coordinator;
 mod demo;
 mod dp;
 mod engine;
+mod evaluate;
 mod exit;
 mod learning;
 mod model;
@@ -41,6 +42,11 @@ enum Action {
     /// Examples: chorus simulate --data ml-100k --noise off --json figures.json
     /// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
     Simulate(simulate::Simulate),
+    /// Measure a ranking: how good it is, what its lists are like, and for whom.
+    ///
+    /// Examples: chorus evaluate --data ml-1m --model model.safetensors
+    /// or chorus evaluate --data ml-1m --scores scores.f32 --json figures.json
+    Evaluate(evaluate::Evaluate),
     /// Enrol clients: keys, invitations, certificates, revocation.
     #[command(subcommand)]
     Authority(authority::Authority),
@@ -80,6 +86,7 @@ fn main() -> ExitCode {
     let result = match command.action {
         Action::Demo(demo) => demo.run(),
         Action::Simulate(simulate) => simulate.run(),
+        Action::Evaluate(evaluate) => evaluate.run(),
         Action::Authority(authority) => authority.run(),
         Action::Coordinator(coordinator) => coordinator.run(),
         Action::Witness(witness) => witness.run(),

@@ -40,6 +40,9 @@ pub struct Simulate {
     /// Write every user's score for every item: raw little-endian f32, [users, items].
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Write the learned model: a safetensors file, for `chorus evaluate`.
+    #[arg(long, value_name = "FILE")]
+    save_model: Option<PathBuf>,
     /// Write a report, one HTML page.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -53,7 +56,7 @@ impl Simulate {
                 "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
             );
         };
-        let files = [&self.json, &self.scores, &self.report];
+        let files = [&self.json, &self.scores, &self.report, &self.save_model];
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
         let mut dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
         if self.copies > 1 {
@@ -103,6 +106,9 @@ impl Simulate {
                 &engine,
                 &mut BufWriter::new(file),
             )?;
+        }
+        if let Some(path) = &self.save_model {
+            progress::write(path, &run.parameters.to_bytes()?)?;
         }
         if let Some(path) = &self.json {
             progress::write(path, &serde_json::to_vec_pretty(&run.figures)?)?;

@@ -9,11 +9,13 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 15] = [
+const WITH_EXAMPLES: [&str; 17] = [
     "audit attack",
     "audit privacy",
     "demo",
     "simulate",
+    "evaluate",
+    "client --home me explain",
     "authority invite",
     "secagg plan",
     "dp epsilon",

@@ -22,7 +22,7 @@ pub use client::Client;
 pub use error::Error;
 pub use import::Imported;
 pub use model::{Accepted, LogHead};
-pub use recommend::Recommendation;
+pub use recommend::Explanation;
 pub use run::{End, Loop, News};
 pub use settings::{Pace, Settings};
 pub use status::{EnrolmentStatus, Status, TaskStatus};

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
+use chorus_model::{Direct, Engine, ItemId, Parameters, Shelf, TrainingSet, Wish};
 use chorus_privacy::{LocalNoise, Survivors};
 use chorus_protocol::{
     Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
     RoundId, RoundPlan, encode, noise_share,
 };
 use chorus_wire::Clock;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
 use crate::testing::{Desk, ITEMS, Member, NOW, federation, films, model, settings};
 use crate::{CheckIn, Client, End, Ending, EnrolmentStatus, Error, Loop, Settings, Step};
@@ -387,6 +389,45 @@ async fn recommendations_are_unseen_and_best_first() {
     assert!(all.iter().all(|best| !seen.contains(best.item)));
     assert!(all.is_sorted_by(|a, b| a.score >= b.score));
     assert_eq!(client.recommend(&films(), &Direct, 2).unwrap(), all[..2]);
+
+    /// Only even items are in stock.
+    struct Even;
+    impl Shelf for Even {
+        fn may_show(&self, item: ItemId) -> bool {
+            item.0.is_multiple_of(2)
+        }
+        fn likeness(&self, _: ItemId, _: ItemId) -> f64 {
+            0.0
+        }
+    }
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let wish = Wish::best(1_000);
+    let even = client
+        .compose(&films(), &Direct, wish, &Even, &mut rng)
+        .unwrap();
+    let expected: Vec<_> = all
+        .into_iter()
+        .filter(|best| best.item.0 % 2 == 0)
+        .collect();
+    assert_eq!(even, expected);
+
+    let explained = client.explain(&films(), &Direct, even[0].item, 2).unwrap();
+    assert_eq!(explained.score, even[0].score);
+    assert!((1..=2).contains(&explained.causes.len()));
+    assert!(
+        explained
+            .causes
+            .iter()
+            .all(|cause| seen.contains(cause.item) && cause.adds > 0.0)
+    );
+    assert!(explained.causes.is_sorted_by(|a, b| a.adds >= b.adds));
+    let unknown = client
+        .explain(&films(), &Direct, ItemId(ITEMS as u32), 2)
+        .unwrap_err();
+    assert!(
+        unknown.to_string().contains("there is no number"),
+        "{unknown}"
+    );
 }
 
 #[test]

@@ -1,4 +1,6 @@
-use chorus_model::{Case, ItemFeatures, ItemId, TrainingSet};
+use chorus_model::{Case, Categories, ItemFeatures, ItemId, TrainingSet};
+
+use crate::films::categories;
 
 use crate::Split;
 
@@ -56,6 +58,13 @@ impl Held {
 }
 
 impl Dataset {
+    /// The categories of the items, where the data says them: genres.
+    pub fn categories(&self) -> Option<Categories> {
+        self.features
+            .as_ref()
+            .map(|features| categories(features, self.items))
+    }
+
     /// How many users.
     pub fn users(&self) -> usize {
         self.histories.len()

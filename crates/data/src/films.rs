@@ -1,6 +1,6 @@
 //! Public features of films: their genres, and the year at the end of the title.
 
-use chorus_model::ItemFeatures;
+use chorus_model::{Categories, ItemFeatures};
 
 /// Soft bins for the age of a film.
 const BINS: usize = 8;
@@ -34,7 +34,7 @@ pub(crate) fn features(films: &[Film]) -> Option<ItemFeatures> {
         .collect();
     genres.sort_unstable();
     genres.dedup();
-    let bins = (1..=BINS).map(|bin| format!("age {bin} of {BINS}"));
+    let bins = (1..=BINS).map(age);
     let names = genres
         .iter()
         .map(|genre| (*genre).to_owned())
@@ -59,6 +59,33 @@ pub(crate) fn features(films: &[Film]) -> Option<ItemFeatures> {
     entries.sort_by_key(|(item, feature, _)| (*item, *feature));
     entries.dedup_by_key(|(item, feature, _)| (*item, *feature));
     ItemFeatures::new(names, entries).ok()
+}
+
+/// The genres among the features.
+pub(crate) fn categories(features: &ItemFeatures, items: usize) -> Categories {
+    let mut names = Vec::new();
+    let numbers: Vec<Option<u16>> = features
+        .names()
+        .iter()
+        .map(|name| {
+            let is_age = (1..=BINS).any(|bin| *name == age(bin));
+            let number = (!is_age).then_some(names.len() as u16);
+            names.extend(number.map(|_| name.clone()));
+            number
+        })
+        .collect();
+    let mut of = vec![Vec::new(); items];
+    for (item, feature, _) in features.entries() {
+        let number = numbers.get(*feature as usize).copied().flatten();
+        if let Some((of, number)) = of.get_mut(*item as usize).zip(number) {
+            of.push(number);
+        }
+    }
+    Categories { names, of }
+}
+
+fn age(bin: usize) -> String {
+    format!("age {bin} of {BINS}")
 }
 
 /// How much a film of this year is in each bin.

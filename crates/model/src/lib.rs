@@ -9,6 +9,7 @@ mod event;
 mod features;
 mod ials;
 mod ials_private;
+mod list;
 mod metrics;
 mod parameters;
 mod rank;
@@ -25,7 +26,11 @@ pub use event::{Event, ItemId, TrainingSet};
 pub use features::{FeaturesError, ItemFeatures};
 pub use ials::IalsRecipe;
 pub use ials_private::{Features, IalsPrivateRecipe};
-pub use metrics::{Case, MetricsError, Quality, popularity, rank_full, rank_sampled};
+pub use list::{Everything, Recommendation, Shelf, Wish, list};
+pub use metrics::{
+    Case, Categories, CategoryShare, Estimate, ListFigures, Lists, Mean, MetricsError, Quality,
+    World, popularity, rank_full, rank_sampled,
+};
 pub use parameters::{Parameters, ParametersError, Tensor};
 pub use rank::{by_popularity, finite, scores, top};
 pub use recipe::{LearnError, Learning, Recipe, RecipeError};

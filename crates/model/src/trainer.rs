@@ -1,4 +1,5 @@
 use rand::Rng;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{Block, BlockError, Delta, ItemId, Parameters, ParametersError, Step, TrainingSet};
@@ -13,7 +14,7 @@ pub struct PersonVector(pub Vec<f32>);
 ///
 /// # Privacy
 /// Names what the person did. Stays on the client.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cause {
     /// The item of the history.
     pub item: ItemId,

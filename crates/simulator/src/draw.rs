@@ -31,6 +31,8 @@ pub(crate) enum Stream {
     Control(usize),
     /// The noise of a sum, where it is drawn in one piece.
     Noise,
+    /// The people of a group, drawn anew.
+    Bootstrap,
 }
 
 /// The randomness of one use in one round: a function of its arguments, whatever the number of threads.
@@ -47,6 +49,7 @@ pub(crate) fn stream(seed: u64, round: u64, stream: Stream) -> ChaCha20Rng {
         Stream::Target(target) => (8, target),
         Stream::Control(run) => (9, run),
         Stream::Noise => (10, 0),
+        Stream::Bootstrap => (11, 0),
     };
     let mut bytes = [0; 32];
     let parts = [seed, round, kind, number as u64];

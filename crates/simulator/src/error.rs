@@ -115,6 +115,27 @@ pub enum EvaluateError {
     /// A score is not finite, or a case names an unknown item.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Scores could not be read.
+    #[error("scores could not be read: {0}")]
+    Read(std::io::Error),
+    /// A score matrix that ends too early.
+    #[error(
+        "the score file ends within a row: it must hold one row of {items} little-endian f32 for every user"
+    )]
+    Shorter {
+        /// Items in the catalogue.
+        items: usize,
+    },
+    /// A score matrix with more than the users of the data.
+    #[error(
+        "the score file goes on behind {users} rows of {items} scores: it is of another data set"
+    )]
+    Longer {
+        /// Users in the data.
+        users: usize,
+        /// Items in the catalogue.
+        items: usize,
+    },
     /// Scores could not be written.
     #[error("scores could not be written: {0}")]
     Write(#[from] std::io::Error),

@@ -28,6 +28,10 @@ pub struct Figures {
     pub full_ndcg_at_10: f64,
     /// Share of people whose held-out item is among the first twenty of every item they have not touched.
     pub full_recall_at_20: f64,
+    /// Discounted cumulative gain of the held-out items at twenty over the largest possible, over every item they have not
+    /// touched.
+    #[serde(default)]
+    pub full_ndcg_at_20: f64,
     /// `hr_at_10` of ranking by popularity in the training data.
     pub popularity_hr_at_10: f64,
     /// `ndcg_at_10` of ranking by popularity.
@@ -38,6 +42,9 @@ pub struct Figures {
     pub popularity_full_ndcg_at_10: f64,
     /// `full_recall_at_20` of ranking by popularity.
     pub popularity_full_recall_at_20: f64,
+    /// `full_ndcg_at_20` of ranking by popularity.
+    #[serde(default)]
+    pub popularity_full_ndcg_at_20: f64,
     /// The same figures of the noisy counts and the public item features alone; nothing without noise or without features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
@@ -86,6 +93,9 @@ pub struct Content {
     pub full_ndcg_at_10: f64,
     /// `full_recall_at_20`.
     pub full_recall_at_20: f64,
+    /// `full_ndcg_at_20`.
+    #[serde(default)]
+    pub full_ndcg_at_20: f64,
 }
 
 impl From<&Quality> for Content {
@@ -96,6 +106,7 @@ impl From<&Quality> for Content {
             full_hr_at_10: quality.full_hr_at_10,
             full_ndcg_at_10: quality.full_ndcg_at_10,
             full_recall_at_20: quality.full_recall_at_20,
+            full_ndcg_at_20: quality.full_ndcg_at_20,
         }
     }
 }
@@ -108,11 +119,13 @@ impl Figures {
         self.full_hr_at_10 = model.full_hr_at_10;
         self.full_ndcg_at_10 = model.full_ndcg_at_10;
         self.full_recall_at_20 = model.full_recall_at_20;
+        self.full_ndcg_at_20 = model.full_ndcg_at_20;
         self.popularity_hr_at_10 = popularity.hr_at_10;
         self.popularity_ndcg_at_10 = popularity.ndcg_at_10;
         self.popularity_full_hr_at_10 = popularity.full_hr_at_10;
         self.popularity_full_ndcg_at_10 = popularity.full_ndcg_at_10;
         self.popularity_full_recall_at_20 = popularity.full_recall_at_20;
+        self.popularity_full_ndcg_at_20 = popularity.full_ndcg_at_20;
     }
 }
 

@@ -16,7 +16,9 @@ pub use audit::{
     attack_one_round, audit_privacy, control, self_test,
 };
 pub use error::{EvaluateError, SimulateError};
-pub use evaluate::{evaluate, popularity, scores};
+pub use evaluate::{
+    Evaluation, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
+};
 pub use figures::{Content, Figures, Noise, RoundRow};
 pub use report::{Picture, Report};
 pub use simulate::{Options, Progress, Run, content, simulate};

@@ -10,6 +10,7 @@ fn quality(hr: f64) -> Quality {
         full_hr_at_10: hr * 0.2,
         full_ndcg_at_10: hr * 0.1,
         full_recall_at_20: hr * 0.3,
+        full_ndcg_at_20: 0.0,
         cases: 943,
     }
 }

@@ -1,3 +1,6 @@
+mod evaluation;
+mod groups;
+
 use std::io::Write;
 
 use chorus_data::Dataset;
@@ -5,6 +8,9 @@ use chorus_model::{Engine, Parameters, Quality, Trainer, TrainingSet};
 use rayon::prelude::*;
 
 use crate::EvaluateError;
+
+pub use evaluation::{Evaluation, Source, evaluation};
+pub use groups::{Gap, Group, Groups};
 
 /// Users whose scores are held in memory at a time.
 const BATCH: usize = 256;

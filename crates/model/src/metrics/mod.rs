@@ -1,3 +1,9 @@
+mod estimate;
+mod lists;
+
+pub use estimate::{Estimate, Mean};
+pub use lists::{Categories, CategoryShare, ListFigures, Lists, World};
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -51,6 +57,9 @@ pub struct Quality {
     pub full_ndcg_at_10: f64,
     /// Share of the held-out items in the first twenty, full.
     pub full_recall_at_20: f64,
+    /// The discounted gain of the held-out items in the first twenty over the largest that it could be, full.
+    #[serde(default)]
+    pub full_ndcg_at_20: f64,
     /// How many cases the means are over.
     pub cases: usize,
 }
@@ -69,12 +78,14 @@ impl Quality {
         let mean = |figure: fn(usize, usize) -> f64, within| {
             all.iter().map(|rank| figure(*rank, within)).sum::<f64>() / all.len() as f64
         };
+        let best: f64 = (0..all.len().min(20)).map(|rank| gain(rank, 20)).sum();
         self.merge(&Quality {
             hr_at_10: hit(sampled, 10),
             ndcg_at_10: gain(sampled, 10),
             full_hr_at_10: mean(hit, 10),
             full_ndcg_at_10: mean(gain, 10),
             full_recall_at_20: mean(hit, 20),
+            full_ndcg_at_20: all.iter().map(|rank| gain(*rank, 20)).sum::<f64>() / best,
             cases: 1,
         });
         Ok(())
@@ -91,6 +102,7 @@ impl Quality {
         join(&mut self.full_hr_at_10, other.full_hr_at_10);
         join(&mut self.full_ndcg_at_10, other.full_ndcg_at_10);
         join(&mut self.full_recall_at_20, other.full_recall_at_20);
+        join(&mut self.full_ndcg_at_20, other.full_ndcg_at_20);
     }
 }
 
