@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod dataset;
+mod describe;
 mod error;
 mod films;
 mod flaw;
@@ -22,10 +23,11 @@ mod table;
 mod traits;
 
 pub use dataset::{Dataset, Held};
+pub use describe::{Description, Group, Spread, describe};
 pub use error::DataError;
 pub use flaw::{Flaw, check};
 pub use read::{read, read_as};
 pub use settings::{Columns, Reading};
 pub use split::{Cut, Split};
-pub use synthesis::{Synthesis, synthesise};
+pub use synthesis::{Fit, FitError, Likeness, Population, Synthesis, fit, invent, synthesise};
 pub use traits::{Trait, traits};

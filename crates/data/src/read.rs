@@ -21,13 +21,7 @@ pub fn read(path: &Path) -> Result<Dataset, DataError> {
 /// As [`read`], and when the data does not allow the split.
 pub fn read_as(path: &Path, reading: &Reading) -> Result<Dataset, DataError> {
     let file = path.is_file().then_some(path);
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let dir = match file {
-        Some(_) => parent.unwrap_or(Path::new(".")),
-        None => path,
-    };
+    let dir = folder_of(path);
     let reading = settings::settled(dir, reading)?;
     let dataset = unchecked(path, dir, file, &reading)?;
     flaw::check(&dataset).map_err(|flaw| DataError::Flawed {
@@ -76,6 +70,17 @@ fn unchecked(
             dir: path.to_owned(),
         }),
     }
+}
+
+/// The folder that a data set lies in; `path` may name one of its files.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    if !path.is_file() {
+        return path;
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// The last part of the folder's path, to call a data set by.

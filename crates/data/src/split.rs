@@ -88,8 +88,56 @@ impl FromStr for Split {
     }
 }
 
-/// What each user learns from and is asked, before negatives are drawn.
-struct Parts {
+/// What everyone learns from and is asked, as a [`Dataset`] has it.
+pub(crate) struct Parts {
+    pub(crate) histories: Vec<Vec<ItemId>>,
+    pub(crate) times: Option<Vec<Vec<i64>>>,
+    pub(crate) cases: Vec<Option<Held>>,
+}
+
+/// Holds out what the split says, where a cut is a time; draws 99 seeded negatives a question.
+pub(crate) fn hold_out(
+    users: Vec<Vec<Event>>,
+    items: usize,
+    has_times: bool,
+    split: Split,
+) -> Parts {
+    let mut marks = Marks::new(items);
+    let mut rng = ChaCha20Rng::seed_from_u64(SEED);
+    let mut histories = Vec::with_capacity(users.len());
+    let mut times = Vec::with_capacity(if has_times { users.len() } else { 0 });
+    let mut cases = Vec::with_capacity(users.len());
+    let ats = |events: &[Event]| events.iter().map(|event| event.at).collect();
+    for mut events in users {
+        // Stable: of equal times, the order of the file stays.
+        events.sort_by_key(|event| event.at);
+        let One { history, held } = one(&events, split, &mut marks);
+        drop(events);
+        let (learned, asked) = (ids(&history), ids(&held));
+        cases.push(asked.split_first().map(|(positive, also)| {
+            let mut touched = learned.clone();
+            touched.extend(also);
+            Held {
+                positive: *positive,
+                also: also.to_vec(),
+                negatives: negatives(&touched, *positive, items, &mut rng),
+                times: if has_times { ats(&held) } else { Vec::new() },
+            }
+        }));
+        if has_times {
+            times.push(ats(&history));
+        }
+        histories.push(learned);
+    }
+    Parts {
+        histories,
+        times: has_times.then_some(times),
+        cases,
+    }
+}
+
+/// What one user learns from and is asked.
+struct One {
     history: Vec<Event>,
     held: Vec<Event>,
 }
@@ -98,37 +146,8 @@ impl Log {
     /// Splits into what is learned from and what is held out; draws 99 seeded negatives a question.
     pub(crate) fn split(self, split: Split) -> Result<Dataset, DataError> {
         let split = self.resolved(split)?;
-        let mut marks = Marks::new(self.items);
-        let mut rng = ChaCha20Rng::seed_from_u64(SEED);
-        let users = self.users.len();
-        let mut histories = Vec::with_capacity(users);
-        let mut times = Vec::with_capacity(if self.has_times { users } else { 0 });
-        let mut cases = Vec::with_capacity(users);
-        for mut events in self.users {
-            // Stable: of equal times, the order of the file stays.
-            events.sort_by_key(|event| event.at);
-            let Parts { history, held } = parts(&events, split, &mut marks);
-            drop(events);
-            let (items, held_items) = (ids(&history), ids(&held));
-            cases.push(held_items.split_first().map(|(positive, also)| {
-                let mut touched = items.clone();
-                touched.extend(also);
-                Held {
-                    positive: *positive,
-                    also: also.to_vec(),
-                    negatives: negatives(&touched, *positive, self.items, &mut rng),
-                    times: match self.has_times {
-                        true => held.iter().map(|event| event.at).collect(),
-                        false => Vec::new(),
-                    },
-                }
-            }));
-            if self.has_times {
-                times.push(history.iter().map(|event| event.at).collect());
-            }
-            histories.push(items);
-        }
-        if histories.iter().all(Vec::is_empty) {
+        let parts = hold_out(self.users, self.items, self.has_times, split);
+        if parts.histories.iter().all(Vec::is_empty) {
             return Err(DataError::NoSuchSplit {
                 path: self.file,
                 split,
@@ -144,9 +163,9 @@ impl Log {
             user_ids: Some(self.user_ids),
             features: self.features,
             split,
-            histories,
-            times: self.has_times.then_some(times),
-            cases,
+            histories: parts.histories,
+            times: parts.times,
+            cases: parts.cases,
             repaired: 0,
         })
     }
@@ -184,7 +203,7 @@ impl Log {
 }
 
 /// One user's events, in the order of their times.
-fn parts(events: &[Event], split: Split, marks: &mut Marks) -> Parts {
+fn one(events: &[Event], split: Split, marks: &mut Marks) -> One {
     let cut = match split {
         Split::Temporal(Cut::At(cut)) => events.partition_point(|event| event.at < cut),
         _ => events.len(),
@@ -201,7 +220,7 @@ fn parts(events: &[Event], split: Split, marks: &mut Marks) -> Parts {
             .collect(),
         _ => Vec::new(),
     };
-    Parts { history, held }
+    One { history, held }
 }
 
 fn ids(events: &[Event]) -> Vec<ItemId> {

@@ -1,7 +1,10 @@
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::DataError;
 use crate::lines::{Line, find, for_each_line};
+use crate::read::folder_of;
+use crate::table::people;
+use crate::{DataError, Dataset, Reading, settings};
 
 /// A yes or no that a data set knows of its people besides what they touched.
 ///
@@ -30,7 +33,7 @@ impl Trait {
     }
 }
 
-/// The files, what separates their fields, and which fields hold user, gender and age.
+/// The files, what separates their fields, which fields hold user, gender and age, and the first user's number.
 const LAYOUTS: [(&str, &str, [usize; 3], u64); 3] = [
     ("users.tsv", "\t", [0, 2, 3], 0),
     ("u.user", "|", [0, 2, 1], 1),
@@ -38,29 +41,40 @@ const LAYOUTS: [(&str, &str, [usize; 3], u64); 3] = [
 ];
 /// About half of a MovieLens population is as old.
 const OLDER: u32 = 35;
+/// A column of `users.csv` with more distinct values says no group.
+const MOST_GROUPS: usize = 12;
 
-/// Gender and age of the `users` people of the data set in `dir`, from `users.tsv`, `u.user` or `users.dat`; nothing
-/// where there is no such file. Ids in `u.user` and `users.dat` are taken to run from 1 without gaps, as in MovieLens.
+/// What the data set at `path` knows of its people: gender and age of MovieLens people from `users.tsv`, `u.user` or
+/// `users.dat`; or, from the columns of `users.csv`, one trait a value. Nothing where there is no such file.
 ///
 /// # Errors
 /// When the file cannot be read or a line is malformed.
-pub fn traits(dir: &Path, users: usize) -> Result<Vec<Trait>, DataError> {
+pub fn traits(path: &Path, dataset: &Dataset) -> Result<Vec<Trait>, DataError> {
+    let dir = folder_of(path);
+    if let Some(file) = find(dir, "users.csv") {
+        return groups(dir, &file, dataset);
+    }
     let found = LAYOUTS.iter().find_map(|(name, separator, fields, first)| {
         find(dir, name).map(|file| (file, *separator, *fields, *first))
     });
     let Some((file, separator, fields, first)) = found else {
         return Ok(Vec::new());
     };
-    let mut gender = vec![None; users];
-    let mut older = vec![None; users];
+    let numbers = numbers(dataset);
+    let mut gender = vec![None; dataset.users()];
+    let mut older = vec![None; dataset.users()];
     for_each_line(&file, |line| {
         if line.number == 1 && line.bytes.starts_with(b"user\t") {
             return Ok(());
         }
         let (user, is_female, age) = person(line, separator, fields)?;
-        let user = user
-            .checked_sub(first)
-            .and_then(|user| usize::try_from(user).ok());
+        let user = match &numbers {
+            // Raw ids in `users.tsv` would be its second column; beside raw events the others have them.
+            Some(numbers) => numbers.get(user.to_string().as_str()).copied(),
+            None => user
+                .checked_sub(first)
+                .and_then(|user| usize::try_from(user).ok()),
+        };
         let slot = user.and_then(|user| gender.get_mut(user).zip(older.get_mut(user)));
         if let Some((gender, older)) = slot {
             (*gender, *older) = (Some(is_female), Some(age >= OLDER));
@@ -71,6 +85,56 @@ pub fn traits(dir: &Path, users: usize) -> Result<Vec<Trait>, DataError> {
         Trait::new("gender: female", gender),
         Trait::new(&format!("age: {OLDER} or more"), older),
     ])
+}
+
+/// The number of each user's id, where the ids are not the numbers.
+fn numbers(dataset: &Dataset) -> Option<HashMap<&str, usize>> {
+    let ids = dataset.user_ids.as_ref()?;
+    Some(ids.iter().map(String::as_str).zip(0..).collect())
+}
+
+/// One trait for each value of each column of `users.csv` that has few enough of them.
+fn groups(dir: &Path, file: &Path, dataset: &Dataset) -> Result<Vec<Trait>, DataError> {
+    let numbers = numbers(dataset);
+    let mut answers: BTreeMap<(usize, String), (String, Vec<usize>)> = BTreeMap::new();
+    let mut known = vec![false; dataset.users()];
+    let columns = settings::settled(dir, &Reading::default())?.columns;
+    people(file, &columns, |id, columns| {
+        let user = match &numbers {
+            Some(numbers) => numbers.get(id).copied(),
+            None => id.parse().ok().filter(|user| *user < dataset.users()),
+        };
+        let Some(user) = user else {
+            return;
+        };
+        if let Some(known) = known.get_mut(user) {
+            *known = true;
+        }
+        for (place, (name, value)) in columns.iter().enumerate() {
+            let answer = answers.entry((place, (*value).to_owned()));
+            let (_, users) = answer.or_insert_with(|| (format!("{name}: {value}"), Vec::new()));
+            users.push(user);
+        }
+    })?;
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for (place, _) in answers.keys() {
+        *counts.entry(*place).or_default() += 1;
+    }
+    let few = answers
+        .into_iter()
+        .filter(|((place, _), _)| counts.get(place).is_some_and(|count| *count <= MOST_GROUPS));
+    Ok(few
+        .map(|(_, (name, users))| {
+            let mut values: Vec<Option<bool>> =
+                known.iter().map(|known| known.then_some(false)).collect();
+            for user in users {
+                if let Some(value) = values.get_mut(user) {
+                    *value = Some(true);
+                }
+            }
+            Trait::new(&name, values)
+        })
+        .collect())
 }
 
 fn person(
@@ -97,6 +161,20 @@ mod tests {
     use super::*;
     use std::fs;
 
+    /// Users with those ids, or with numbers alone.
+    fn dataset(ids: Option<[&str; 4]>) -> Dataset {
+        let mut dataset = crate::synthesise(&crate::Synthesis {
+            users: 4,
+            ..crate::Synthesis::default()
+        });
+        dataset.user_ids = ids.map(|ids| ids.map(str::to_owned).to_vec());
+        dataset
+    }
+
+    fn answers(one: &Trait) -> Vec<Option<bool>> {
+        (0..4).map(|user| one.of(user)).collect()
+    }
+
     #[test]
     fn the_three_layouts_say_the_same() {
         for (name, text) in [
@@ -109,23 +187,54 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join(name), text).unwrap();
-            let traits = traits(dir.path(), 3).unwrap();
-            let of = |index: usize| {
-                (0..4)
-                    .map(|user| traits[index].of(user))
-                    .collect::<Vec<_>>()
-            };
-            assert_eq!(of(0), [Some(true), Some(false), None, None], "{name}");
-            assert_eq!(of(1), [Some(false), Some(true), None, None], "{name}");
+            let traits = traits(dir.path(), &dataset(None)).unwrap();
+            let expected = [Some(true), Some(false), None, None];
+            assert_eq!(answers(&traits[0]), expected, "{name}");
+            assert_eq!(
+                answers(&traits[1]),
+                expected.map(|value| value.map(|is| !is)),
+                "{name}"
+            );
         }
+    }
+
+    /// Beside raw events, people are found by their ids: a gap in them moves nobody.
+    #[test]
+    fn ids_with_gaps_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(
+            dir.path().join("users.dat"),
+            "1::F::1::10::x\n7::M::56::16::x\n",
+        )
+        .unwrap();
+        let dataset = dataset(Some(["7", "8", "1", "9"]));
+        let traits = traits(dir.path(), &dataset).unwrap();
+        assert_eq!(answers(&traits[0]), [Some(false), None, Some(true), None]);
+    }
+
+    #[test]
+    fn columns_of_a_table_are_groups() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "user,group,plan\nb,red,free\na,blue,paid\nstranger,green,free\nc,red,free\n";
+        fs::write(dir.path().join("users.csv"), text).unwrap();
+        let traits = traits(dir.path(), &dataset(Some(["a", "b", "c", "d"]))).unwrap();
+        let names: Vec<&str> = traits.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["group: blue", "group: red", "plan: free", "plan: paid"]
+        );
+        assert_eq!(
+            answers(&traits[1]),
+            [Some(false), Some(true), Some(true), None]
+        );
     }
 
     #[test]
     fn other_lines_are_refused_and_no_file_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(traits(dir.path(), 3).unwrap().is_empty());
+        assert!(traits(dir.path(), &dataset(None)).unwrap().is_empty());
         fs::write(dir.path().join("users.dat"), "1::X::1\n").unwrap();
-        let Err(error) = traits(dir.path(), 3) else {
+        let Err(error) = traits(dir.path(), &dataset(None)) else {
             panic!("X is neither F nor M");
         };
         assert!(

@@ -16,6 +16,7 @@ use crate::numbering::Numbering;
 use crate::read::folder_name;
 use crate::{Columns, DataError, grouplens};
 use row::{Row, Wanted};
+pub(crate) use text::people;
 
 /// Endings of tables, the first one there wins.
 const ENDINGS: [&str; 3] = ["csv", "tsv", "parquet"];
