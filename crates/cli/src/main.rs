@@ -5,6 +5,7 @@ mod authority;
 mod bench;
 mod client;
 mod coordinator;
+mod data;
 mod demo;
 mod dp;
 mod engine;
@@ -68,6 +69,9 @@ enum Action {
     /// Check a private task: what canaries, faults and attacks can tell beside what it claims.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Look at data, make some up, fetch some.
+    #[command(subcommand)]
+    Data(data::Data),
     /// Account for noise: what it promises, and how much of it a promise needs.
     #[command(subcommand)]
     Dp(dp::Dp),
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Action::Model(model) => model.run(),
         Action::SecAgg(secagg) => secagg.run(),
         Action::Audit(audit) => audit.run(),
+        Action::Data(data) => data.run(),
         Action::Dp(dp) => dp.run(),
         Action::Bench(bench) => bench.run(),
         Action::Client(client) => client.run(),

@@ -15,8 +15,9 @@ use crate::{progress, words};
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Simulate {
-    /// Folder of a data set: NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz]; or train.txt[.gz] and
-    /// test.txt[.gz], a line a user; or raw GroupLens files.
+    /// A data set. A folder with NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz]; or train.txt[.gz] and
+    /// test.txt[.gz], a line a user; or raw GroupLens files; or events.csv, .tsv or .parquet with the columns user, item
+    /// and time. Or one such file of events.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     #[command(flatten)]

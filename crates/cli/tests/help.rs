@@ -9,9 +9,12 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 17] = [
+const WITH_EXAMPLES: [&str; 20] = [
     "audit attack",
     "audit privacy",
+    "data describe",
+    "data synth",
+    "data fetch",
     "demo",
     "simulate",
     "evaluate",
@@ -165,6 +168,7 @@ fn commands_in_the_documentation_are_understood() {
         ("models/README.md", 0),
         ("crates/witness/README.md", 4),
         ("crates/cli/README.md", 0),
+        ("crates/data/README.md", 4),
         ("crates/simulator/README.md", 5),
     ] {
         let text = fs::read_to_string(root().join(file)).unwrap();

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod catalogue;
 mod dataset;
 mod describe;
@@ -22,6 +23,7 @@ mod synthesis;
 mod table;
 mod traits;
 
+pub use archive::{ARCHIVES, Archive, ArchiveError, GROUPLENS, MOST_BYTES, TERMS};
 pub use dataset::{Dataset, Held};
 pub use describe::{Description, Group, Spread, describe};
 pub use error::DataError;

@@ -1,0 +1,113 @@
+//! `chorus data describe`.
+
+use std::path::{Path, PathBuf};
+
+use chorus_data::{Description, describe, traits};
+use clap::Args;
+
+use super::{Source, page};
+use crate::exit::{self, OrExit};
+use crate::progress;
+
+/// Flags of `chorus data describe`.
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub struct Describe {
+    #[command(flatten)]
+    source: Source,
+    /// As JSON, to a file or to standard output.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Write a page with two pictures: popularity and history lengths.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl Describe {
+    pub fn run(&self) -> anyhow::Result<()> {
+        let json = self.json.as_deref();
+        let to_output = json == Some(Path::new("-"));
+        let json = json.filter(|_| !to_output);
+        progress::check_folders(json.into_iter().chain(self.report.as_deref()))?;
+        let dataset = self.source.read()?;
+        let traits = traits(&self.source.data, &dataset).or_exit(exit::DATA)?;
+        let description = describe(&dataset, &traits);
+        if let Some(file) = json {
+            progress::write(file, &serde_json::to_vec_pretty(&description)?)?;
+        }
+        if let Some(file) = &self.report {
+            progress::write(
+                file,
+                page::page(&description, &words(&description)).as_bytes(),
+            )?;
+        }
+        match to_output {
+            true => progress::say_json(&description)?,
+            false => progress::say(&words(&description)),
+        }
+        Ok(())
+    }
+}
+
+/// The same figures for reading.
+pub fn words(data: &Description) -> String {
+    let per_user = data.items_per_user;
+    let mut lines = vec![
+        format!(
+            "{}: {} users, {} items, {} events",
+            data.name, data.users, data.items, data.events
+        ),
+        format!(
+            "  per user    {} to {} items, {:.1} on average, half at most {}",
+            per_user.min, per_user.max, per_user.mean, per_user.median
+        ),
+        format!(
+            "  density     {:.3} % of all pairs of a user and an item",
+            100.0 * data.density
+        ),
+        format!(
+            "  popularity  Gini {:.3}; the top 10 % of the items have {:.1} % of the events; {} items have none",
+            data.gini,
+            100.0 * data.top_tenth_share,
+            data.untouched_items
+        ),
+        match &data.times {
+            Some([first, last]) => format!("  times       {first} to {last}"),
+            None => "  times       not known; histories are in the order of the file".to_owned(),
+        },
+        format!(
+            "  split       {}: {} events to learn from, {} held out of {} users",
+            data.split, data.train_events, data.held_out, data.cases
+        ),
+        match data.features {
+            0 => "  features    none known of the items".to_owned(),
+            features => format!("  features    {features} of the items, public"),
+        },
+    ];
+    for group in &data.groups {
+        let unknown = match group.unknown {
+            0 => String::new(),
+            unknown => format!(", {unknown} unknown"),
+        };
+        lines.push(format!(
+            "  group       {}: {} of {} users{unknown}",
+            group.name,
+            group.yes,
+            group.yes + group.no
+        ));
+    }
+    let flagged = [
+        (data.empty_histories, "users have nothing to learn from"),
+        (
+            data.positives_among_negatives,
+            "users have the held-out item among their own negatives, as published; the metrics drop it",
+        ),
+        (
+            data.repaired,
+            "held-out events were dropped, because the history has them too",
+        ),
+    ];
+    let flagged = flagged.into_iter().filter(|(count, _)| *count > 0);
+    lines.extend(flagged.map(|(count, what)| format!("  note        {count} {what}")));
+    lines.join("\n")
+}
