@@ -71,7 +71,7 @@ fn a_table_is_simulated_by_folder_and_by_file() {
         for step in 0..8 {
             text += &format!(
                 "person {user},thing {},2024-03-0{}\n",
-                (user % 2) + 2 * ((user + step * 3) % 12),
+                (user % 2) + 2 * ((user + step * 5) % 12),
                 step + 1
             );
         }
