@@ -38,6 +38,8 @@ pub struct Description {
     /// The first and the last time, RFC 3339, where times are known. Where a published split has those of the held-out
     /// items alone, theirs.
     pub times: Option<[String; 2]>,
+    /// Whether histories are in the order of their times; in that of the file otherwise.
+    pub in_order_of_time: bool,
     /// Public features of the items.
     pub features: usize,
     /// Users who are asked about an item that is among their own negatives; the metrics drop it.
@@ -129,6 +131,7 @@ pub fn describe(dataset: &Dataset, traits: &[Trait]) -> Description {
         gini: gini(&counts),
         top_tenth_share: top_share(&counts, 10),
         times: span.map(|(first, last)| [date(first), date(last)]),
+        in_order_of_time: dataset.times.is_some(),
         features: dataset
             .features
             .as_ref()

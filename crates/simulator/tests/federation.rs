@@ -15,6 +15,7 @@ fn small() -> Dataset {
         tastes: 3,
         seed: 5,
         mean_history: 10,
+        ..Synthesis::default()
     })
 }
 

@@ -71,9 +71,14 @@ pub fn words(data: &Description) -> String {
             100.0 * data.top_tenth_share,
             data.untouched_items
         ),
-        match &data.times {
-            Some([first, last]) => format!("  times       {first} to {last}"),
-            None => "  times       not known; histories are in the order of the file".to_owned(),
+        match (&data.times, data.in_order_of_time) {
+            (Some([first, last]), true) => format!("  times       {first} to {last}"),
+            (Some([first, last]), false) => format!(
+                "  times       {first} to {last}, of what is held out alone; histories are in the order of the file"
+            ),
+            (None, _) => {
+                "  times       not known; histories are in the order of the file".to_owned()
+            }
         },
         format!(
             "  split       {}: {} events to learn from, {} held out of {} users",
