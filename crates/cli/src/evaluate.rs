@@ -43,7 +43,7 @@ impl Evaluate {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::check_folders(self.json.iter().map(PathBuf::as_path))?;
         let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
-        let traits = chorus_data::traits(&self.data, dataset.users()).or_exit(exit::DATA)?;
+        let traits = chorus_data::traits(&self.data, &dataset).or_exit(exit::DATA)?;
         let categories = dataset.categories();
         let measure = |source: Source<'_>| {
             evaluation(&dataset, source, &traits, categories.clone(), self.seed).or_exit(exit::DATA)

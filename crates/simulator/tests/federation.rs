@@ -13,7 +13,7 @@ fn small() -> Dataset {
         users: 40,
         items: 50,
         tastes: 3,
-        seed: 5,
+        seed: 6,
         mean_history: 10,
         ..Synthesis::default()
     })
