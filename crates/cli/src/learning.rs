@@ -1,7 +1,10 @@
 //! The flags that say what is learned and how it is protected, the same for `simulate` and `demo`.
 
+use std::path::PathBuf;
+
+use chorus_coordinator::read_plan;
 use chorus_data::Dataset;
-use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe};
+use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe, TrainedRecipe};
 use chorus_privacy::Law;
 use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 use clap::{Args, ValueEnum};
@@ -43,6 +46,10 @@ impl From<LawChoice> for Law {
 /// What is learned and how it is protected.
 #[derive(Args, Clone, Debug)]
 pub struct Learning {
+    /// Train the model of a plan by gradient steps, with or without noise: a file such as `models/bpr-mf/model.toml`, or its
+    /// folder. Left out: `ials` without noise, `ials-private` with it.
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["factors", "sweeps", "block", "no_features"])]
+    pub model: Option<PathBuf>,
     /// `off`: the sums are exact and no differential privacy is claimed. `local`: each report is private before it leaves.
     /// Without it, the clients' shares of noise protect the sum together.
     #[arg(long, value_enum, value_name = "off|local")]
@@ -60,7 +67,7 @@ pub struct Learning {
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
     #[arg(long, value_name = "SHARE")]
     pub cohort: Option<f64>,
-    /// Gradient rounds without noise.
+    /// Gradient rounds without noise; rounds of a `--model`.
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub rounds: usize,
     /// Sweeps with noise; each takes two sums, after one of counts [default: 2 under epsilon 6, else 3].
@@ -141,8 +148,20 @@ impl Learning {
     ) -> anyhow::Result<Task> {
         let items = dataset.items;
         let noise = privacy.bound().is_some();
-        let recipe = match privacy.bound() {
-            Some((epsilon, _)) => {
+        let recipe = match (&self.model, privacy.bound()) {
+            (Some(path), bound) => {
+                let read = crate::task::model_text(path)
+                    .map_err(anyhow::Error::msg)
+                    .or_exit(exit::DATA)?;
+                let plan = read_plan(&read)
+                    .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+                    .or_exit(exit::USAGE)?;
+                Recipe::Trained(TrainedRecipe {
+                    noise: bound.is_some(),
+                    ..TrainedRecipe::new(items, self.rounds, plan)
+                })
+            }
+            (None, Some((epsilon, _))) => {
                 let features = dataset.features.clone().filter(|_| !self.no_features);
                 let settled = IalsPrivateRecipe::for_epsilon(items, epsilon);
                 Recipe::IalsPrivate(IalsPrivateRecipe {
@@ -153,7 +172,7 @@ impl Learning {
                     ..settled
                 })
             }
-            None => {
+            (None, None) => {
                 let width = if population < 2_000 { 32 } else { 64 };
                 Recipe::Ials(IalsRecipe {
                     block: self.block,

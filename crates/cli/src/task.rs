@@ -62,7 +62,9 @@ impl Task {
                     .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
                     .or_exit(exit::DATA)?;
                 let folder = file.parent().unwrap_or(Path::new(""));
-                let task = read_task_with(&text, &|name| item_features(&folder.join(name)))
+                let features = |name: &str| item_features(&folder.join(name));
+                let plan = |name: &str| model_text(&folder.join(name));
+                let task = read_task_with(&text, &features, &plan)
                     .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
                     .or_exit(exit::USAGE)?;
                 let store = place.store()?;
@@ -115,6 +117,16 @@ fn item_features(path: &Path) -> Result<ItemFeatures, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     ItemFeatures::from_csv(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The text of a plan: of the file, or of `model.toml` in the folder.
+pub fn model_text(path: &Path) -> Result<String, String> {
+    let file = match path.is_dir() {
+        true => path.join("model.toml"),
+        false => path.to_path_buf(),
+    };
+    std::fs::read_to_string(&file)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
 /// Enters a task and lets it run: what a demo needs before its coordinator starts.

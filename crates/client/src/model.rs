@@ -1,6 +1,6 @@
 //! The shared model on the client: only what the log names, and only forward.
 
-use chorus_model::{Parameters, ParametersError, TrainError};
+use chorus_model::{Parameters, TrainError};
 use chorus_protocol::{Digest, Request, Response, TaskName};
 use serde::Serialize;
 
@@ -148,7 +148,5 @@ async fn fetch(
 
 /// Items in the catalogue of a model.
 pub(crate) fn catalogue(parameters: &Parameters) -> Result<usize, TrainError> {
-    let items = parameters.require("items")?;
-    let rows = items.shape.first().copied();
-    Ok(rows.ok_or_else(|| ParametersError::Missing("items".to_owned()))?)
+    Ok(parameters.items()?)
 }

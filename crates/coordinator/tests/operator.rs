@@ -11,6 +11,10 @@ use chorus_protocol::{Identity, Task, TaskName};
 const FILMS: &str = "name = 'films'\npopulation = 20\nprivacy = { noise = 'off' }\n\
     recipe = { algorithm = 'ials', items = 12, factors = 2, rounds = 3 }\n";
 
+fn no_plan(file: &str) -> Result<String, String> {
+    Err(format!("there is no plan {file}"))
+}
+
 fn name(name: &str) -> TaskName {
     name.to_owned().try_into().unwrap()
 }
@@ -76,7 +80,7 @@ fn a_noised_task_is_filled_in_and_its_features_are_read_from_the_file_it_names()
         assert_eq!(file, "genres.csv");
         ItemFeatures::from_csv(csv).map_err(|error| error.to_string())
     };
-    let task = read_task_with(text, &load).unwrap();
+    let task = read_task_with(text, &load, &no_plan).unwrap();
     let Recipe::IalsPrivate(recipe) = &task.recipe else {
         panic!("another recipe");
     };
@@ -91,11 +95,11 @@ fn a_noised_task_is_filled_in_and_its_features_are_read_from_the_file_it_names()
             "recipe.features: `genres.csv` cannot be read here",
         ),
         (
-            read_task_with(text, &|_| Err("no such file".to_owned())).unwrap_err(),
+            read_task_with(text, &|_| Err("no such file".to_owned()), &no_plan).unwrap_err(),
             "recipe.features: no such file",
         ),
         (
-            read_task_with(&text.replace("items = 12", "items = 11"), &load).unwrap_err(),
+            read_task_with(&text.replace("items = 12", "items = 11"), &load, &no_plan).unwrap_err(),
             "features has an item outside the catalogue",
         ),
     ] {

@@ -30,6 +30,9 @@ struct DirectTrainer {
 
 impl Engine for Direct {
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
+        if let Some(plan) = parameters.plan() {
+            return crate::trained::open(plan, parameters);
+        }
         let (items, factors, table) = matrix(parameters, "items")?;
         let alpha0 = f64::from(parameters.scalar("alpha0")?);
         let regularisation = f64::from(parameters.scalar("regularisation")?);
@@ -95,6 +98,9 @@ impl Trainer for DirectTrainer {
             Step::Projection => self.bounded.projection_length()?,
             _ => step.length(self.items, self.factors, block),
         };
+        if matches!(step, Step::Update | Step::NoisedUpdate | Step::Check) {
+            return Err(TrainError::Step(step));
+        }
         let values = if history.is_empty() {
             vec![0.0; length]
         } else {
@@ -109,7 +115,9 @@ impl Trainer for DirectTrainer {
                 }
                 Step::Gram => self.bounded.gram(self.taste(history)?),
                 Step::Projection => self.bounded.projection(&self.taste(history)?, history)?,
-                Step::Gradient => self.gradient(history, rows)?,
+                Step::Gradient | Step::Update | Step::NoisedUpdate | Step::Check => {
+                    self.gradient(history, rows)?
+                }
             }
         };
         debug_assert_eq!(values.len(), length);

@@ -145,6 +145,7 @@ impl IalsRecipe {
                 length,
                 clip: self.clip,
                 share: 0.0,
+                groups: Vec::new(),
             }
         };
         let gradient = |round: usize| {

@@ -16,6 +16,7 @@ mod rank;
 mod recipe;
 mod sum;
 mod table;
+mod trained;
 mod trainer;
 
 pub use block::{Block, BlockError};
@@ -35,4 +36,9 @@ pub use parameters::{Parameters, ParametersError, Tensor};
 pub use rank::{by_popularity, finite, scores, top};
 pub use recipe::{LearnError, Learning, Recipe, RecipeError};
 pub use sum::{Step, Sum};
+pub use trained::{
+    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Found, Initial,
+    LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed, Schedule,
+    ServerPlan, TensorPlan, TrainedRecipe,
+};
 pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};

@@ -1,7 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use thiserror::Error;
+
+use crate::ModelPlan;
+
+/// Where a model file keeps the plan.
+const PLAN: &str = "plan";
 
 /// A dense row-major f32 array.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +39,12 @@ impl Tensor {
     }
 }
 
-/// The shared model: named tensors. On disk and on the wire it is a safetensors file.
+/// The shared model: named tensors. On disk and on the wire it is a safetensors file, whose metadata hold the plan of a
+/// trained model as canonical JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
+    plan: Option<Arc<ModelPlan>>,
 }
 
 /// A model file that cannot be used.
@@ -66,6 +74,22 @@ pub enum ParametersError {
     /// A tensor that the step needs and the model does not hold.
     #[error("the model has no tensor `{0}`, which this step needs")]
     Missing(String),
+    /// A tensor of another shape than the model's plan says.
+    #[error("tensor `{name}` has the shape {found:?}; the model's plan says {expected:?}")]
+    Mismatch {
+        /// The tensor.
+        name: String,
+        /// What the plan says.
+        expected: Vec<usize>,
+        /// What the file holds.
+        found: Vec<usize>,
+    },
+    /// A tensor that the model's plan does not declare.
+    #[error("the model holds a tensor `{0}`, which its plan does not declare")]
+    Undeclared(String),
+    /// A plan that cannot be used.
+    #[error("the model's plan cannot be used: {0}")]
+    Plan(String),
     /// A value that is NaN or infinite.
     #[error("tensor `{0}` holds a value that is not finite")]
     NotFinite(String),
@@ -75,7 +99,7 @@ impl Parameters {
     /// Reads a safetensors file.
     ///
     /// # Errors
-    /// When the bytes are no safetensors file, or a tensor is not F32 or not finite.
+    /// When the bytes are no safetensors file, a tensor is not F32 or not finite, or there is a plan that is none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParametersError> {
         let file =
             SafeTensors::deserialize(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
@@ -100,7 +124,17 @@ impl Parameters {
             let tensor = Tensor::new(&name, view.shape(), values)?;
             tensors.insert(name, tensor);
         }
-        Ok(Self { tensors })
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
+        let plan = metadata.metadata().as_ref().and_then(|all| all.get(PLAN));
+        let plan = plan
+            .map(|text| serde_json::from_str(text))
+            .transpose()
+            .map_err(|e| ParametersError::Plan(e.to_string()))?;
+        Ok(Self {
+            tensors,
+            plan: plan.map(Arc::new),
+        })
     }
 
     /// Writes a safetensors file. The same parameters give the same bytes.
@@ -128,7 +162,39 @@ impl Parameters {
                     .map_err(|e| ParametersError::File(e.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        safetensors::serialize(views, None).map_err(|e| ParametersError::File(e.to_string()))
+        // One entry at most, so a map without an order gives the same bytes each time.
+        let metadata = self
+            .plan
+            .as_ref()
+            .map(|plan| plan.to_json())
+            .transpose()
+            .map_err(|e| ParametersError::Plan(e.to_string()))?
+            .map(|text| HashMap::from([(PLAN.to_owned(), text)]));
+        safetensors::serialize(views, metadata).map_err(|e| ParametersError::File(e.to_string()))
+    }
+
+    /// The plan that the model was trained by; nothing for a model of another recipe than `trained`.
+    pub fn plan(&self) -> Option<&ModelPlan> {
+        self.plan.as_deref()
+    }
+
+    /// Makes it a model of this plan.
+    pub fn set_plan(&mut self, plan: ModelPlan) {
+        self.plan = Some(Arc::new(plan));
+    }
+
+    /// Items in the catalogue of the model.
+    ///
+    /// # Errors
+    /// When it has no tensor that says so.
+    pub fn items(&self) -> Result<usize, ParametersError> {
+        let name = if self.plan.is_some() {
+            "counts"
+        } else {
+            "items"
+        };
+        let rows = self.require(name)?.shape.first().copied();
+        rows.ok_or_else(|| ParametersError::Missing(name.to_owned()))
     }
 
     /// The tensor called `name`.

@@ -1,9 +1,14 @@
+use std::borrow::Cow;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{IalsPrivateRecipe, IalsRecipe, MeanDelta, Parameters, ParametersError, Sum, Tensor};
+use crate::{
+    IalsPrivateRecipe, IalsRecipe, MeanDelta, Parameters, ParametersError, Sum, Tensor,
+    TrainedRecipe,
+};
 
 /// How a model is learned: an ordered list of named sums, and what the coordinator does after each.
 ///
@@ -19,6 +24,8 @@ pub enum Recipe {
     Ials(IalsRecipe),
     /// With noise: everyone takes part once in each of 2T + 1 sums. ials-private.md.
     IalsPrivate(IalsPrivateRecipe),
+    /// With or without noise: a model that clients train by gradient steps, described by a plan.
+    Trained(TrainedRecipe),
 }
 
 /// What the coordinator holds between two sums.
@@ -35,9 +42,9 @@ pub struct Learning {
 #[error("{field} {problem}")]
 pub struct RecipeError {
     /// The field at fault.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What it must be.
-    pub problem: &'static str,
+    pub problem: Cow<'static, str>,
 }
 
 /// A sum that the server step cannot use.
@@ -86,6 +93,7 @@ impl Recipe {
         match self {
             Recipe::Ials(recipe) => recipe.validate(),
             Recipe::IalsPrivate(recipe) => recipe.validate(),
+            Recipe::Trained(recipe) => recipe.validate(),
         }
     }
 
@@ -94,6 +102,7 @@ impl Recipe {
         match self {
             Recipe::Ials(recipe) => recipe.sums(),
             Recipe::IalsPrivate(recipe) => recipe.sums(),
+            Recipe::Trained(recipe) => recipe.sums(),
         }
     }
 
@@ -102,6 +111,7 @@ impl Recipe {
         match self {
             Recipe::Ials(recipe) => recipe.items,
             Recipe::IalsPrivate(recipe) => recipe.items,
+            Recipe::Trained(recipe) => recipe.items,
         }
     }
 
@@ -112,22 +122,27 @@ impl Recipe {
     /// When `parameters` are not of this recipe.
     pub fn content_alone(&self, parameters: &Parameters) -> Result<Option<Parameters>, LearnError> {
         match self {
-            Recipe::Ials(_) => Ok(None),
+            Recipe::Ials(_) | Recipe::Trained(_) => Ok(None),
             Recipe::IalsPrivate(recipe) => recipe.content_alone(parameters),
         }
     }
 
-    /// Width of the item table, d; of `ials-private` the directions that a sweep learns, r.
+    /// Width of the item table, d; of `ials-private` the directions that a sweep learns, r; 0 of a trained model without one.
     pub fn factors(&self) -> usize {
         match self {
             Recipe::Ials(recipe) => recipe.factors,
             Recipe::IalsPrivate(recipe) => recipe.factors,
+            Recipe::Trained(recipe) => recipe.factors(),
         }
     }
 
     /// True when the sums are made for noise: everyone takes part, once in each.
     pub fn is_private(&self) -> bool {
-        matches!(self, Recipe::IalsPrivate(_))
+        match self {
+            Recipe::Ials(_) => false,
+            Recipe::IalsPrivate(_) => true,
+            Recipe::Trained(recipe) => recipe.noise,
+        }
     }
 
     /// The model before the first sum. The same seed gives the same model.
@@ -138,6 +153,7 @@ impl Recipe {
         match self {
             Recipe::Ials(recipe) => recipe.start(&mut rng),
             Recipe::IalsPrivate(recipe) => recipe.start(&mut rng),
+            Recipe::Trained(recipe) => recipe.start(&mut rng),
         }
     }
 
@@ -179,6 +195,7 @@ impl Recipe {
         let learning = match self {
             Recipe::Ials(recipe) => recipe.apply(learning, sum_index, delta, population)?,
             Recipe::IalsPrivate(recipe) => recipe.apply(learning, sum_index, delta, population)?,
+            Recipe::Trained(recipe) => recipe.apply(learning, sum_index, delta, population)?,
         };
         for (name, tensor) in learning.parameters.iter().chain(learning.state.iter()) {
             if tensor.values.iter().any(|value| !value.is_finite()) {
@@ -192,13 +209,16 @@ impl Recipe {
 /// `Err` naming the field, unless the condition holds.
 pub(crate) fn check(
     holds: bool,
-    field: &'static str,
+    field: impl Into<Cow<'static, str>>,
     problem: &'static str,
 ) -> Result<(), RecipeError> {
     if holds {
         Ok(())
     } else {
-        Err(RecipeError { field, problem })
+        Err(RecipeError {
+            field: field.into(),
+            problem: problem.into(),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Block;
 use crate::algebra::triangle_length;
+use crate::{Block, ClipGroup};
 
 /// What every client computes in a round. The layouts are dense and row-major.
 ///
@@ -24,6 +24,13 @@ pub enum Step {
     /// then the loss k - u.sum v_i; then the history length k. The person vector u, the loss and k are those of the
     /// whole history: only the first and the third part know the block.
     Gradient,
+    /// The trained tensors in the order of the plan, local minus published; then three words of a report on the published
+    /// model; then, with adaptive clipping, one word a clip group: [`Layout`](crate::Layout).
+    Update,
+    /// The same without the report.
+    NoisedUpdate,
+    /// The report alone.
+    Check,
 }
 
 /// One named sum of a task: what is added up over clients, and how large one client's part can be.
@@ -43,11 +50,15 @@ pub struct Sum {
     /// Share of the task's privacy budget, of mu^2, that this sum is charged; the shares of a task with noise add up to 1.
     /// 0 in tasks that have no noise.
     pub share: f64,
+    /// The words that are clipped together, each group to its own bound, before the whole is clipped; none: all together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ClipGroup>,
 }
 
 impl Step {
     /// Words in one contribution of this step. A block shortens a gradient; [`Step::rows`] says whether it may.
-    /// `factors`: of a projection, the directions r that its whitening keeps.
+    /// `factors`: of a projection, the directions r that its whitening keeps. 0 for the steps of a trained model, whose plan
+    /// says it: [`Layout::length`](crate::Layout::length).
     pub fn length(self, items: usize, factors: usize, block: Option<Block>) -> usize {
         let triangle = triangle_length(factors);
         let rows = block.map_or(items, |block| block.items);
@@ -59,6 +70,7 @@ impl Step {
             Step::Gradient => rows
                 .saturating_mul(factors + 1)
                 .saturating_add(triangle + 2),
+            Step::Update | Step::NoisedUpdate | Step::Check => 0,
         }
     }
 }

@@ -2,7 +2,9 @@ use rand::Rng;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Block, BlockError, Delta, ItemId, Parameters, ParametersError, Step, TrainingSet};
+use crate::{
+    Architecture, Block, BlockError, Delta, ItemId, Parameters, ParametersError, Step, TrainingSet,
+};
 
 /// A person's taste in the space of the item table, `[factors]`.
 ///
@@ -31,6 +33,17 @@ pub enum TrainError {
     /// The plan names a block that the model or the step does not have. It says nothing about the history.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// The plan asks for a step that models of this kind do not take part in. It says nothing about the history.
+    #[error("a model of this kind has no step {0:?}")]
+    Step(Step),
+    /// The model is of an architecture that this engine does not have.
+    #[error("the model `{model}` ({architecture:?}) needs the engine with libtorch")]
+    Architecture {
+        /// Its name.
+        model: String,
+        /// What it is.
+        architecture: Architecture,
+    },
     /// The numbers went wrong: a matrix that cannot be solved, a value that is not finite.
     #[error("learning failed: {0}")]
     Numeric(String),

@@ -13,6 +13,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct ClippedUpdate {
     values: Vec<f32>,
+    /// Neighbouring values and what their own group was cut by; no groups, nothing is cut but the whole.
+    groups: Vec<(usize, f64)>,
     norm: f64,
     factor: f64,
     clipped: bool,
@@ -29,33 +31,85 @@ const ROUNDING: f64 = 1e-6;
 /// A NaN or an infinity anywhere (a training that failed), and a bound that is not a positive finite number, make the
 /// whole update zero: the client then still sends noise, so that nobody learns that its training failed.
 pub fn clip(mut values: Vec<f32>, bound: f64) -> ClippedUpdate {
-    let usable = bound.is_finite() && bound > 0.0 && values.iter().all(|value| value.is_finite());
+    let usable = is_bound(bound) && values.iter().all(|value| value.is_finite());
     if !usable {
         values.fill(0.0);
-        return ClippedUpdate {
-            values,
-            norm: 0.0,
-            factor: 1.0,
-            clipped: true,
-        };
+        return ClippedUpdate::nothing(values);
     }
-    let norm = values
-        .iter()
-        .map(|value| f64::from(*value).powi(2))
-        .sum::<f64>()
-        .sqrt();
+    let norm = norm(&values);
     let factor = if norm > bound { bound / norm } else { 1.0 };
-    // A vector of norm `bound` by construction is a little longer in f32: scaled all the same, but nothing of it is lost.
-    let clipped = norm > bound * (1.0 + ROUNDING);
     ClippedUpdate {
         values,
+        groups: Vec::new(),
         norm,
         factor,
+        clipped: is_cut(norm, bound),
+    }
+}
+
+/// Scales each group of neighbouring values down to its own bound, if it is longer: per-layer clipping (McMahan et al. 2018,
+/// "Learning differentially private recurrent language models", section 3). The norm of the whole is then at most the
+/// root of the sum of the squared bounds.
+///
+/// `groups`: how many values, and their L2 norm at most, in parameter units; one group after the other over the whole of
+/// `values`. Groups that cover another length, and a bound that is none, make the whole update zero, as in [`clip`].
+pub fn clip_groups(mut values: Vec<f32>, groups: &[(usize, f64)]) -> ClippedUpdate {
+    let covered = groups
+        .iter()
+        .try_fold(0usize, |sum, (length, _)| sum.checked_add(*length));
+    let usable = covered == Some(values.len())
+        && groups.iter().all(|(_, bound)| is_bound(*bound))
+        && values.iter().all(|value| value.is_finite());
+    if !usable {
+        values.fill(0.0);
+        return ClippedUpdate::nothing(values);
+    }
+    let (mut cut, mut squares, mut clipped) = (Vec::with_capacity(groups.len()), 0.0, false);
+    let mut rest = values.as_slice();
+    for (length, bound) in groups {
+        let (own, later) = rest.split_at_checked(*length).unwrap_or((rest, &[]));
+        rest = later;
+        let norm = norm(own);
+        let factor = if norm > *bound { bound / norm } else { 1.0 };
+        squares += (norm * factor).powi(2);
+        clipped |= is_cut(norm, *bound);
+        cut.push((*length, factor));
+    }
+    ClippedUpdate {
+        values,
+        groups: cut,
+        norm: squares.sqrt(),
+        factor: 1.0,
         clipped,
     }
 }
 
+fn is_bound(bound: f64) -> bool {
+    bound.is_finite() && bound > 0.0
+}
+
+fn norm(values: &[f32]) -> f64 {
+    let squares = values.iter().map(|value| f64::from(*value).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
+/// A vector of norm `bound` by construction is a little longer in f32: scaled all the same, but nothing of it is lost.
+fn is_cut(norm: f64, bound: f64) -> bool {
+    norm > bound * (1.0 + ROUNDING)
+}
+
 impl ClippedUpdate {
+    /// What cannot be clipped: zeros, counted as clipped.
+    fn nothing(values: Vec<f32>) -> Self {
+        Self {
+            values,
+            groups: Vec::new(),
+            norm: 0.0,
+            factor: 1.0,
+            clipped: true,
+        }
+    }
+
     /// Whether the update was too long or not finite, and so is not what the training gave.
     ///
     /// # Privacy
@@ -69,9 +123,13 @@ impl ClippedUpdate {
         self.values.len()
     }
 
-    /// The values before the factor, in parameter units.
-    pub(crate) fn values(&self) -> &[f32] {
-        &self.values
+    /// The values before the factor of the whole, each times that of its group, in parameter units.
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
+        let cut = self.groups.iter();
+        let cut = cut.flat_map(|(length, factor)| std::iter::repeat_n(*factor, *length));
+        let factors = cut.chain(std::iter::repeat(1.0));
+        let values = self.values.iter().copied().map(f64::from);
+        values.zip(factors).map(|(value, factor)| value * factor)
     }
 
     /// What to multiply the values by so that their norm is at most `bound` and at most the norm they were clipped to.
@@ -93,8 +151,7 @@ mod tests {
         let factor = update.factor_for(bound);
         update
             .values()
-            .iter()
-            .map(|value| (f64::from(*value) * factor).powi(2))
+            .map(|value| (value * factor).powi(2))
             .sum::<f64>()
             .sqrt()
     }
@@ -115,14 +172,67 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let update = clip(vec![1.0, bad, 2.0], 1.0);
             assert!(update.was_clipped());
-            assert_eq!(update.values(), [0.0; 3]);
+            assert!(update.values().eq([0.0; 3]));
         }
         for bound in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(clip(vec![1.0], bound).values(), [0.0]);
+            assert!(clip(vec![1.0], bound).values().eq([0.0]));
+            assert!(clip_groups(vec![1.0], &[(1, bound)]).values().eq([0.0]));
+        }
+    }
+
+    #[test]
+    fn a_group_over_its_bound_is_cut_and_the_others_stay_bit_for_bit() {
+        let values = vec![0.3, -0.4, 3.0, -4.0, 0.1];
+        let update = clip_groups(values, &[(2, 1.0), (2, 0.5), (1, 0.2)]);
+        assert!(update.was_clipped());
+        let joint = f64::sqrt(1.0 + 0.25 + 0.04);
+        let factor = update.factor_for(joint);
+        assert_eq!(factor, 1.0);
+        let found: Vec<f64> = update.values().map(|value| value * factor).collect();
+        let kept = [0.3f32, -0.4].map(f64::from);
+        assert_eq!(found[..2], kept);
+        assert_eq!(found[4], f64::from(0.1f32));
+        assert!((found[2] - 0.3).abs() < 1e-15 && (found[3] + 0.4).abs() < 1e-15);
+        // One clip of the whole would have cut every value.
+        assert!(clip(vec![0.3, -0.4, 3.0, -4.0, 0.1], joint).factor_for(joint) < 1.0);
+    }
+
+    #[test]
+    fn groups_that_do_not_cover_the_update_make_it_zeros() {
+        for groups in [
+            &[(2, 1.0)][..],
+            &[(2, 1.0), (2, 1.0)],
+            &[],
+            &[(usize::MAX, 1.0), (4, 1.0)],
+        ] {
+            let update = clip_groups(vec![0.1; 3], groups);
+            assert!(
+                update.was_clipped() && update.values().eq([0.0; 3]),
+                "{groups:?}"
+            );
         }
     }
 
     proptest! {
+        #[test]
+        fn no_group_is_longer_than_its_bound(
+            values in proptest::collection::vec(any::<f32>(), 6),
+            bounds in proptest::array::uniform3(1e-6f64..1e6),
+        ) {
+            let groups: Vec<(usize, f64)> = [1, 3, 2].into_iter().zip(bounds).collect();
+            let joint = bounds.iter().map(|bound| bound * bound).sum::<f64>().sqrt();
+            let update = clip_groups(values, &groups);
+            let factor = update.factor_for(joint);
+            let found: Vec<f64> = update.values().map(|value| value * factor).collect();
+            let mut rest = found.as_slice();
+            for (length, bound) in groups {
+                let (own, later) = rest.split_at(length);
+                rest = later;
+                let norm = own.iter().map(|value| value * value).sum::<f64>().sqrt();
+                prop_assert!(norm <= bound * (1.0 + 1e-12));
+            }
+        }
+
         #[test]
         fn clipping_never_lengthens(values in proptest::collection::vec(any::<f32>(), 0..50), bound in 1e-6f64..1e6, later in 1e-6f64..1e6) {
             let finite = values.iter().all(|value| value.is_finite());

@@ -15,7 +15,7 @@ mod words;
 pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, SummedSkellam, calibrate, spent};
 pub use accountant::{Accountant, Answer, Bound, Event, Kind, Mechanism};
 pub use accountant::{account, gaussian, lattice, matrix, renyi, subsampled};
-pub use clip::{ClippedUpdate, clip};
+pub use clip::{ClippedUpdate, clip, clip_groups};
 pub use encoding::{Encoding, LARGEST_LENGTH, decode};
 pub use error::PrivacyError;
 pub use guarantee::Guarantee;

@@ -58,7 +58,7 @@ pub fn quantise<R: CryptoRng + ?Sized>(
     let mut words = Words::<_, BATCH>::new(rng);
     let mut factor = update.factor_for(encoding.clip()) * encoding.scale();
     let mut values: Zeroizing<Vec<f64>> = Zeroizing::new(Vec::with_capacity(encoding.words()));
-    values.extend(update.values().iter().copied().map(f64::from));
+    values.extend(update.values());
     values.resize(encoding.words(), 0.0);
     if let Some(seed) = encoding.rotation() {
         rotate(&mut values, seed);

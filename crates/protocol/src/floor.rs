@@ -282,6 +282,22 @@ impl Floor {
             plan.encoding.length() <= self.length,
             || format!("at most {}", self.length),
         )?;
+        // Groups that do not fit the update would make it zeros.
+        if !plan.groups.is_empty() {
+            let words = plan
+                .groups
+                .iter()
+                .fold(0, |sum: usize, group| sum.saturating_add(group.length));
+            let squares = plan.groups.iter().map(|group| group.bound * group.bound);
+            let joint = squares.sum::<f64>().sqrt();
+            let clip = plan.encoding.clip();
+            require(
+                "groups",
+                format!("{words} words of norm {joint}"),
+                words == plan.encoding.length() && joint <= clip * (1.0 + 1e-9),
+                || format!("{} words of norm {clip}", plan.encoding.length()),
+            )?;
+        }
         require(
             "dropout",
             plan.dropout,
@@ -371,12 +387,15 @@ impl Floor {
                 || format!("the {} invited", plan.invited),
             )?;
         }
-        // Clipping would still bound these two, but cut most people's contributions to pieces.
-        if matches!(plan.step, Step::Gradient | Step::History) {
+        // Clipping would still bound these, but cut most people's contributions to pieces, or drown in noise what they report.
+        if matches!(
+            plan.step,
+            Step::Gradient | Step::History | Step::Update | Step::Check
+        ) {
             return Err(Refusal::Weak {
                 field: "step",
                 found: format!("{:?} with noise", plan.step).to_lowercase(),
-                needed: "a step whose norm is bounded by construction".to_owned(),
+                needed: "a step that is made for noise".to_owned(),
             });
         }
         let mine = || charges.iter().filter(|charge| charge.task == plan.task);

@@ -1,4 +1,4 @@
-use chorus_model::{Block, Step};
+use chorus_model::{Block, ClipGroup, Step};
 use chorus_privacy::{Encoding, LocalNoise, Survivors};
 use chorus_secagg::{Assumptions, GraphPlan, PlanError, Ring, RoundDigest, plan};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct RoundPlan {
     /// The rows of the item table that this round trains, the same for everyone; nothing for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Block>,
+    /// The words of one contribution that are clipped together, each group to its own bound; nothing for all of them together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ClipGroup>,
     /// Clip, scale, length and ring of one contribution.
     pub encoding: Encoding,
     /// The noise that each client adds, in grid units.

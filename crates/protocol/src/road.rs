@@ -3,7 +3,7 @@
 
 use chorus_model::{Delta, MeanDelta};
 use chorus_privacy::{
-    NoiseShare, NoisedUpdate, PrivacyError, add_noise, clip, decode as lift, quantise,
+    NoiseShare, NoisedUpdate, PrivacyError, add_noise, clip, clip_groups, decode as lift, quantise,
 };
 use rand_core::CryptoRng;
 
@@ -26,7 +26,8 @@ pub fn noise_share(plan: &RoundPlan, rng: &mut impl CryptoRng) -> Result<NoiseSh
     NoiseShare::draw(&plan.noise, plan.encoding.words(), rng)
 }
 
-/// Clip, quantise, noise. `share`: of [`noise_share`] for the same plan.
+/// Clip, quantise, noise. Where the plan has clip groups each is cut to its own bound first; the bound of the whole is enforced
+/// in integers as ever. `share`: of [`noise_share`] for the same plan.
 ///
 /// # Errors
 /// When the delta or the share does not fit the plan, or the generator is broken. Nothing may
@@ -41,7 +42,16 @@ pub fn encode(
     share: NoiseShare,
     rng: &mut impl CryptoRng,
 ) -> Result<Encoded, PrivacyError> {
-    let clipped = clip(delta.into_values(), plan.encoding.clip());
+    let clipped = match plan.groups.as_slice() {
+        [] => clip(delta.into_values(), plan.encoding.clip()),
+        groups => {
+            let groups: Vec<(usize, f64)> = groups
+                .iter()
+                .map(|group| (group.length, group.bound))
+                .collect();
+            clip_groups(delta.into_values(), &groups)
+        }
+    };
     let was_clipped = clipped.was_clipped();
     let quantised = quantise(clipped, &plan.encoding, rng)?;
     let update = add_noise(quantised, share)?;

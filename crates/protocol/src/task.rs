@@ -253,7 +253,7 @@ impl Task {
                 require(
                     !self.recipe.is_private(),
                     "recipe.algorithm",
-                    "this algorithm is made for noise; use `ials` where noise is off",
+                    "this algorithm is made for noise; where noise is off use `ials`, or `noise = false` for a trained model",
                 )?;
                 require(
                     self.split == 1,
@@ -270,7 +270,7 @@ impl Task {
                 require(
                     self.recipe.is_private(),
                     "recipe.algorithm",
-                    "its contributions have no norm bound by construction; use `ials-private` with noise",
+                    "it is not made for noise; use `ials-private`, or `noise = true` for a trained model",
                 )?;
                 require(
                     self.cohort == 1.0,
@@ -427,6 +427,7 @@ impl Task {
             release: sum.name,
             step: sum.step,
             block: sum.block,
+            groups: sum.groups,
             encoding,
             noise,
             invited,

@@ -1,7 +1,7 @@
 use std::sync::Once;
 
 use chorus_model::{
-    Bounded, Engine, Parameters, ParametersError, TrainError, Trainer, by_popularity,
+    Bounded, Direct, Engine, Parameters, ParametersError, TrainError, Trainer, by_popularity,
 };
 use tch::Tensor;
 
@@ -20,6 +20,10 @@ impl Engine for Torch {
     /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape, and as
     /// [`Bounded::open`].
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
+        // What the fused engine has, it has faster; for the rest of the plans it says what is missing.
+        if parameters.plan().is_some() {
+            return Direct.open(parameters);
+        }
         static ONE_THREAD: Once = Once::new();
         ONE_THREAD.call_once(|| tch::set_num_threads(1));
 

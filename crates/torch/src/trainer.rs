@@ -73,6 +73,9 @@ impl Trainer for TorchTrainer {
                     out = self.bounded.projection(&self.taste(history)?, history)?;
                 }
                 Step::Gradient => self.gradient(history, rows, &mut out)?,
+                Step::Update | Step::NoisedUpdate | Step::Check => {
+                    return Err(TrainError::Step(step));
+                }
             }
         }
         Ok(Delta::new(out))

@@ -1,4 +1,4 @@
-use chorus_model::{Features, ItemFeatures, Recipe};
+use chorus_model::{Features, ItemFeatures, ModelPlan, ModelSource, Recipe};
 use chorus_protocol::{Digest, Identity, Origin, Task, TaskName};
 use serde::Serialize;
 use thiserror::Error;
@@ -44,19 +44,34 @@ pub struct TaskChange {
 /// Reads a task from TOML and checks it. What its recipe may leave out with noise is filled in for its epsilon.
 ///
 /// # Errors
-/// With the line, for an unknown key the nearest known one, and for a value out of range the field; and when it names a
-/// file of item features, which [`read_task_with`] reads.
+/// With the line, for an unknown key the nearest known one, and for a value out of range the field; and when it names
+/// another file, which [`read_task_with`] reads.
 pub fn read_task(text: &str) -> Result<Task, TaskFileError> {
-    read_task_with(text, &|file| Err(format!("`{file}` cannot be read here")))
+    let closed = |file: &str| format!("`{file}` cannot be read here");
+    read_task_with(text, &|file| Err(closed(file)), &|file| Err(closed(file)))
 }
 
-/// The same; `load` reads the item features that the task file names in `recipe.features`.
+/// Reads the plan of a model from TOML, such as `models/*/model.toml`, and checks it.
 ///
 /// # Errors
-/// As [`read_task`], and what `load` says.
+/// With the line, for an unknown key the nearest known one, and for a value out of range the field.
+pub fn read_plan(text: &str) -> Result<ModelPlan, TaskFileError> {
+    let plan: ModelPlan =
+        toml::from_str(text).map_err(|error| TaskFileError(toml_words::explain(text, &error)))?;
+    plan.validate()
+        .map_err(|error| TaskFileError(error.to_string()))?;
+    Ok(plan)
+}
+
+/// The same; `load` reads the item features that the task file names in `recipe.features`, and `plan` the text of the file
+/// that it names in `recipe.model`.
+///
+/// # Errors
+/// As [`read_task`], and what `load` and `plan` say.
 pub fn read_task_with(
     text: &str,
     load: &dyn Fn(&str) -> Result<ItemFeatures, String>,
+    plan: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<Task, TaskFileError> {
     let mut task: Task =
         toml::from_str(text).map_err(|error| TaskFileError(toml_words::explain(text, &error)))?;
@@ -68,6 +83,16 @@ pub fn read_task_with(
             let features = load(file)
                 .map_err(|problem| TaskFileError(format!("recipe.features: {problem}")))?;
             recipe.features = Some(Features::Table(features));
+        }
+    }
+    let has_noise = task.privacy.bound().is_some();
+    if let Recipe::Trained(recipe) = &mut task.recipe {
+        recipe.noise |= has_noise;
+        if let ModelSource::File(file) = &recipe.model {
+            let named = |problem: String| TaskFileError(format!("recipe.model: {problem}"));
+            let read = plan(file).map_err(named)?;
+            let read = read_plan(&read).map_err(|TaskFileError(problem)| named(problem))?;
+            recipe.model = ModelSource::Plan(Box::new(read));
         }
     }
     check(&task).map_err(TaskFileError)?;

@@ -12,6 +12,7 @@ impl IalsPrivateRecipe {
             length,
             clip: 1.0,
             share,
+            groups: Vec::new(),
         };
         let counts = self.counts_share.unwrap_or(COUNTS_SHARE);
         let mut sums = vec![sum("counts".to_owned(), Step::Counts, self.items, counts)];
