@@ -3,7 +3,7 @@
 
 mod common;
 
-use chorus_model::Step;
+use chorus_model::{ClipGroup, Step};
 use chorus_privacy::{Encoding, LocalNoise, Release, spent};
 use chorus_protocol::{Charge, Digest, Floor, Refusal, RoundId, RoundPlan, cost};
 use common::task;
@@ -97,6 +97,20 @@ fn every_field_is_checked_at_its_edge() {
             assert_eq!(weak(&floor, &plan), Some("delta"));
         }
     }
+    let group = |length, bound| ClipGroup { length, bound };
+    let mut grouped = plan(true);
+    let (length, clip) = (grouped.encoding.length(), grouped.encoding.clip());
+    grouped.groups = vec![group(1, 0.6 * clip), group(length - 1, 0.8 * clip)];
+    assert_eq!(weak(&floor, &grouped), None);
+    for wrong in [
+        vec![group(length - 1, clip)],
+        vec![group(length, 1.001 * clip)],
+        vec![group(length, f64::NAN)],
+        vec![group(usize::MAX, 0.1), group(length + 1, 0.1)],
+    ] {
+        grouped.groups = wrong;
+        assert_eq!(weak(&floor, &grouped), Some("groups"));
+    }
     let mut other = plan(true);
     other.protocol += 1;
     assert_eq!(floor.check(&other, &[]), Err(Refusal::Version { found: 3 }));
@@ -112,7 +126,7 @@ fn noise_is_a_choice_and_never_too_narrow() {
     let careful = Floor::default();
     assert_eq!(weak(&careful, &plan(false)), Some("noise"));
     assert_eq!(weak(&careful, &plan(true)), None);
-    for step in [Step::Gradient, Step::History] {
+    for step in [Step::Gradient, Step::History, Step::Update, Step::Check] {
         let mut unbounded = plan(true);
         unbounded.step = step;
         assert_eq!(weak(&careful, &unbounded), Some("step"));
