@@ -1,0 +1,71 @@
+//! The least app that embeds the client: everything it needs, and no libtorch.
+//!
+//! How large that is: `cargo build --profile app -p chorus-client --example app`, then look at
+//! `target/app/examples/app`.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::path::Path;
+
+use chorus_client::{Client, Loop, Settings};
+use chorus_model::{Direct, Event, ItemId};
+use chorus_protocol::TaskName;
+use chorus_wire::certificate::Authority;
+use chorus_wire::client::Target;
+use chorus_wire::{Clock, InvitationCode};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+const USAGE: &str = "app HOME AUTHORITY CERTIFICATE INVITATION COORDINATOR TASK ITEM...";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [
+        home,
+        authority,
+        certificate,
+        invitation,
+        coordinator,
+        task,
+        items @ ..,
+    ] = words.as_slice()
+    else {
+        return Err(USAGE.into());
+    };
+    let task: TaskName = task.clone().try_into()?;
+    let clock = Clock::system();
+    let mut seed = [0; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
+    let mut rng = ChaCha20Rng::from_seed(seed);
+
+    let mut client = Client::open(Path::new(home), Settings::default())?;
+    if client.id().is_err() {
+        let root = Authority::from_pem(&std::fs::read(certificate)?)?;
+        let code: InvitationCode = invitation.parse()?;
+        client
+            .enrol(&Target::new(authority)?, &root, &code, &mut rng, &clock)
+            .await?;
+    }
+    for item in items {
+        let item = ItemId(item.parse()?);
+        client.record(Event {
+            item,
+            at: clock.now(),
+        })?;
+    }
+    let mut connection = client.connect(Target::new(coordinator)?, &clock)?;
+    let work = Loop {
+        task: &task,
+        engine: &Direct,
+        clock: &clock,
+        news: &mut |_| {},
+    };
+    client
+        .run(&mut connection, work, &mut rng, std::future::pending())
+        .await?;
+    for best in client.recommend(&task, &Direct, 10)? {
+        println!("{}\t{}", best.item.0, best.score);
+    }
+    Ok(())
+}
