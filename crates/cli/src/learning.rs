@@ -54,7 +54,7 @@ pub struct Learning {
     #[arg(long, value_name = "D", default_value_t = 1e-5)]
     pub delta: f64,
     /// With noise, directions that a sweep learns [default: 16 under epsilon 6, else 24]; without, the width of the item
-    /// table [default: 32, 64 from 2,000 clients].
+    /// table [default: 32, 128 from 1,000 clients]; 64 makes an upload half as large.
     #[arg(long, value_name = "N")]
     pub factors: Option<usize>,
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
@@ -63,6 +63,10 @@ pub struct Learning {
     /// Gradient rounds without noise.
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub rounds: usize,
+    /// Rounds after those, without noise, for the model that ranks beside the item table; 0 for none [default: as many as
+    /// hear everyone once, at most a third of the gradient rounds].
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
     /// Sweeps with noise; each takes two sums, after one of counts [default: 2 under epsilon 6, else 3].
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
@@ -154,9 +158,10 @@ impl Learning {
                 })
             }
             None => {
-                let width = if population < 2_000 { 32 } else { 64 };
+                let width = if population < 1_000 { 32 } else { 128 };
                 Recipe::Ials(IalsRecipe {
                     block: self.block,
+                    head: self.head,
                     ..IalsRecipe::new(items, self.factors.unwrap_or(width), self.rounds)
                 })
             }
@@ -185,6 +190,7 @@ impl Learning {
             },
             recipe,
         };
+        task.recipe.settle(task.cohort);
         if self.witness || task.cohort_size() > COHORT_MOST {
             task.consistency = Consistency::Witness;
         }

@@ -25,11 +25,14 @@ pub fn figures(figures: &Figures) -> String {
         true => "every recovered sum is exact, bit for bit",
         false => "NOT every recovered sum is exact",
     };
-    [
+    let mut lines = vec![
         String::new(),
-        format!("  {:<28} {:>8} {:>12}{alone:>21}", "held-out item", "learned", "popularity")
-            .trim_end()
-            .to_owned(),
+        format!(
+            "  {:<28} {:>8} {:>12}{alone:>21}",
+            "held-out item", "learned", "popularity"
+        )
+        .trim_end()
+        .to_owned(),
         row(
             "HR@10, against 99 others",
             [figures.hr_at_10, figures.popularity_hr_at_10],
@@ -52,7 +55,10 @@ pub fn figures(figures: &Figures) -> String {
         ),
         row(
             "Recall@20, against all items",
-            [figures.full_recall_at_20, figures.popularity_full_recall_at_20],
+            [
+                figures.full_recall_at_20,
+                figures.popularity_full_recall_at_20,
+            ],
             content.map(|content| content.full_recall_at_20),
         ),
         String::new(),
@@ -68,8 +74,14 @@ pub fn figures(figures: &Figures) -> String {
             100.0 * figures.clipped_share
         ),
         format!("  time      {:.1} s", figures.wall_seconds),
-    ]
-    .join("\n")
+    ];
+    lines.extend(
+        figures
+            .notes
+            .iter()
+            .map(|note| format!("  note      {note}")),
+    );
+    lines.join("\n")
 }
 
 /// `243 kB`.

@@ -371,8 +371,8 @@ impl Floor {
                 || format!("the {} invited", plan.invited),
             )?;
         }
-        // Clipping would still bound these two, but cut most people's contributions to pieces.
-        if matches!(plan.step, Step::Gradient | Step::History) {
+        // Clipping would still bound these, but cut most people's contributions to pieces.
+        if matches!(plan.step, Step::Gradient | Step::History | Step::Head) {
             return Err(Refusal::Weak {
                 field: "step",
                 found: format!("{:?} with noise", plan.step).to_lowercase(),

@@ -112,7 +112,7 @@ fn noise_is_a_choice_and_never_too_narrow() {
     let careful = Floor::default();
     assert_eq!(weak(&careful, &plan(false)), Some("noise"));
     assert_eq!(weak(&careful, &plan(true)), None);
-    for step in [Step::Gradient, Step::History] {
+    for step in [Step::Gradient, Step::History, Step::Head] {
         let mut unbounded = plan(true);
         unbounded.step = step;
         assert_eq!(weak(&careful, &unbounded), Some("step"));

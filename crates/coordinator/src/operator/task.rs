@@ -70,6 +70,7 @@ pub fn read_task_with(
             recipe.features = Some(Features::Table(features));
         }
     }
+    task.recipe.settle(task.cohort);
     check(&task).map_err(TaskFileError)?;
     Ok(task)
 }
