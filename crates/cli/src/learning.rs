@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 
+/// Gradient rounds where nobody says how many.
+const ROUNDS: usize = 30;
+
 /// The bound where noise is asked for and none is named.
 pub const DEFAULT_EPSILON: f64 = 8.0;
 
@@ -60,9 +63,9 @@ pub struct Learning {
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
     #[arg(long, value_name = "SHARE")]
     pub cohort: Option<f64>,
-    /// Gradient rounds without noise.
-    #[arg(long, value_name = "N", default_value_t = 30)]
-    pub rounds: usize,
+    /// Gradient rounds without noise [default: 30; 22 in the demo].
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
     /// Rounds after those, without noise, for the model that ranks beside the item table; 0 for none [default: as many as
     /// hear everyone once, at most a third of the gradient rounds].
     #[arg(long, value_name = "N")]
@@ -157,14 +160,15 @@ impl Learning {
                     ..settled
                 })
             }
-            None => {
-                let width = if population < 1_000 { 32 } else { 128 };
-                Recipe::Ials(IalsRecipe {
-                    block: self.block,
-                    head: self.head,
-                    ..IalsRecipe::new(items, self.factors.unwrap_or(width), self.rounds)
-                })
-            }
+            None => Recipe::Ials(IalsRecipe {
+                block: self.block,
+                head: self.head,
+                ..IalsRecipe::new(
+                    items,
+                    self.factors.unwrap_or(width(population)),
+                    self.rounds.unwrap_or(ROUNDS),
+                )
+            }),
         };
         // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
         let cohort = self.cohort.filter(|_| !noise || self.split == 1);
@@ -197,6 +201,11 @@ impl Learning {
         task.validate().or_exit(exit::USAGE)?;
         Ok(task)
     }
+}
+
+/// The width of an item table for so many people: with fewer, more directions learn chance.
+pub fn width(people: usize) -> usize {
+    if people < 1_000 { 32 } else { 128 }
 }
 
 /// A whole number that is large enough.

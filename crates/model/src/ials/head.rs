@@ -14,8 +14,12 @@ const RIDGE: f64 = 3.7;
 const NOISE: f64 = 1e-3;
 
 impl IalsRecipe {
-    /// Publishes `mixing`, `[d, d]`: with it clients make the orthonormal Q of (c + 10)^-1/2 V. V is frozen from here on.
-    pub(super) fn mix(&self, learning: &mut Learning) -> Result<(), LearnError> {
+    /// Ends the gradients: the item table stays as it is from here on. Publishes `mixing`, `[d, d]`, with which clients make
+    /// the orthonormal Q of (c + 10)^-1/2 V that the head sums are in.
+    ///
+    /// # Errors
+    /// When the model is not of this recipe, or the numbers go wrong.
+    pub fn freeze(&self, learning: &mut Learning) -> Result<(), LearnError> {
         let d = self.factors;
         let crowded = self.crowded(learning)?;
         let gram = crowded.gram(std::iter::repeat_n(1.0, self.items));

@@ -252,7 +252,7 @@ impl IalsRecipe {
                 let heard = Heard::of(self, round, delta, n);
                 self.descend(&mut learning, &heard)?;
                 if round + 1 == self.rounds && self.heads() > 0 {
-                    self.mix(&mut learning)?;
+                    self.freeze(&mut learning)?;
                 }
             }
             Place::Head(number) => {
