@@ -12,6 +12,9 @@ use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 
+/// Gradient rounds where nobody says how many.
+const ROUNDS: usize = 30;
+
 /// The bound where noise is asked for and none is named.
 pub const DEFAULT_EPSILON: f64 = 8.0;
 
@@ -61,15 +64,19 @@ pub struct Learning {
     #[arg(long, value_name = "D", default_value_t = 1e-5)]
     pub delta: f64,
     /// With noise, directions that a sweep learns [default: 16 under epsilon 6, else 24]; without, the width of the item
-    /// table [default: 32, 64 from 2,000 clients].
+    /// table [default: 32, 128 from 1,000 clients]; 64 makes an upload half as large.
     #[arg(long, value_name = "N")]
     pub factors: Option<usize>,
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
     #[arg(long, value_name = "SHARE")]
     pub cohort: Option<f64>,
-    /// Gradient rounds without noise; rounds of a `--model`.
-    #[arg(long, value_name = "N", default_value_t = 30)]
-    pub rounds: usize,
+    /// Gradient rounds without noise, or rounds of a `--model` [default: 30; 22 in the demo].
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+    /// Rounds after those, without noise, for the model that ranks beside the item table; 0 for none [default: as many as
+    /// hear everyone once, at most a third of the gradient rounds].
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
     /// Sweeps with noise; each takes two sums, after one of counts [default: 2 under epsilon 6, else 3].
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
@@ -158,7 +165,7 @@ impl Learning {
                     .or_exit(exit::USAGE)?;
                 Recipe::Trained(TrainedRecipe {
                     noise: bound.is_some(),
-                    ..TrainedRecipe::new(items, self.rounds, plan)
+                    ..TrainedRecipe::new(items, self.rounds.unwrap_or(ROUNDS), plan)
                 })
             }
             (None, Some((epsilon, _))) => {
@@ -172,13 +179,15 @@ impl Learning {
                     ..settled
                 })
             }
-            (None, None) => {
-                let width = if population < 2_000 { 32 } else { 64 };
-                Recipe::Ials(IalsRecipe {
-                    block: self.block,
-                    ..IalsRecipe::new(items, self.factors.unwrap_or(width), self.rounds)
-                })
-            }
+            (None, None) => Recipe::Ials(IalsRecipe {
+                block: self.block,
+                head: self.head,
+                ..IalsRecipe::new(
+                    items,
+                    self.factors.unwrap_or(width(population)),
+                    self.rounds.unwrap_or(ROUNDS),
+                )
+            }),
         };
         // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
         let cohort = self.cohort.filter(|_| !noise || self.split == 1);
@@ -204,12 +213,18 @@ impl Learning {
             },
             recipe,
         };
+        task.recipe.settle(task.cohort);
         if self.witness || task.cohort_size() > COHORT_MOST {
             task.consistency = Consistency::Witness;
         }
         task.validate().or_exit(exit::USAGE)?;
         Ok(task)
     }
+}
+
+/// The width of an item table for so many people: with fewer, more directions learn chance.
+pub fn width(people: usize) -> usize {
+    if people < 1_000 { 32 } else { 128 }
 }
 
 /// A whole number that is large enough.

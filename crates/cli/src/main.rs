@@ -17,6 +17,7 @@ mod progress;
 mod secagg;
 mod simulate;
 mod task;
+mod train;
 mod witness;
 mod words;
 
@@ -43,6 +44,11 @@ enum Action {
     /// Examples: chorus simulate --data ml-100k --noise off --json figures.json
     /// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
     Simulate(simulate::Simulate),
+    /// Learn the same model in one place, the yardstick of every simulation.
+    ///
+    /// Examples: chorus train --local --data ml-1m --factors 64 --json figures.json
+    /// or chorus train --local --data ml-1m --scores scores.f32
+    Train(train::Train),
     /// Measure a ranking: how good it is, what its lists are like, and for whom.
     ///
     /// Examples: chorus evaluate --data ml-1m --model model.safetensors
@@ -90,6 +96,7 @@ fn main() -> ExitCode {
     let result = match command.action {
         Action::Demo(demo) => demo.run(),
         Action::Simulate(simulate) => simulate.run(),
+        Action::Train(train) => train.run(),
         Action::Evaluate(evaluate) => evaluate.run(),
         Action::Authority(authority) => authority.run(),
         Action::Coordinator(coordinator) => coordinator.run(),

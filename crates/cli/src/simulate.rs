@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use chorus_data::Dataset;
+use chorus_model::{Engine, Parameters};
 use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
@@ -98,15 +100,7 @@ impl Simulate {
         run.figures.command = command_line();
         bar.finish_and_clear();
         if let Some(path) = &self.scores {
-            let file = File::create(path)
-                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
-                .or_exit(exit::ENVIRONMENT)?;
-            chorus_simulator::scores(
-                &run.parameters,
-                &dataset,
-                &engine,
-                &mut BufWriter::new(file),
-            )?;
+            write_scores(path, &run.parameters, &dataset, &engine)?;
         }
         if let Some(path) = &self.save_model {
             progress::write(path, &run.parameters.to_bytes()?)?;
@@ -124,6 +118,24 @@ impl Simulate {
         }
         Ok(())
     }
+}
+
+/// Writes everyone's scores for every item.
+pub fn write_scores(
+    path: &Path,
+    model: &Parameters,
+    dataset: &Dataset,
+    engine: &dyn Engine,
+) -> anyhow::Result<()> {
+    let file = File::create(path)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+        .or_exit(exit::ENVIRONMENT)?;
+    Ok(chorus_simulator::scores(
+        model,
+        dataset,
+        engine,
+        &mut BufWriter::new(file),
+    )?)
 }
 
 /// The command as it was given, to repeat it.

@@ -4,8 +4,8 @@ use chorus_client::{Ending, EnrolmentStatus};
 use chorus_protocol::{ClientId, Outcome};
 use chorus_simulator::Figures;
 
-/// The table at the end of a simulation or a demo.
-pub fn figures(figures: &Figures) -> String {
+/// The qualities at the end of a simulation, a demo or a training.
+pub fn qualities(figures: &Figures) -> String {
     let content = figures.content.as_ref();
     let row = |name: &str, [ours, popularity]: [f64; 2], content: Option<f64>| {
         let content = content.map_or_else(String::new, |content| format!(" {content:>20.4}"));
@@ -15,21 +15,14 @@ pub fn figures(figures: &Figures) -> String {
         Some(_) => " features and counts",
         None => "",
     };
-    let privacy = match (figures.epsilon, figures.delta) {
-        (Some(epsilon), Some(delta)) => {
-            format!("epsilon {epsilon:.3} at delta {delta:e}, per client, over the whole task")
-        }
-        _ => "no noise, no differential privacy claimed".to_owned(),
-    };
-    let exact = match figures.sum_exact {
-        true => "every recovered sum is exact, bit for bit",
-        false => "NOT every recovered sum is exact",
-    };
     [
         String::new(),
-        format!("  {:<28} {:>8} {:>12}{alone:>21}", "held-out item", "learned", "popularity")
-            .trim_end()
-            .to_owned(),
+        format!(
+            "  {:<28} {:>8} {:>12}{alone:>21}",
+            "held-out item", "learned", "popularity"
+        )
+        .trim_end()
+        .to_owned(),
         row(
             "HR@10, against 99 others",
             [figures.hr_at_10, figures.popularity_hr_at_10],
@@ -52,9 +45,30 @@ pub fn figures(figures: &Figures) -> String {
         ),
         row(
             "Recall@20, against all items",
-            [figures.full_recall_at_20, figures.popularity_full_recall_at_20],
+            [
+                figures.full_recall_at_20,
+                figures.popularity_full_recall_at_20,
+            ],
             content.map(|content| content.full_recall_at_20),
         ),
+    ]
+    .join("\n")
+}
+
+/// The table at the end of a simulation or a demo.
+pub fn figures(figures: &Figures) -> String {
+    let privacy = match (figures.epsilon, figures.delta) {
+        (Some(epsilon), Some(delta)) => {
+            format!("epsilon {epsilon:.3} at delta {delta:e}, per client, over the whole task")
+        }
+        _ => "no noise, no differential privacy claimed".to_owned(),
+    };
+    let exact = match figures.sum_exact {
+        true => "every recovered sum is exact, bit for bit",
+        false => "NOT every recovered sum is exact",
+    };
+    let mut lines = vec![
+        qualities(figures),
         String::new(),
         format!("  privacy   {privacy}"),
         format!(
@@ -68,8 +82,14 @@ pub fn figures(figures: &Figures) -> String {
             100.0 * figures.clipped_share
         ),
         format!("  time      {:.1} s", figures.wall_seconds),
-    ]
-    .join("\n")
+    ];
+    lines.extend(
+        figures
+            .notes
+            .iter()
+            .map(|note| format!("  note      {note}")),
+    );
+    lines.join("\n")
 }
 
 /// `243 kB`.

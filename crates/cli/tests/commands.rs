@@ -328,7 +328,7 @@ fn simulations() {
     assert_eq!(measured["clients"], users);
     assert_eq!(
         (&measured["rounds"], &measured["rounds_completed"]),
-        (&4.into(), &4.into())
+        (&5.into(), &5.into())
     );
     assert_eq!(
         (&measured["epsilon"], &measured["delta"]),

@@ -9,7 +9,7 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 20] = [
+const WITH_EXAMPLES: [&str; 21] = [
     "audit attack",
     "audit privacy",
     "data describe",
@@ -17,6 +17,7 @@ const WITH_EXAMPLES: [&str; 20] = [
     "data fetch",
     "demo",
     "simulate",
+    "train",
     "evaluate",
     "client --home me explain",
     "authority invite",

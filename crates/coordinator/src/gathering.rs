@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_privacy::survivors;
-use chorus_protocol::{ClientId, Millis, Task};
+use chorus_protocol::{ClientId, Millis, Task, Turns};
 use rand::Rng;
 
 /// How many clients a round of a task needs.
@@ -18,8 +18,8 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// With noise one sum holds everyone, and everyone who came is invited. Without, each round is a fresh uniform
-    /// sample, drawn once nearly everyone came: whoever connects first is no better represented.
+    /// With noise one sum holds everyone, and everyone who came is invited. Without, each round is a uniform sample of those
+    /// that were not heard in this pass, drawn once nearly everyone came: whoever connects first is no better represented.
     /// After the gather time, either makes do with as many as a round may keep after its dropouts.
     pub fn of(task: &Task) -> Self {
         let cohort = task.cohort_size();
@@ -93,13 +93,16 @@ impl Gathering {
 
     /// True when a round could start, if everyone who is waiting is still there.
     pub fn is_ready(&self, need: &Need, gather: Millis, now: Millis) -> bool {
-        let late = now.saturating_sub(self.began) >= gather;
-        let enough = if late {
-            need.at_last.min(need.at_once)
-        } else {
-            need.at_once
+        let enough = match self.is_late(gather, now) {
+            true => need.at_last.min(need.at_once),
+            false => need.at_once,
         };
         self.waiting.len() >= enough
+    }
+
+    /// True once the gather time is over.
+    fn is_late(&self, gather: Millis, now: Millis) -> bool {
+        now.saturating_sub(self.began) >= gather
     }
 
     /// Forgets who is gone or `barred`.
@@ -109,16 +112,29 @@ impl Gathering {
             .retain(|client, place| now.saturating_sub(place.asked) <= fresh && !barred(client));
     }
 
-    /// Takes the clients of one round out of those who wait: all, or a uniform sample of the most.
-    pub fn draw(&mut self, need: &Need, rng: &mut impl Rng) -> BTreeSet<ClientId> {
-        let waiting: Vec<ClientId> = self.waiting.keys().copied().collect();
-        let amount = need.most.min(waiting.len());
-        let drawn: BTreeSet<ClientId> = rand::seq::index::sample(rng, waiting.len(), amount)
+    /// Takes the clients of one round out of those who wait, and says whether a new pass begins with it.
+    ///
+    /// Drawn are those that were not heard in this pass. Nobody waits for more of them than are here: before the gather time is
+    /// over a round starts with nearly everyone, so who is not heard yet is here or not available; after it a smaller round
+    /// makes do with fewer, and with too few for any the next pass begins.
+    pub fn draw(
+        &mut self,
+        need: &Need,
+        turns: &mut Turns<ClientId>,
+        (gather, now): (Millis, Millis),
+        rng: &mut impl Rng,
+    ) -> (BTreeSet<ClientId>, bool) {
+        let least = match self.is_late(gather, now) {
+            true => need.at_last.min(need.most),
+            false => need.most,
+        };
+        let draw = turns.draw(self.waiting.keys().copied(), need.most, least);
+        let others = rand::seq::index::sample(rng, draw.others.len(), draw.amount)
             .into_iter()
-            .filter_map(|place| waiting.get(place).copied())
-            .collect();
+            .filter_map(|place| draw.others.get(place));
+        let drawn: BTreeSet<ClientId> = draw.first.iter().chain(others).copied().collect();
         self.waiting.retain(|client, _| !drawn.contains(client));
-        drawn
+        (drawn, draw.begins)
     }
 }
 
@@ -187,8 +203,9 @@ mod tests {
         let mut drawn = vec![0; 40];
         for _ in 0..1_000 {
             let mut gathering = gathering(40);
-            let cohort = gathering.draw(&need, &mut rng);
+            let (cohort, begins) = gathering.draw(&need, &mut Turns::default(), (500, 0), &mut rng);
             assert_eq!((cohort.len(), gathering.waiting()), (20, 20));
+            assert!(!begins);
             for (number, count) in drawn.iter_mut().enumerate() {
                 *count += usize::from(cohort.contains(&id(number)));
             }
@@ -198,5 +215,44 @@ mod tests {
             drawn.iter().all(|count| (420..580).contains(count)),
             "{drawn:?}"
         );
+    }
+
+    #[test]
+    fn who_was_heard_waits_until_the_others_were_or_are_too_few() {
+        let need = Need {
+            at_once: 32,
+            at_last: 14,
+            most: 20,
+        };
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let mut turns = Turns::default();
+        let mut draw = |clients, turns: &mut Turns<ClientId>, now| {
+            gathering(clients).draw(&need, turns, (500, now), &mut rng)
+        };
+        let (first, _) = draw(40, &mut turns, 0);
+        turns.heard(first.iter().copied());
+        let (second, begins) = draw(40, &mut turns, 0);
+        assert!(first.is_disjoint(&second) && !begins);
+        assert_eq!((first.len(), second.len()), (20, 20));
+        // Three of the second drop out and lead the third, with which a new pass begins.
+        turns.heard(second.iter().skip(3).copied());
+        let (third, begins) = draw(40, &mut turns, 0);
+        assert!(begins && second.iter().take(3).all(|client| third.contains(client)));
+        assert_eq!(third.len(), 20);
+
+        // 36 came, 20 of them heard. While nearly everyone is here the 16 others are all that will come, so they lead the next
+        // pass; after the gather time they are enough for a smaller round of this one.
+        let heard = |count| Turns::of((0..count).map(id).collect());
+        let (cohort, begins) = draw(36, &mut heard(20), 0);
+        assert_eq!((cohort.len(), begins), (20, true));
+        let (cohort, begins) = draw(36, &mut heard(20), 500);
+        assert_eq!((cohort.len(), begins), (16, false));
+        assert!(cohort.iter().all(|client| !heard(20).had(client)));
+        // Too few for any round: nobody waits for ever.
+        let (cohort, begins) = draw(22, &mut heard(20), 500);
+        assert_eq!((cohort.len(), begins), (20, true));
+        assert!(cohort.contains(&id(20)) && cohort.contains(&id(21)));
+        let (cohort, begins) = draw(15, &mut heard(20), 500);
+        assert_eq!((cohort.len(), begins), (15, true));
     }
 }

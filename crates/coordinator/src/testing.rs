@@ -48,7 +48,9 @@ pub fn task(population: usize, noise: bool, rounds: usize) -> Task {
         ),
         false => (
             "{ noise = 'off' }",
-            format!("{{ algorithm = 'ials', items = {ITEMS}, factors = 2, rounds = {rounds} }}"),
+            format!(
+                "{{ algorithm = 'ials', items = {ITEMS}, factors = 2, rounds = {rounds}, head = 0 }}"
+            ),
         ),
     };
     let text = format!(

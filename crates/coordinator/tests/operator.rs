@@ -161,7 +161,7 @@ fn tasks_and_versions_that_are_not_there() {
     );
     let json = serde_json::to_value(&status).unwrap();
     assert_eq!(json["tasks"][0]["state"], "created");
-    assert_eq!(json["tasks"][0]["sums"], 4);
+    assert_eq!(json["tasks"][0]["sums"], 5);
 }
 
 #[test]

@@ -5,18 +5,6 @@ pub(crate) fn triangle_length(side: usize) -> usize {
     side * (side + 1) / 2
 }
 
-/// Appends `scale` times the upper triangle, row by row, of u u'.
-pub(crate) fn push_outer_triangle(vector: &[f64], scale: f64, out: &mut Vec<f32>) {
-    for (row, left) in vector.iter().enumerate() {
-        out.extend(
-            vector
-                .iter()
-                .skip(row)
-                .map(|right| (scale * left * right) as f32),
-        );
-    }
-}
-
 /// The symmetric matrix whose upper triangle, row by row, is `packed`, times `scale`.
 pub(crate) fn symmetric(
     packed: impl IntoIterator<Item = f64>,
@@ -87,4 +75,24 @@ pub(crate) fn scaled_to(mut vector: Vec<f64>, norm: f64) -> Vec<f64> {
         vector.iter_mut().for_each(|value| *value *= norm / length);
     }
     vector
+}
+
+/// The inner product over the shorter of two vectors, in eight sums side by side: what a processor adds up at once, in
+/// an order that does not depend on the processor.
+pub(crate) fn lanes_dot(left: &[f64], right: &[f64]) -> f64 {
+    let (left_chunks, _) = left.as_chunks::<8>();
+    let (right_chunks, _) = right.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for ((lane, a), b) in lanes.iter_mut().zip(left).zip(right) {
+            *lane += a * b;
+        }
+    }
+    let common = left_chunks.len().min(right_chunks.len());
+    let rest = dot(
+        left.get(common * 8..).unwrap_or_default(),
+        right.get(common * 8..).unwrap_or_default(),
+    );
+    let [a, b, c, d, e, f, g, h] = lanes;
+    (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
 }

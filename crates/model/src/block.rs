@@ -38,7 +38,7 @@ pub enum BlockError {
         catalogue: usize,
     },
     /// The step is always over the whole catalogue.
-    #[error("only gradients are summed over a block of items, not the step {0:?}")]
+    #[error("only gradients and heads are summed over a block of items, not the step {0:?}")]
     Step(Step),
 }
 
@@ -64,12 +64,12 @@ impl Step {
     /// The item rows that a sum of this step is about: the block, or without one all `items` of the catalogue.
     ///
     /// # Errors
-    /// A block that is empty or not inside the catalogue, or any block for another step than a gradient.
+    /// A block that is empty or not inside the catalogue, or any block for another step than a gradient or a head.
     pub fn rows(self, items: usize, block: Option<Block>) -> Result<Block, BlockError> {
         let Some(block) = block else {
             return Ok(Block::whole(items));
         };
-        if self != Step::Gradient {
+        if !matches!(self, Step::Gradient | Step::Head) {
             return Err(BlockError::Step(self));
         }
         match block.first.checked_add(block.items) {

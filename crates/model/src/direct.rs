@@ -1,10 +1,10 @@
-use nalgebra::{Cholesky, DMatrix, DVector};
 use rand::Rng;
 
-use crate::algebra::{add_outer_lower, dot, gram, push_outer_triangle, widen};
+use crate::algebra::{lanes_dot, triangle_length};
+use crate::sum::LENGTH_UNIT;
 use crate::{
-    Block, Bounded, Delta, Engine, ItemId, Parameters, ParametersError, PersonVector, Step,
-    TrainError, Trainer, TrainingSet, by_popularity, scores,
+    Block, Bounded, Cause, Delta, Engine, ItemId, Mixing, Parameters, ParametersError,
+    PersonVector, Ridge, Serving, Step, TrainError, Trainer, TrainingSet, by_popularity, products,
 };
 
 /// The engine in plain Rust: f64 inside, one Cholesky a person, no libtorch.
@@ -17,13 +17,14 @@ pub struct Direct;
 struct DirectTrainer {
     items: usize,
     factors: usize,
-    /// V, row-major `[items, factors]`; as large as the model, so it is kept in the model's own width.
-    table: Vec<f32>,
-    /// alpha0 V'V + lambda alpha0 m I: the part of the ridge matrix that all people share.
-    shared: DMatrix<f64>,
+    ridge: Ridge,
+    /// lambda.
     regularisation: f64,
     /// What an empty history is scored by.
     popularity: Result<Vec<f32>, ParametersError>,
+    serving: Serving,
+    /// What the head sums need besides, while they are taken.
+    mixing: Option<Mixing>,
     /// What the private sums need besides.
     bounded: Bounded,
 }
@@ -36,19 +37,15 @@ impl Engine for Direct {
         let (items, factors, table) = matrix(parameters, "items")?;
         let alpha0 = f64::from(parameters.scalar("alpha0")?);
         let regularisation = f64::from(parameters.scalar("regularisation")?);
-        let mut shared = gram(&table, factors) * alpha0;
-        for diagonal in 0..factors {
-            shared[(diagonal, diagonal)] += regularisation * alpha0 * items as f64;
-        }
-        let bounded = Bounded::open(parameters)?;
         Ok(Box::new(DirectTrainer {
             items,
             factors,
-            table,
-            shared,
-            regularisation,
             popularity: by_popularity(parameters, items),
-            bounded,
+            serving: Serving::open(parameters, &table, factors, regularisation)?,
+            mixing: Mixing::open(parameters, items, factors)?,
+            bounded: Bounded::open(parameters)?,
+            ridge: Ridge::new(table, factors, alpha0),
+            regularisation,
         }))
     }
 }
@@ -83,7 +80,29 @@ impl Trainer for DirectTrainer {
         if history.is_empty() {
             return Ok(self.popularity.clone()?);
         }
-        scores(&self.table, &self.solve(history)?)
+        let regularisation = self.serving.regularisation();
+        let person = self.ridge.solve(history.items(), regularisation)?;
+        let linear = products(self.ridge.table(), &person).collect();
+        self.serving.scores(linear, history)
+    }
+
+    /// Exact: the causes add up to the score.
+    fn explain(&self, history: &TrainingSet, item: ItemId) -> Result<Vec<Cause>, TrainError> {
+        let row = self.ridge.row(item)?;
+        if history.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (items, lambda) = (history.items(), self.serving.regularisation());
+        let matrix = self.ridge.factorise(items, lambda)?;
+        let person = matrix.solve(self.ridge.target(items)?)?;
+        let linear: Vec<f64> = products(self.ridge.table(), &person).collect();
+        let answer = matrix.solve(self.serving.question(&linear, row))?;
+        let rows = self.rows(history)?;
+        let adds = rows
+            .chunks_exact(self.factors)
+            .map(|row| lanes_dot(row, &answer));
+        let adds: Vec<f64> = adds.collect();
+        Ok(self.serving.causes(&adds, history, item))
     }
 
     fn contribution(
@@ -101,95 +120,75 @@ impl Trainer for DirectTrainer {
         if matches!(step, Step::Update | Step::NoisedUpdate | Step::Check) {
             return Err(TrainError::Step(step));
         }
-        let values = if history.is_empty() {
-            vec![0.0; length]
-        } else {
+        // All zeros cost nothing before they are written.
+        let mut values = vec![0.0; length];
+        if !history.is_empty() {
             match step {
                 Step::Counts => {
-                    self.indicator(history, rows, 1.0 / (history.len() as f64).sqrt())?
+                    let value = 1.0 / (history.len() as f64).sqrt();
+                    self.indicate(history, rows, value, &mut values)?;
                 }
                 Step::History => {
-                    let mut values = self.indicator(history, rows, 1.0)?;
-                    values.push(history.len() as f32);
-                    values
+                    self.indicate(history, rows, 1.0, &mut values)?;
+                    if let Some(last) = values.last_mut() {
+                        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
+                    }
                 }
-                Step::Gram => self.bounded.gram(self.taste(history)?),
-                Step::Projection => self.bounded.projection(&self.taste(history)?, history)?,
-                Step::Gradient | Step::Update | Step::NoisedUpdate | Step::Check => {
-                    self.gradient(history, rows)?
+                Step::Gram => values = self.bounded.gram(self.taste(history)?),
+                Step::Projection => {
+                    values = self.bounded.projection(&self.taste(history)?, history)?;
                 }
+                Step::Gradient => self.gradient(history, rows, &mut values)?,
+                Step::Head => {
+                    let missing = || ParametersError::Missing("mixing".to_owned());
+                    let mixing = self.mixing.as_ref().ok_or_else(missing)?;
+                    mixing.contribute(history, &self.rows(history)?, rows, &mut values);
+                }
+                Step::Update | Step::NoisedUpdate | Step::Check => {}
             }
-        };
+        }
         debug_assert_eq!(values.len(), length);
         Ok(Delta::new(values))
     }
 }
 
 impl DirectTrainer {
-    /// The row of one item.
-    fn row(&self, item: ItemId) -> Result<&[f32], TrainError> {
-        let start = item.0 as usize * self.factors;
-        self.table.get(start..start + self.factors).ok_or_else(|| {
-            TrainError::Numeric(format!(
-                "the history holds items outside the catalogue of {}",
-                self.items
-            ))
-        })
-    }
-
-    /// (sum v v' + alpha0 V'V + lambda (k + alpha0 m) I)^-1 sum v over the history: recommender.md 4.1, step 1.
-    fn solve(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
-        if history.is_empty() {
-            return Ok(vec![0.0; self.factors]);
-        }
-        let mut ridge = self.shared.clone();
-        let mut target = DVector::zeros(self.factors);
-        let mut row = Vec::with_capacity(self.factors);
+    /// The rows of the history's items, row-major `[k, factors]`.
+    fn rows(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
+        let mut rows = Vec::with_capacity(history.len() * self.factors);
         for item in history.items() {
-            widen(self.row(*item)?, &mut row);
-            add_outer_lower(&mut ridge, &row);
-            target
-                .iter_mut()
-                .zip(&row)
-                .for_each(|(sum, value)| *sum += value);
+            rows.extend(self.ridge.row(*item)?.iter().copied().map(f64::from));
         }
-        for diagonal in 0..self.factors {
-            ridge[(diagonal, diagonal)] += self.regularisation * history.len() as f64;
-        }
-        let ridge = Cholesky::new(ridge).ok_or_else(|| {
-            TrainError::Numeric("the ridge matrix of a person is not positive".to_owned())
-        })?;
-        ridge.solve_mut(&mut target);
-        if target.iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::Numeric(
-                "a person vector is not finite".to_owned(),
-            ));
-        }
-        Ok(target.as_slice().to_vec())
+        Ok(rows)
     }
 
-    /// `[rows.items]`: `value` at the items of the history, zero elsewhere.
-    fn indicator(
+    /// (sum v v' + alpha0 V'V + lambda (k + alpha0 m) I)^-1 sum v over the history: ials.md, Client, stage A.
+    fn solve(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
+        self.ridge.solve(history.items(), self.regularisation)
+    }
+
+    /// Writes `value` at the items of the history in `rows`, into `out`, `[rows.items]`.
+    fn indicate(
         &self,
         history: &TrainingSet,
         rows: Block,
         value: f64,
-    ) -> Result<Vec<f32>, TrainError> {
-        let mut values = vec![0.0; rows.items];
+        out: &mut [f32],
+    ) -> Result<(), TrainError> {
         for item in history.items() {
-            self.row(*item)?;
+            self.ridge.row(*item)?;
             let position = rows.position(item.0 as usize);
-            if let Some(cell) = position.and_then(|position| values.get_mut(position)) {
+            if let Some(cell) = position.and_then(|position| out.get_mut(position)) {
                 *cell = value as f32;
             }
         }
-        Ok(values)
+        Ok(())
     }
 
     /// z of the private sums: of a start the sum of the history's rows, else the person vector.
     fn taste(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
         if let Some(last) = history.items().last() {
-            self.row(*last)?;
+            self.ridge.row(*last)?;
         }
         match self.bounded.start(history) {
             Some(start) => Ok(start),
@@ -197,53 +196,58 @@ impl DirectTrainer {
         }
     }
 
-    fn gradient(&self, history: &TrainingSet, rows: Block) -> Result<Vec<f32>, TrainError> {
-        let person = self.solve(history)?;
-        let table = rows.items * self.factors;
-        let mut values =
-            Vec::with_capacity(Step::Gradient.length(self.items, self.factors, Some(rows)));
-        values.resize(table, 0.0);
-        let mut explained = 0.0;
-        self.scatter(
-            history,
-            rows,
-            &mut values,
-            |row| {
-                let score = dot(&person, row);
-                explained += score;
-                score - 1.0
-            },
-            &person,
-        )?;
-        push_outer_triangle(&person, 1.0, &mut values);
-        values.extend(self.indicator(history, rows, 1.0)?);
-        values.push((history.len() as f64 - explained) as f32);
-        values.push(history.len() as f32);
-        Ok(values)
-    }
-
-    /// Writes `factor(v_i)` times `vector` into the row of every item of the history that lies in `rows`.
-    /// The factor is asked of every item of the history.
-    fn scatter(
+    fn gradient(
         &self,
         history: &TrainingSet,
-        rows: Block,
-        values: &mut [f32],
-        mut factor: impl FnMut(&[f64]) -> f64,
-        vector: &[f64],
+        block: Block,
+        out: &mut [f32],
     ) -> Result<(), TrainError> {
-        let mut row = Vec::with_capacity(self.factors);
-        for item in history.items() {
-            widen(self.row(*item)?, &mut row);
-            let factor = factor(&row);
-            let Some(position) = rows.position(item.0 as usize) else {
+        let factors = self.factors;
+        let person = self.solve(history)?;
+        let length = history.len() as f64;
+        let (table, rest) = out.split_at_mut(block.items * factors);
+        let (triangle, rest) = rest.split_at_mut(triangle_length(factors));
+        let (weighted, rest) = rest.split_at_mut(triangle_length(factors));
+        let (scores, rest) = rest.split_at_mut(block.items);
+        let (owned, tail) = rest.split_at_mut(block.items);
+        let mut explained = 0.0;
+        for (item, row) in history
+            .items()
+            .iter()
+            .zip(self.rows(history)?.chunks_exact(factors))
+        {
+            let score = lanes_dot(row, &person);
+            explained += score;
+            let Some(position) = block.position(item.0 as usize) else {
                 continue;
             };
-            let cells = values.iter_mut().skip(position * self.factors);
-            cells
-                .zip(vector)
-                .for_each(|(cell, value)| *cell = (factor * value) as f32);
+            let start = position * factors;
+            let cells = table.get_mut(start..start + factors);
+            let cells = cells.into_iter().flatten().zip(&person);
+            cells.for_each(|(cell, value)| *cell = ((score - 1.0) * value) as f32);
+            let pair = scores.get_mut(position).zip(owned.get_mut(position));
+            if let Some((cell, owned)) = pair {
+                (*cell, *owned) = (score as f32, 1.0);
+            }
+        }
+        write_triangle(&person, 1.0, triangle);
+        write_triangle(&person, length / LENGTH_UNIT, weighted);
+        let last = [length - explained, length];
+        for (cell, value) in tail.iter_mut().zip(last) {
+            *cell = (value / LENGTH_UNIT) as f32;
         }
         Ok(())
     }
+}
+
+/// The upper triangle, row by row, of `scale` u u'.
+fn write_triangle(vector: &[f64], scale: f64, out: &mut [f32]) {
+    let pairs = vector.iter().enumerate();
+    let pairs = pairs.flat_map(|(row, left)| {
+        let rest = vector.iter().skip(row);
+        rest.map(move |right| scale * left * right)
+    });
+    out.iter_mut()
+        .zip(pairs)
+        .for_each(|(cell, value)| *cell = value as f32);
 }

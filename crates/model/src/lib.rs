@@ -11,9 +11,12 @@ mod ials;
 mod ials_private;
 mod list;
 mod metrics;
+mod mixing;
 mod parameters;
 mod rank;
 mod recipe;
+mod ridge;
+mod serving;
 mod sum;
 mod table;
 mod trained;
@@ -32,10 +35,13 @@ pub use metrics::{
     Case, Categories, CategoryShare, Estimate, ListFigures, Lists, Mean, MetricsError, Quality,
     World, popularity, rank_full, rank_sampled,
 };
+pub use mixing::Mixing;
 pub use parameters::{Parameters, ParametersError, Tensor};
-pub use rank::{by_popularity, finite, scores, top};
+pub use rank::{by_popularity, finite, products, top};
 pub use recipe::{LearnError, Learning, Recipe, RecipeError};
-pub use sum::{Step, Sum};
+pub use ridge::{Factorised, Ridge};
+pub use serving::Serving;
+pub use sum::{LENGTH_UNIT, Step, Sum};
 pub use trained::{
     AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Found, Initial,
     LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed, Schedule,

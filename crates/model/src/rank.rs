@@ -1,17 +1,15 @@
+use crate::algebra::lanes_dot;
 use crate::{ItemId, Parameters, ParametersError, TrainError, TrainingSet};
 
-/// Every item's score for a person vector, `[items]`: u.v_i, added up in f64.
-///
-/// `table`: row-major `[items, person.len()]`.
-///
-/// # Errors
-/// When a score is not finite.
-pub fn scores(table: &[f32], person: &[f64]) -> Result<Vec<f32>, TrainError> {
-    let scores: Vec<f32> = table
-        .chunks_exact(person.len().max(1))
-        .map(|row| dot(person, row) as f32)
-        .collect();
-    finite(scores)
+/// Every row's product with a vector, added up in f64: each item's score for a person vector. `table`: row-major `[rows, vector.len()]`.
+pub fn products(table: &[f32], vector: &[f64]) -> impl Iterator<Item = f64> {
+    let mut wide = vec![0.0; vector.len()];
+    table.chunks_exact(vector.len().max(1)).map(move |row| {
+        wide.iter_mut()
+            .zip(row)
+            .for_each(|(wide, value)| *wide = f64::from(*value));
+        lanes_dot(&wide, vector)
+    })
 }
 
 /// The scores, when all of them are finite.
@@ -24,10 +22,6 @@ pub fn finite(scores: Vec<f32>) -> Result<Vec<f32>, TrainError> {
     } else {
         Err(TrainError::Numeric("a score is not finite".to_owned()))
     }
-}
-
-fn dot(person: &[f64], row: &[f32]) -> f64 {
-    person.iter().zip(row).map(|(u, v)| u * f64::from(*v)).sum()
 }
 
 /// What an empty history is scored by: the tensor `counts`, which must cover the catalogue.

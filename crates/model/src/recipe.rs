@@ -15,12 +15,12 @@ use crate::{
 /// ```
 /// let recipe: chorus_model::Recipe =
 ///     serde_json::from_str(r#"{"algorithm": "ials", "items": 1682, "factors": 32, "rounds": 30}"#).unwrap();
-/// assert_eq!(recipe.sums().len(), 31);
+/// assert_eq!(recipe.sums().len(), 1 + 30 + 10);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "algorithm", rename_all = "kebab-case")]
 pub enum Recipe {
-    /// Without noise: cohorts, gradients, a preconditioned server step. recommender.md 4.1.
+    /// Without noise: cohorts, gradients, a preconditioned server step, a head. ials.md.
     Ials(IalsRecipe),
     /// With noise: everyone takes part once in each of 2T + 1 sums. ials-private.md.
     IalsPrivate(IalsPrivateRecipe),
@@ -103,6 +103,22 @@ impl Recipe {
             Recipe::Ials(recipe) => recipe.sums(),
             Recipe::IalsPrivate(recipe) => recipe.sums(),
             Recipe::Trained(recipe) => recipe.sums(),
+        }
+    }
+
+    /// Writes down what the recipe leaves open and the share `cohort` of the population in a round decides.
+    pub fn settle(&mut self, cohort: f64) {
+        match self {
+            Recipe::Ials(recipe) => recipe.settle(cohort),
+            Recipe::IalsPrivate(_) | Recipe::Trained(_) => {}
+        }
+    }
+
+    /// What the server step after sum number `sum_index` did out of the ordinary, in words, if `after` is what it gave.
+    pub fn note(&self, after: &Learning, sum_index: usize) -> Option<String> {
+        match self {
+            Recipe::Ials(recipe) => recipe.note(after, sum_index),
+            Recipe::IalsPrivate(_) | Recipe::Trained(_) => None,
         }
     }
 

@@ -35,6 +35,93 @@ impl Table {
         }
     }
 
+    /// `value` times the identity of side `side`.
+    pub fn diagonal(side: usize, value: f64) -> Self {
+        let mut table = Self::zeros(side, side);
+        (0..side).for_each(|place| table.set(place, place, value));
+        table
+    }
+
+    /// The symmetric matrix whose upper triangle, row by row, is `packed`.
+    pub fn symmetric(packed: impl IntoIterator<Item = f64>, side: usize) -> Self {
+        let mut table = Self::zeros(side, side);
+        let cells = (0..side).flat_map(|row| (row..side).map(move |column| (row, column)));
+        for ((row, column), value) in cells.zip(packed) {
+            table.set(row, column, value);
+            table.set(column, row, value);
+        }
+        table
+    }
+
+    /// The sum of the diagonal.
+    pub fn trace(&self) -> f64 {
+        let rows = self.iter().enumerate();
+        rows.filter_map(|(place, row)| row.get(place)).sum()
+    }
+
+    /// As a matrix whose eigenvalues can be asked for: of a symmetric table.
+    pub fn matrix(&self) -> DMatrix<f64> {
+        DMatrix::from_row_slice(self.rows, self.columns, &self.values)
+    }
+
+    /// The table times `factor`.
+    pub fn scaled(&self, factor: f64) -> Table {
+        let values = self.values.iter().map(|value| factor * value);
+        Table::of(self.rows, self.columns, values)
+    }
+
+    /// Adds `factor` times row row', `[columns]`.
+    pub fn add_outer(&mut self, factor: f64, row: &[f64]) {
+        for (out, value) in self.iter_mut().zip(row) {
+            add_scaled(out, factor * value, row);
+        }
+    }
+
+    /// L and L^-1 of a symmetric positive table L L'.
+    ///
+    /// # Errors
+    /// When it is not positive.
+    pub fn cholesky(&self) -> Result<(Table, Table), LearnError> {
+        let side = self.rows;
+        let mut root = Table::zeros(side, side);
+        let mut inverse = Table::zeros(side, side);
+        for place in 0..side {
+            let mut row = vec![0.0; side];
+            for column in 0..=place {
+                let other = root.row(column);
+                let known = crate::algebra::dot(&row, other);
+                let value = self.row(place).get(column).copied().unwrap_or(0.0) - known;
+                let pivot = other.get(column).copied().unwrap_or(1.0);
+                let value = if column < place {
+                    value / pivot
+                } else {
+                    value.sqrt()
+                };
+                if let Some(cell) = row.get_mut(column) {
+                    *cell = value;
+                }
+            }
+            let pivot = row.get(place).copied().unwrap_or(0.0);
+            // Also refuses a pivot that is not a number.
+            if !(pivot > 0.0 && pivot.is_finite()) {
+                return Err(LearnError::Numeric("a matrix is not positive".to_owned()));
+            }
+            let mut solved = vec![0.0; side];
+            for (factor, other) in row.iter().zip(inverse.iter()).take(place) {
+                add_scaled(&mut solved, -factor, other);
+            }
+            if let Some(cell) = solved.get_mut(place) {
+                *cell += 1.0;
+            }
+            solved.iter_mut().for_each(|value| *value /= pivot);
+            for (column, (left, right)) in row.iter().zip(&solved).enumerate() {
+                root.set(place, column, *left);
+                inverse.set(place, column, *right);
+            }
+        }
+        Ok((root, inverse))
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }

@@ -17,7 +17,7 @@ fn rng() -> ChaCha20Rng {
 const ITEMS: usize = 13;
 const FACTORS: usize = 3;
 const USERS: usize = 9;
-/// Words between the gradient rows and the 0/1 history.
+/// Words of each of the two triangles between the gradient rows and the scores.
 const TRIANGLE: usize = FACTORS * (FACTORS + 1) / 2;
 
 fn recipe(block: Option<usize>) -> IalsRecipe {
@@ -101,7 +101,19 @@ fn the_sums_name_their_blocks() {
     for (round, ((name, found), expected)) in (1..).zip(blocks.iter().zip(expected)) {
         assert_eq!((name, *found), (&format!("gradient-{round}"), expected));
     }
-    assert_eq!(sums[1].length, 5 * FACTORS + TRIANGLE + 5 + 2);
+    assert_eq!(sums[1].length, 5 * FACTORS + 2 * TRIANGLE + 2 * 5 + 2);
+    // One for each block, which is more than a third of the rounds would be.
+    let heads: Vec<Option<Block>> = sums[13..].iter().map(|sum| sum.block).collect();
+    assert_eq!(
+        heads,
+        [
+            Some(expected[0]),
+            Some(expected[1]),
+            Some(expected[2]),
+            Some(expected[0])
+        ]
+    );
+    assert_eq!(sums[13].length, 5 * FACTORS + 5);
     assert!(
         Recipe::Ials(recipe(None))
             .sums()
@@ -151,7 +163,12 @@ fn the_blocks_of_one_model_are_the_step_of_the_whole_catalogue() {
             ..recipe(Some(block))
         };
         let parts = Recipe::Ials(part.clone());
-        let before = apply(&parts, &parts.start(1), 0);
+        let mut before = apply(&parts, &parts.start(1), 0);
+        // What owners score on average rules every row's matrix a little, so it must be the same.
+        for name in ["scores", "owners"] {
+            let average = full.state.get(name).unwrap().clone();
+            before.state.set(name, average);
+        }
         for round in 1..=part.blocks() {
             let after = apply(&parts, &before, round);
             let trained = part.block_of(round).unwrap();
@@ -172,11 +189,26 @@ fn the_blocks_of_one_model_are_the_step_of_the_whole_catalogue() {
     }
 }
 
+/// After the first sum, with what one round over the whole catalogue would have left in the moving averages.
+fn averaged() -> Learning {
+    let whole = Recipe::Ials(recipe(None));
+    let before = apply(&whole, &whole.start(1), 0);
+    let after = apply(&whole, &before, 1);
+    let parts = Recipe::Ials(recipe(Some(5)));
+    let mut averaged = apply(&parts, &parts.start(1), 0);
+    assert_eq!(averaged.parameters, before.parameters);
+    for name in ["gram", "weighted_gram", "scores", "owners"] {
+        let average = after.state.get(name).unwrap().clone();
+        averaged.state.set(name, average);
+    }
+    averaged
+}
+
 #[test]
 fn a_row_ages_with_the_passes_over_the_catalogue() {
     let part = recipe(Some(5));
     let parts = Recipe::Ials(part.clone());
-    let before = apply(&parts, &parts.start(1), 0);
+    let before = averaged();
     let mean = heard(&parts, &before.parameters, 1);
     let moves = |index: usize| -> Vec<f64> {
         let after = parts.apply(before.clone(), index, &mean, USERS).unwrap();
@@ -192,7 +224,7 @@ fn a_row_ages_with_the_passes_over_the_catalogue() {
     let (first, second) = (moves(1), moves(1 + part.blocks()));
     let size = |moves: &[f64]| moves.iter().map(|step| step * step).sum::<f64>().sqrt();
     assert!(size(&first) > 0.0);
-    assert!((size(&second) / size(&first) - part.step_decay).abs() < 1e-4);
+    assert!((size(&second) / size(&first) - 1.0 / (1.0 + part.kappa)).abs() < 1e-4);
 }
 
 #[test]
@@ -213,7 +245,7 @@ fn items_are_counted_from_the_clients_that_were_heard_about_them() {
             .all(|count| *count == 10.0)
     );
     let mut gradient = sum(parts.sums()[1].length, 50, 0.0);
-    gradient.sum[5 * FACTORS + TRIANGLE..][..5].fill(40.0);
+    gradient.sum[5 * FACTORS + 2 * TRIANGLE + 5..][..5].fill(40.0);
     learning = parts.apply(learning, 1, &gradient, 100).unwrap();
     let counts = values(&learning.parameters, "counts");
     assert!(
@@ -228,15 +260,31 @@ fn items_are_counted_from_the_clients_that_were_heard_about_them() {
 }
 
 #[test]
-fn the_guard_halves_the_step_of_every_block() {
-    let parts = Recipe::Ials(recipe(Some(5)));
-    let mut learning = apply(&parts, &parts.start(1), 0);
-    learning = apply(&parts, &learning, 1);
-    let mut mean = heard(&parts, &learning.parameters, 2);
+fn the_guard_goes_back_in_every_block() {
+    let part = recipe(Some(5));
+    let parts = Recipe::Ials(part.clone());
+    let mut learning = parts.start(1);
+    for index in 0..=3 * part.blocks() {
+        learning = apply(&parts, &learning, index);
+    }
+    let index = 3 * part.blocks() + 1;
+    let mut mean = heard(&parts, &learning.parameters, index);
     let loss = mean.sum.len() - 2;
     mean.sum[loss] *= 100.0;
-    let alarmed = parts.apply(learning, 2, &mean, USERS).unwrap();
+    let best = values(&learning.state, "best_items").to_vec();
+    assert_ne!(values(&learning.parameters, "items"), best);
+    let alarmed = parts.apply(learning.clone(), index, &mean, USERS).unwrap();
     assert_eq!(alarmed.state.scalar("step_factor"), Ok(0.5));
+    assert_eq!(values(&alarmed.parameters, "items"), best);
+    for name in ["gram", "weighted_gram", "scores", "owners"] {
+        let kept = values(&learning.state, &format!("best_{name}"));
+        assert_eq!(values(&alarmed.state, name), kept, "{name}");
+    }
+    let note = parts.note(&alarmed, index).unwrap();
+    assert!(note.contains("restored") && note.contains("0.5"), "{note}");
+    let calm = apply(&parts, &alarmed, index + 1);
+    assert_eq!(parts.note(&calm, index + 1), None);
+    assert_eq!(calm.state.scalar("step_factor"), Ok(0.5));
 }
 
 #[test]
@@ -296,9 +344,11 @@ proptest! {
         prop_assert_eq!(part.len(), Step::Gradient.length(ITEMS, FACTORS, Some(block)));
         prop_assert_eq!(&gradient(Some(Block::whole(ITEMS))), &whole);
         let (table, rest) = whole.split_at(ITEMS * FACTORS);
-        let (triangle, rest) = rest.split_at(TRIANGLE);
+        let (triangles, rest) = rest.split_at(2 * TRIANGLE);
+        let (scores, rest) = rest.split_at(ITEMS);
         let (indicator, scalars) = rest.split_at(ITEMS);
-        let expected = [rows(table, block, FACTORS), triangle, rows(indicator, block, 1), scalars].concat();
+        let owned = [rows(scores, block, 1), rows(indicator, block, 1)].concat();
+        let expected = [rows(table, block, FACTORS), triangles, &owned, scalars].concat();
         prop_assert_eq!(part, expected);
     }
 }
@@ -329,7 +379,7 @@ fn a_million_items_are_trained_block_by_block() {
     }
     assert_eq!(
         sum.length,
-        20_000 * 33 + 32 * 33 / 2 + 2,
+        20_000 * 34 + 32 * 33 + 2,
         "2 MB of 24 bits instead of 99 MB"
     );
     let before = start.parameters.get("items").unwrap().values.clone();

@@ -233,11 +233,14 @@ fn the_gradient_has_the_documented_layout() {
         };
         expected.extend(u.iter().map(|value| factor * value));
     }
-    for left in 0..FACTORS {
-        expected.extend((left..FACTORS).map(|right| u[left] * u[right]));
+    for scale in [1.0, 2.0 / 64.0] {
+        for left in 0..FACTORS {
+            expected.extend((left..FACTORS).map(|right| scale * u[left] * u[right]));
+        }
     }
+    expected.extend([0.0, scores[1], 0.0, 0.0, scores[4], 0.0, 0.0]);
     expected.extend([0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
-    expected.extend([2.0 - scores[1] - scores[4], 2.0]);
+    expected.extend([(2.0 - scores[1] - scores[4]) / 64.0, 2.0 / 64.0]);
     let found = contribution(&*trainer, Step::Gradient, &history);
     assert_eq!(found.len(), Step::Gradient.length(ITEMS, FACTORS, None));
     for (found, expected) in found.iter().zip(&expected) {
@@ -248,10 +251,48 @@ fn the_gradient_has_the_documented_layout() {
     }
 }
 
+/// Q'x / sqrt(k) at the history's items, Q = (c + 10)^-1/2 V mixing; then 1 / sqrt(k).
+#[test]
+fn the_head_has_the_documented_layout() {
+    let mut parameters = model(3);
+    let counts = [4.0, 1.0, 0.0, 2.0, 9.0, 3.0, 3.0];
+    parameters.set(
+        "counts",
+        Tensor::new("counts", &[ITEMS], counts.to_vec()).unwrap(),
+    );
+    let mixing = [0.5f32, -0.25, 1.0, 2.0, 0.0, 0.75, -1.0, 0.5, 0.25];
+    let square = Tensor::new("mixing", &[FACTORS, FACTORS], mixing.to_vec()).unwrap();
+    parameters.set("mixing", square);
+    let size = 1.0 / 2f64.sqrt();
+    let along: Vec<f64> = (0..FACTORS)
+        .map(|column| {
+            let cell = |item: usize, place: usize| {
+                let row = row(&parameters, item)[place] / (f64::from(counts[item]) + 10.0).sqrt();
+                row * f64::from(mixing[place * FACTORS + column])
+            };
+            let places = (0..FACTORS).map(|place| cell(1, place) + cell(4, place));
+            size * places.sum::<f64>()
+        })
+        .collect();
+    let mut expected = vec![0.0; ITEMS * FACTORS];
+    for item in [1, 4] {
+        expected[item * FACTORS..][..FACTORS].copy_from_slice(&along);
+    }
+    expected.extend([0.0, size, 0.0, 0.0, size, 0.0, 0.0]);
+    let found = contribution(&*open(&parameters), Step::Head, &history(&[1, 4]));
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(
+            (f64::from(*found) - expected).abs() < 1e-6,
+            "{found} instead of {expected}"
+        );
+    }
+}
+
 #[test]
 fn the_history_step_counts() {
     let found = contribution(&*open(&model(3)), Step::History, &history(&[0, 6]));
-    assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]);
+    assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0 / 64.0]);
 }
 
 #[test]
@@ -263,6 +304,7 @@ fn an_empty_history_adds_nothing() {
         Step::Gram,
         Step::Projection,
         Step::Gradient,
+        Step::Head,
     ] {
         let values = contribution(&*trainer, step, &history(&[]));
         assert_eq!(values.len(), step.length(ITEMS, FACTORS, None));

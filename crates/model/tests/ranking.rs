@@ -3,7 +3,7 @@
 
 use chorus_model::{
     Case, ItemId, MetricsError, Parameters, Quality, Tensor, TrainingSet, by_popularity,
-    popularity, rank_full, rank_sampled, scores, top,
+    popularity, products, rank_full, rank_sampled, top,
 };
 
 fn case(history: &[u32], positive: u32, negatives: &[u32]) -> Case {
@@ -97,8 +97,11 @@ fn model() -> Parameters {
 #[test]
 fn scores_are_inner_products() {
     let table = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
-    assert_eq!(scores(&table, &[2.0, -1.0]).unwrap(), [2.0, -1.0, 1.0]);
-    assert!(scores(&table, &[f64::NAN, 0.0]).is_err());
+    let scores: Vec<f64> = products(&table, &[2.0, -1.0]).collect();
+    assert_eq!(scores, [2.0, -1.0, 1.0]);
+    // More columns than are added up side by side, and some besides.
+    let row: Vec<f32> = (0..19u8).map(f32::from).collect();
+    assert!(products(&row, &[1.0; 19]).eq([171.0]));
 }
 
 #[test]

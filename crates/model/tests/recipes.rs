@@ -81,7 +81,15 @@ fn the_sums_are_named_in_order() {
             .map(|sum| sum.name)
             .collect::<Vec<_>>()
     };
-    assert_eq!(names(open(2)), ["history", "gradient-1", "gradient-2"]);
+    assert_eq!(
+        names(open(2)),
+        ["history", "gradient-1", "gradient-2", "head-1"]
+    );
+    let without = IalsRecipe {
+        head: Some(0),
+        ..IalsRecipe::new(ITEMS, 3, 1)
+    };
+    assert_eq!(names(Recipe::Ials(without)), ["history", "gradient-1"]);
     assert_eq!(
         names(private(2)),
         ["counts", "gram-1", "projection-1", "gram-2", "projection-2"]
@@ -215,24 +223,122 @@ fn the_whitening_lives_between_gram_and_projection() {
 }
 
 #[test]
-fn a_rising_loss_halves_the_step() {
-    let recipe = open(3);
+fn a_rising_loss_brings_the_best_model_back() {
+    let recipe = open(6);
     let mut learning = recipe.start(1);
-    for index in 0..2 {
+    for index in 0..4 {
+        let mut delta = sum(&recipe, &learning, index, 0.0);
+        if index == 2 {
+            // The first steps may go up and down.
+            let loss = delta.sum.len() - 2;
+            delta.sum[loss] *= 100.0;
+        }
+        learning = recipe
+            .apply(learning, index, &delta, USERS as usize)
+            .unwrap();
+        assert_eq!(learning.state.scalar("step_factor"), Ok(1.0));
+    }
+    let mut delta = sum(&recipe, &learning, 4, 0.0);
+    let calm = recipe
+        .apply(learning.clone(), 4, &delta, USERS as usize)
+        .unwrap();
+    assert_eq!(calm.state.scalar("step_factor"), Ok(1.0));
+    assert_eq!(recipe.note(&calm, 4), None);
+    let loss = delta.sum.len() - 2;
+    delta.sum[loss] *= 100.0;
+    let best = learning.state.get("best_items").cloned();
+    let alarmed = recipe.apply(learning, 4, &delta, USERS as usize).unwrap();
+    assert_eq!(alarmed.state.scalar("step_factor"), Ok(0.5));
+    assert_eq!(alarmed.parameters.get("items").cloned(), best);
+    assert!(recipe.note(&alarmed, 4).is_some());
+}
+
+/// An open number of head sums is settled by the share of clients in a round.
+#[test]
+fn heads_hear_everyone_once() {
+    let heads = |rounds, block, cohort| {
+        let mut recipe = IalsRecipe {
+            block,
+            ..IalsRecipe::new(ITEMS, 3, rounds)
+        };
+        recipe.settle(cohort);
+        Recipe::Ials(recipe.clone()).validate().unwrap();
+        recipe.heads()
+    };
+    assert_eq!(heads(30, None, 0.1), 10);
+    assert_eq!(heads(30, None, 0.25), 4);
+    assert_eq!(heads(30, None, 1.0), 1);
+    assert_eq!(heads(100, None, 0.02), 33);
+    assert_eq!(heads(120, Some(3), 0.1), 40);
+    assert_eq!(heads(4, Some(3), 0.1), 4);
+    assert_eq!(heads(1, None, 0.1), 1);
+}
+
+/// With as many factors as items nothing is left out, and the head is EASE (Steck 2019) itself.
+#[test]
+fn a_full_head_is_ease() {
+    let recipe = Recipe::Ials(IalsRecipe {
+        head: Some(1),
+        ..IalsRecipe::new(ITEMS, ITEMS, 4)
+    });
+    let mut learning = recipe.start(3);
+    for index in 0..recipe.sums().len() {
         let delta = sum(&recipe, &learning, index, 0.0);
         learning = recipe
             .apply(learning, index, &delta, USERS as usize)
             .unwrap();
     }
-    let mut delta = sum(&recipe, &learning, 2, 0.0);
-    let calm = recipe
-        .apply(learning.clone(), 2, &delta, USERS as usize)
-        .unwrap();
-    assert_eq!(calm.state.scalar("step_factor"), Ok(1.0));
-    let loss = delta.sum.len() - 2;
-    delta.sum[loss] *= 100.0;
-    let alarmed = recipe.apply(learning, 2, &delta, USERS as usize).unwrap();
-    assert_eq!(alarmed.state.scalar("step_factor"), Ok(0.5));
+    // (X'WX + ridge I)^-1 by elimination, W = sqrt(mean k / k).
+    let histories: Vec<TrainingSet> = (0..USERS).map(history).collect();
+    let total: usize = histories.iter().map(TrainingSet::len).sum();
+    let (mean, ridge) = (
+        total as f64 / f64::from(USERS),
+        3.7 * total as f64 / ITEMS as f64,
+    );
+    let mut matrix = vec![vec![0.0; 2 * ITEMS]; ITEMS];
+    for history in &histories {
+        let weight = (mean / history.len() as f64).sqrt();
+        for left in history.items() {
+            for right in history.items() {
+                matrix[left.0 as usize][right.0 as usize] += weight;
+            }
+        }
+    }
+    for (place, row) in matrix.iter_mut().enumerate() {
+        row[place] += ridge;
+        row[ITEMS + place] = 1.0;
+    }
+    for pivot in 0..ITEMS {
+        let scale = matrix[pivot][pivot];
+        matrix[pivot].iter_mut().for_each(|value| *value /= scale);
+        let row = matrix[pivot].clone();
+        for (place, other) in matrix.iter_mut().enumerate() {
+            let factor = if place == pivot { 0.0 } else { other[pivot] };
+            other
+                .iter_mut()
+                .zip(&row)
+                .for_each(|(value, cell)| *value -= factor * cell);
+        }
+    }
+    let head = learning.parameters.get("head").unwrap();
+    let scale = learning.parameters.get("head_scale").unwrap();
+    let rows: Vec<&[f32]> = head.values.chunks_exact(ITEMS).collect();
+    for left in 0..ITEMS {
+        for right in (0..ITEMS).filter(|right| *right != left) {
+            let ease = -matrix[left][ITEMS + right] / matrix[right][ITEMS + right];
+            let product: f64 = rows[left]
+                .iter()
+                .zip(rows[right])
+                .map(|(a, b)| f64::from(a * b))
+                .sum();
+            let found = product * f64::from(scale.values[right]);
+            assert!(
+                (found - ease).abs() < 1e-3,
+                "{left} to {right}: {found} instead of {ease}"
+            );
+        }
+    }
+    assert!(learning.parameters.get("mixing").is_none());
 }
 
 #[test]
@@ -244,8 +350,8 @@ fn sums_that_do_not_fit_are_refused() {
         recipe.apply(start.clone(), index, delta, population)
     };
     assert!(matches!(
-        apply(&good, 2, 9),
-        Err(LearnError::NoSuchSum { index: 2, sums: 2 })
+        apply(&good, 3, 9),
+        Err(LearnError::NoSuchSum { index: 3, sums: 3 })
     ));
     assert!(matches!(apply(&good, 1, 9), Err(LearnError::Length { .. })));
     assert!(matches!(

@@ -390,7 +390,7 @@ impl Floor {
         // Clipping would still bound these, but cut most people's contributions to pieces, or drown in noise what they report.
         if matches!(
             plan.step,
-            Step::Gradient | Step::History | Step::Update | Step::Check
+            Step::Gradient | Step::History | Step::Head | Step::Update | Step::Check
         ) {
             return Err(Refusal::Weak {
                 field: "step",

@@ -15,6 +15,7 @@ mod road;
 mod round;
 mod signing;
 mod task;
+mod turns;
 
 pub use chorus_secagg::{Generator, PublicKeys};
 pub use consistency::{
@@ -40,3 +41,4 @@ pub use round::{
 };
 pub use signing::{BadSignature, Identity, Purpose, verify, verify_advertisement};
 pub use task::{NoiseMaking, Privacy, Surplus, Task, TaskError};
+pub use turns::{Draw, Turns};

@@ -126,7 +126,14 @@ fn noise_is_a_choice_and_never_too_narrow() {
     let careful = Floor::default();
     assert_eq!(weak(&careful, &plan(false)), Some("noise"));
     assert_eq!(weak(&careful, &plan(true)), None);
-    for step in [Step::Gradient, Step::History, Step::Update, Step::Check] {
+    let unbounded_steps = [
+        Step::Gradient,
+        Step::History,
+        Step::Head,
+        Step::Update,
+        Step::Check,
+    ];
+    for step in unbounded_steps {
         let mut unbounded = plan(true);
         unbounded.step = step;
         assert_eq!(weak(&careful, &unbounded), Some("step"));

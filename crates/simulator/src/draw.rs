@@ -1,6 +1,6 @@
 //! Everything that chance decides in a simulation, from one seed.
 
-use chorus_protocol::{Phase, Task};
+use chorus_protocol::{Phase, Task, Turns};
 use rand::RngExt;
 use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha20Rng;
@@ -59,8 +59,14 @@ pub(crate) fn stream(seed: u64, round: u64, stream: Stream) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(bytes)
 }
 
-/// The cohorts of one sum, each ascending: everyone in one cohort, a uniform draw, or disjoint cohorts of everyone.
-pub(crate) fn cohorts(task: &Task, seed: u64, sum_index: usize) -> Vec<Vec<usize>> {
+/// The cohorts of one sum, each ascending: everyone in one cohort, a draw of those whose turn it is, or disjoint cohorts of
+/// everyone.
+pub(crate) fn cohorts(
+    task: &Task,
+    seed: u64,
+    sum_index: usize,
+    turns: &mut Turns<usize>,
+) -> Vec<Vec<usize>> {
     let mut rng = stream(seed, sum_index as u64, Stream::Cohort);
     let population = task.population;
     if task.split > 1 {
@@ -80,7 +86,10 @@ pub(crate) fn cohorts(task: &Task, seed: u64, sum_index: usize) -> Vec<Vec<usize
     if size == population {
         return vec![(0..population).collect()];
     }
-    let mut cohort = index::sample(&mut rng, population, size).into_vec();
+    let draw = turns.draw(0..population, size, size);
+    let drawn = index::sample(&mut rng, draw.others.len(), draw.amount);
+    let drawn = drawn.into_iter().filter_map(|place| draw.others.get(place));
+    let mut cohort: Vec<usize> = draw.first.iter().chain(drawn).copied().collect();
     cohort.sort_unstable();
     vec![cohort]
 }
@@ -157,24 +166,48 @@ mod tests {
     }
 
     #[test]
-    fn cohorts_are_uniform_draws_and_splits_hold_everyone_once() {
+    fn a_pass_hears_everyone_once_and_who_drops_out_waits_no_longer() {
+        let everyone: Vec<usize> = (0..50).collect();
+        let mut turns = Turns::default();
         assert_eq!(
-            cohorts(&task(50, 1.0, 1), 1, 0),
-            vec![(0..50).collect::<Vec<_>>()]
+            cohorts(&task(50, 1.0, 1), 1, 0, &mut turns),
+            [everyone.clone()]
         );
-        let mut seen = vec![0; 50];
-        for sum in 0..400 {
-            let drawn = cohorts(&task(50, 0.2, 1), 1, sum);
-            assert_eq!((drawn.len(), drawn[0].len()), (1, 10));
-            assert!(drawn[0].is_sorted_by(|a, b| a < b));
-            drawn[0].iter().for_each(|client| seen[*client] += 1);
+        let mut firsts = vec![0; 50];
+        for pass in 0..200 {
+            let mut seen = Vec::new();
+            for round in 0..5 {
+                let drawn = cohorts(&task(50, 0.2, 1), 1, pass * 5 + round, &mut turns);
+                assert_eq!((drawn.len(), drawn[0].len()), (1, 10));
+                assert!(drawn[0].is_sorted_by(|a, b| a < b));
+                turns.heard(drawn[0].iter().copied());
+                if round == 0 {
+                    drawn[0].iter().for_each(|client| firsts[*client] += 1);
+                }
+                seen.extend_from_slice(&drawn[0]);
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, everyone, "pass {pass}");
         }
-        // 80 expected, standard deviation 8.
+        // 40 expected, standard deviation 5.7.
         assert!(
-            seen.iter().all(|times| (45..116).contains(times)),
-            "{seen:?}"
+            firsts.iter().all(|times| (12..68).contains(times)),
+            "{firsts:?}"
         );
-        let split = cohorts(&task(103, 1.0, 4), 1, 0);
+        // The first of each cohort drops out: the sixth cohort holds them, and the four that are left over lead the next.
+        let mut dropped = Vec::new();
+        for round in 0..5 {
+            let drawn = cohorts(&task(50, 0.2, 1), 2, round, &mut turns).concat();
+            dropped.push(drawn[0]);
+            turns.heard(drawn[1..].iter().copied());
+        }
+        let sixth = cohorts(&task(50, 0.2, 1), 2, 5, &mut turns).concat();
+        assert!(dropped.iter().all(|client| sixth.contains(client)));
+    }
+
+    #[test]
+    fn splits_hold_everyone_once() {
+        let split = cohorts(&task(103, 1.0, 4), 1, 0, &mut Turns::default());
         assert_eq!(
             split.iter().map(Vec::len).collect::<Vec<_>>(),
             [26, 26, 26, 25]

@@ -72,6 +72,9 @@ pub struct Figures {
     pub noise: Noise,
     /// Cohorts over which one noised sum was split; its noise variance was multiplied by as much.
     pub split: usize,
+    /// What server steps did out of the ordinary, such as the guard's going back: the round's name and a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The seed.
     pub seed: u64,
     /// Name of the data.
@@ -150,9 +153,18 @@ pub struct RoundRow {
     pub clipped: usize,
     /// True when the recovered sum equals the sum of the encoded updates.
     pub sum_exact: bool,
+    /// What the server step did out of the ordinary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl RoundRow {
+    /// The note with the round's name before it.
+    pub fn remark(&self) -> Option<String> {
+        let note = self.note.as_ref()?;
+        Some(format!("{}: {note}", self.name))
+    }
+
     /// Invited clients that are not in the sum.
     pub fn dropouts(&self) -> usize {
         self.funnel.invited.saturating_sub(self.funnel.uploaded)

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod central;
 mod draw;
 mod error;
 mod evaluate;
@@ -15,6 +16,7 @@ pub use audit::{
     Finding, Look, Measured, Monitor, OneRound, PrivacyAudit, Proof, Verdict, attack,
     attack_one_round, audit_privacy, control, self_test,
 };
+pub use central::{Central, train_centrally};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
     Evaluation, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,

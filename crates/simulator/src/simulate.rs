@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Trainer};
+use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Sum};
 use chorus_privacy::{Release, spent};
-use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, cost, decode};
+use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
@@ -136,6 +137,7 @@ pub fn simulate(
         options,
         enrolled: options.masks.then(|| Enrolled::new(task, options.seed)),
         measured: draw::sample(evaluate::measured(dataset), SAMPLE, options.seed),
+        turns: BTreeMap::new(),
         releases: Vec::new(),
         rounds: Vec::new(),
         contributions: 0,
@@ -222,6 +224,8 @@ struct Federation<'a> {
     options: Options,
     enrolled: Option<Enrolled>,
     measured: Vec<usize>,
+    /// Who was heard in this pass, by the sums that take turns together.
+    turns: BTreeMap<String, Turns<usize>>,
     /// What one client has spent: its cost in each sum so far.
     releases: Vec<Release>,
     rounds: Vec<RoundRow>,
@@ -239,7 +243,10 @@ impl Federation<'_> {
     ) -> Result<Learning, SimulateError> {
         let model = learning.parameters.to_bytes()?;
         let trainer = self.engine.open(&learning.parameters)?;
-        let cohorts = draw::cohorts(self.task, self.options.seed, index);
+        let turn = self.task.sums().get(index).map(Sum::turn);
+        let turn = turn.unwrap_or_default();
+        let turns = self.turns.entry(turn.clone()).or_default();
+        let cohorts = draw::cohorts(self.task, self.options.seed, index, turns);
         let mut total: Option<MeanDelta> = None;
         let mut costs = Vec::new();
         for (part, cohort) in cohorts.iter().enumerate() {
@@ -260,9 +267,20 @@ impl Federation<'_> {
                 name: &name,
                 invited: cohort.len(),
             });
-            let summed = self.round(&plan, cohort, trainer.as_ref(), &model, &mut |done, of| {
+            let members = self.members(&plan, cohort);
+            let scene = Scene {
+                plan: &plan,
+                members: &members,
+                dataset: self.dataset,
+                trainer: trainer.as_ref(),
+                seed: self.options.seed,
+            };
+            let summed = self.round(&scene, &model, &mut |done, of| {
                 progress(Progress::Learned { done, of });
             })?;
+            let heard = members.iter().filter(|member| member.vanishes.is_none());
+            let turns = self.turns.entry(turn.clone()).or_default();
+            turns.heard(heard.map(|member| member.user));
             costs.extend(cost(&plan)?);
             let delta = decode(&summed.sum, &plan, summed.clients);
             total = Some(match total {
@@ -289,6 +307,7 @@ impl Federation<'_> {
         if let Some(row) = self.rounds.last_mut() {
             row.seconds += seconds;
             row.quality = Some(quality);
+            row.note = self.task.recipe.note(&learning, index);
         }
         self.tell(self.task.sums().len() * cohorts.len(), progress);
         Ok(learning)
@@ -304,35 +323,29 @@ impl Federation<'_> {
         }
     }
 
-    /// One round over one cohort.
-    fn round(
-        &mut self,
-        plan: &RoundPlan,
-        cohort: &[usize],
-        trainer: &dyn Trainer,
-        model: &[u8],
-        learned: &mut dyn FnMut(usize, usize),
-    ) -> Result<Summed, SimulateError> {
+    /// The clients of a round, and which of them vanish.
+    fn members(&self, plan: &RoundPlan, cohort: &[usize]) -> Vec<Member> {
         let Options { seed, dropout, .. } = self.options;
         let vanishing = draw::vanishing(cohort.len(), dropout, seed, plan.round.0);
-        let members: Vec<Member> = cohort
-            .iter()
-            .zip(vanishing)
+        let members = cohort.iter().zip(vanishing);
+        members
             .map(|(user, vanishes)| Member {
                 user: *user,
                 vanishes,
             })
-            .collect();
-        let scene = Scene {
-            plan,
-            members: &members,
-            dataset: self.dataset,
-            trainer,
-            seed,
-        };
+            .collect()
+    }
+
+    /// One round over one cohort.
+    fn round(
+        &mut self,
+        scene: &Scene<'_>,
+        model: &[u8],
+        learned: &mut dyn FnMut(usize, usize),
+    ) -> Result<Summed, SimulateError> {
         match &mut self.enrolled {
-            Some(enrolled) => masked::run(enrolled, &scene, model, learned),
-            None => plain::run(&scene, self.options.noise_at_once, learned),
+            Some(enrolled) => masked::run(enrolled, scene, model, learned),
+            None => plain::run(scene, self.options.noise_at_once, learned),
         }
     }
 
@@ -372,6 +385,7 @@ impl Federation<'_> {
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,
+            note: None,
         })
     }
 
@@ -411,6 +425,7 @@ impl Federation<'_> {
             noise,
             split: self.task.split,
             seed: self.options.seed,
+            notes: self.rounds.iter().filter_map(RoundRow::remark).collect(),
             data: self.dataset.name.clone(),
             ..Figures::default()
         }

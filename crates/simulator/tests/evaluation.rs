@@ -72,7 +72,7 @@ fn popularity_on_ml_1m_is_like_the_table_of_the_design() {
     };
     let folder = PathBuf::from(folder).join("ml-1m");
     let dataset = read(&folder).unwrap();
-    let traits = traits(&folder, dataset.users()).unwrap();
+    let traits = traits(&folder, &dataset).unwrap();
     let parameters = model(&dataset);
     let trainer = Direct.open(&parameters).unwrap();
     let source = Source::Model(trainer.as_ref());

@@ -1,12 +1,13 @@
 use std::sync::Once;
 
 use chorus_model::{
-    Bounded, Direct, Engine, Parameters, ParametersError, TrainError, Trainer, by_popularity,
+    Bounded, Direct, Engine, Mixing, Parameters, ParametersError, Serving, TrainError, Trainer,
+    by_popularity,
 };
 use tch::Tensor;
 
 use crate::solve::{Ridge, numeric};
-use crate::trainer::TorchTrainer;
+use crate::trainer::{Parts, TorchTrainer};
 
 /// The engine on libtorch: f32 tables, f64 solves, one Cholesky factorisation a person.
 ///
@@ -18,7 +19,7 @@ pub struct Torch;
 impl Engine for Torch {
     /// # Errors
     /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape, and as
-    /// [`Bounded::open`].
+    /// [`Serving::open`], [`Mixing::open`] and [`Bounded::open`].
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
         // What the fused engine has, it has faster; for the rest of the plans it says what is missing.
         if parameters.plan().is_some() {
@@ -30,15 +31,18 @@ impl Engine for Torch {
         let (items, factors, table) = matrix(parameters, "items")?;
         let alpha0 = f64::from(parameters.scalar("alpha0")?);
         let regularisation = f64::from(parameters.scalar("regularisation")?);
-        let bounded = Bounded::open(parameters)?;
-        let ridge = Ridge::new(table, items, factors, alpha0, regularisation).map_err(numeric)?;
-        Ok(Box::new(TorchTrainer::new(
+        let values = &parameters.require("items")?.values;
+        let parts = Parts {
             items,
             factors,
-            ridge,
-            bounded,
-            by_popularity(parameters, items),
-        )))
+            regularisation,
+            serving: Serving::open(parameters, values, factors, regularisation)?,
+            mixing: Mixing::open(parameters, items, factors)?,
+            bounded: Bounded::open(parameters)?,
+            popularity: by_popularity(parameters, items),
+        };
+        let ridge = Ridge::new(table, items, factors, alpha0).map_err(numeric)?;
+        Ok(Box::new(TorchTrainer::new(parts, ridge)))
     }
 }
 

@@ -8,18 +8,32 @@ const GRAM_ROWS: usize = 16_384;
 pub(crate) struct Ridge {
     /// V, `[items, factors]`, f32.
     pub(crate) table: Tensor,
-    /// alpha0 V'V + lambda alpha0 m I, `[factors, factors]`, f64: the part that all people share.
+    /// alpha0 V'V, `[factors, factors]`, f64: the part that all people share.
     shared: Tensor,
-    /// lambda times the identity, `[factors, factors]`, f64.
-    penalty: Tensor,
+    /// The identity, `[factors, factors]`, f64.
+    identity: Tensor,
+    /// alpha0 m: what every history counts for besides its own length.
+    unseen: f64,
 }
 
-/// One person's solution, still as tensors.
+/// One person's matrix, factorised, and what was solved with it, still as tensors.
 pub(crate) struct Solved {
     /// The rows of the history, `[k, factors]`, f64.
     pub(crate) rows: Tensor,
     /// The person vector, `[factors]`, f64, finite.
     pub(crate) person: Tensor,
+    /// Cholesky's factor, `[factors, factors]`, f64.
+    factor: Tensor,
+}
+
+impl Solved {
+    /// Another right-hand side, `[factors]`, f64.
+    pub(crate) fn solve(&self, target: &Tensor) -> Result<Tensor, TchError> {
+        let target = target.f_unsqueeze(1)?;
+        target
+            .f_cholesky_solve(&self.factor, false)?
+            .f_squeeze_dim(1)
+    }
 }
 
 impl Ridge {
@@ -28,17 +42,12 @@ impl Ridge {
         items: usize,
         factors: usize,
         alpha0: f64,
-        regularisation: f64,
     ) -> Result<Self, TchError> {
-        let penalty = Tensor::f_eye(factors as i64, (Kind::Double, tch::Device::Cpu))?
-            .f_mul_scalar(regularisation)?;
-        let shared = gram(&table, items, factors)?
-            .f_mul_scalar(alpha0)?
-            .f_add(&penalty.f_mul_scalar(alpha0 * items as f64)?)?;
         Ok(Self {
+            shared: gram(&table, items, factors)?.f_mul_scalar(alpha0)?,
+            identity: Tensor::f_eye(factors as i64, (Kind::Double, tch::Device::Cpu))?,
+            unseen: alpha0 * items as f64,
             table,
-            shared,
-            penalty,
         })
     }
 
@@ -47,19 +56,21 @@ impl Ridge {
         Self {
             table: self.table.shallow_clone(),
             shared: self.shared.shallow_clone(),
-            penalty: self.penalty.shallow_clone(),
+            identity: self.identity.shallow_clone(),
+            unseen: self.unseen,
         }
     }
 
     /// (sum v v' + alpha0 V'V + lambda (k + alpha0 m) I)^-1 sum v over a history that is not empty and inside the
-    /// catalogue: Hu, Koren and Volinsky 2008, section 4, with the regularisation of Rendle et al. 2022.
-    pub(crate) fn solve(&self, history: &TrainingSet) -> Result<Solved, TrainError> {
-        let indices: Vec<i64> = history
-            .items()
-            .iter()
-            .map(|item| i64::from(item.0))
-            .collect();
-        let (solved, failed) = self.solve_rows(&indices).map_err(numeric)?;
+    /// catalogue: Hu, Koren and Volinsky 2008, section 4, with the regularisation of Rendle and others 2022.
+    /// `regularisation`: lambda.
+    pub(crate) fn solve(
+        &self,
+        history: &TrainingSet,
+        regularisation: f64,
+    ) -> Result<Solved, TrainError> {
+        let solved = self.solve_rows(&indices(history), regularisation);
+        let (solved, failed) = solved.map_err(numeric)?;
         if failed {
             return Err(TrainError::Numeric(
                 "the ridge matrix of a person is not positive".to_owned(),
@@ -68,24 +79,44 @@ impl Ridge {
         Ok(solved)
     }
 
-    fn solve_rows(&self, indices: &[i64]) -> Result<(Solved, bool), TchError> {
+    /// The rows of a history inside the catalogue, `[k, factors]`, f64.
+    pub(crate) fn rows(&self, history: &TrainingSet) -> Result<Tensor, TchError> {
+        self.select(&indices(history))
+    }
+
+    fn select(&self, indices: &[i64]) -> Result<Tensor, TchError> {
         let rows = self
             .table
-            .f_index_select(0, &Tensor::f_from_slice(indices)?)?
-            .f_to_kind(Kind::Double)?;
+            .f_index_select(0, &Tensor::f_from_slice(indices)?)?;
+        rows.f_to_kind(Kind::Double)
+    }
+
+    fn solve_rows(&self, indices: &[i64], regularisation: f64) -> Result<(Solved, bool), TchError> {
+        let rows = self.select(indices)?;
         let ridge = rows
             .f_transpose(0, 1)?
             .f_matmul(&rows)?
             .f_add(&self.shared)?;
-        let ridge = ridge.f_add(&self.penalty.f_mul_scalar(indices.len() as f64)?)?;
+        let penalty = regularisation * (indices.len() as f64 + self.unseen);
+        let ridge = ridge.f_add(&self.identity.f_mul_scalar(penalty)?)?;
         let target = rows
             .f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)?
             .f_unsqueeze(1)?;
         let (factor, info) = ridge.f_linalg_cholesky_ex(false, false)?;
         let person = target.f_cholesky_solve(&factor, false)?.f_squeeze_dim(1)?;
         let failed = info.f_int64_value(&[])? != 0;
-        Ok((Solved { rows, person }, failed))
+        let solved = Solved {
+            rows,
+            person,
+            factor,
+        };
+        Ok((solved, failed))
     }
+}
+
+fn indices(history: &TrainingSet) -> Vec<i64> {
+    let items = history.items().iter();
+    items.map(|item| i64::from(item.0)).collect()
 }
 
 /// V'V, `[factors, factors]`, f64: part by part, so that no second table of twice the width is held.

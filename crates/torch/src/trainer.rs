@@ -1,32 +1,42 @@
 use std::sync::{Mutex, PoisonError};
 
 use chorus_model::{
-    Block, Bounded, Delta, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
-    finite,
+    Block, Bounded, Cause, Delta, ItemId, LENGTH_UNIT, Mixing, ParametersError, PersonVector,
+    Serving, Step, TrainError, Trainer, TrainingSet,
 };
 use rand_core::Rng;
 use tch::{Kind, TchError, Tensor};
 
 use crate::solve::{Ridge, Solved, numeric};
 
+/// What a trainer knows besides its tensors.
+pub(crate) struct Parts {
+    pub items: usize,
+    pub factors: usize,
+    /// lambda.
+    pub regularisation: f64,
+    pub serving: Serving,
+    /// What the head sums need besides the table, while they are taken.
+    pub mixing: Option<Mixing>,
+    /// What the private sums need besides the person vector.
+    pub bounded: Bounded,
+    /// What an empty history is scored by.
+    pub popularity: Result<Vec<f32>, ParametersError>,
+}
+
 /// One opened model.
 ///
 /// A libtorch tensor may move between threads but not be shared by them: each call takes handles of its own under
 /// the lock, for a microsecond, and computes outside of it. Nothing writes to the shared values.
 pub(crate) struct TorchTrainer {
-    items: usize,
-    factors: usize,
-    /// What the private sums need besides the person vector.
-    bounded: Bounded,
-    /// What an empty history is scored by.
-    popularity: Result<Vec<f32>, ParametersError>,
+    parts: Parts,
     ridge: Mutex<Ridge>,
 }
 
 impl Trainer for TorchTrainer {
     fn person(&self, history: &TrainingSet) -> Result<PersonVector, TrainError> {
         if history.is_empty() {
-            return Ok(PersonVector(vec![0.0; self.factors]));
+            return Ok(PersonVector(vec![0.0; self.parts.factors]));
         }
         let person = self.solve(history)?.person;
         Ok(PersonVector(values(&person).map_err(numeric)?))
@@ -34,14 +44,24 @@ impl Trainer for TorchTrainer {
 
     fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
         if history.is_empty() {
-            return Ok(self.popularity.clone()?);
+            return Ok(self.parts.popularity.clone()?);
         }
-        let person = self.solve(history)?.person;
-        let scores = person
-            .f_to_kind(Kind::Float)
-            .and_then(|person| self.handles().table.f_mv(&person))
-            .and_then(|scores| values(&scores));
-        finite(scores.map_err(numeric)?)
+        let solved = self.solve_to_serve(history)?;
+        let linear = self.linear(&solved.person).map_err(numeric)?;
+        self.parts.serving.scores(linear, history)
+    }
+
+    /// Exact: the causes add up to the score.
+    fn explain(&self, history: &TrainingSet, item: ItemId) -> Result<Vec<Cause>, TrainError> {
+        if item.0 as usize >= self.parts.items {
+            return Err(self.outside());
+        }
+        if history.is_empty() {
+            return Ok(Vec::new());
+        }
+        let solved = self.solve_to_serve(history)?;
+        let adds = self.adds(&solved, item).map_err(numeric)?;
+        Ok(self.parts.serving.causes(&adds, history, item))
     }
 
     fn contribution(
@@ -51,10 +71,10 @@ impl Trainer for TorchTrainer {
         history: &TrainingSet,
         _: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
-        let rows = step.rows(self.items, block)?;
+        let rows = step.rows(self.parts.items, block)?;
         let length = match step {
-            Step::Projection => self.bounded.projection_length()?,
-            _ => step.length(self.items, self.factors, block),
+            Step::Projection => self.parts.bounded.projection_length()?,
+            _ => step.length(self.parts.items, self.parts.factors, block),
         };
         let mut out = vec![0.0; length];
         if !history.is_empty() {
@@ -66,15 +86,28 @@ impl Trainer for TorchTrainer {
                 }
                 Step::History => {
                     indicate(history, rows, 1.0, &mut out);
-                    write_from(&mut out, self.items, &[history.len() as f32]);
+                    let length = history.len() as f64 / LENGTH_UNIT;
+                    write_from(&mut out, self.parts.items, &[length as f32]);
                 }
-                Step::Gram => out = self.bounded.gram(self.taste(history)?),
+                Step::Gram => out = self.parts.bounded.gram(self.taste(history)?),
                 Step::Projection => {
-                    out = self.bounded.projection(&self.taste(history)?, history)?;
+                    out = self
+                        .parts
+                        .bounded
+                        .projection(&self.taste(history)?, history)?;
                 }
                 Step::Gradient => self.gradient(history, rows, &mut out)?,
                 Step::Update | Step::NoisedUpdate | Step::Check => {
                     return Err(TrainError::Step(step));
+                }
+                Step::Head => {
+                    let missing = || ParametersError::Missing("mixing".to_owned());
+                    let mixing = self.parts.mixing.as_ref().ok_or_else(missing)?;
+                    let owned = self
+                        .handles()
+                        .rows(history)
+                        .and_then(|owned| doubles(&owned));
+                    mixing.contribute(history, &owned.map_err(numeric)?, rows, &mut out);
                 }
             }
         }
@@ -83,20 +116,9 @@ impl Trainer for TorchTrainer {
 }
 
 impl TorchTrainer {
-    pub(crate) fn new(
-        items: usize,
-        factors: usize,
-        ridge: Ridge,
-        bounded: Bounded,
-        popularity: Result<Vec<f32>, ParametersError>,
-    ) -> Self {
-        Self {
-            items,
-            factors,
-            bounded,
-            popularity,
-            ridge: Mutex::new(ridge),
-        }
+    pub(crate) fn new(parts: Parts, ridge: Ridge) -> Self {
+        let ridge = Mutex::new(ridge);
+        Self { parts, ridge }
     }
 
     fn handles(&self) -> Ridge {
@@ -107,17 +129,29 @@ impl TorchTrainer {
     fn within_catalogue(&self, history: &TrainingSet) -> Result<(), TrainError> {
         // Ascending, so the last one is the largest.
         match history.items().last() {
-            Some(item) if item.0 as usize >= self.items => Err(TrainError::Numeric(format!(
-                "the history holds items outside the catalogue of {}",
-                self.items
-            ))),
+            Some(item) if item.0 as usize >= self.parts.items => Err(self.outside()),
             _ => Ok(()),
         }
     }
 
+    fn outside(&self) -> TrainError {
+        let items = self.parts.items;
+        TrainError::Numeric(format!(
+            "the history holds items outside the catalogue of {items}"
+        ))
+    }
+
     fn solve(&self, history: &TrainingSet) -> Result<Solved, TrainError> {
+        self.solve_with(history, self.parts.regularisation)
+    }
+
+    fn solve_to_serve(&self, history: &TrainingSet) -> Result<Solved, TrainError> {
+        self.solve_with(history, self.parts.serving.regularisation())
+    }
+
+    fn solve_with(&self, history: &TrainingSet, regularisation: f64) -> Result<Solved, TrainError> {
         self.within_catalogue(history)?;
-        let solved = self.handles().solve(history)?;
+        let solved = self.handles().solve(history, regularisation)?;
         let finite = solved
             .person
             .f_isfinite()
@@ -133,10 +167,25 @@ impl TorchTrainer {
 
     /// z of the private sums: of a start the sum of the history's rows, else the person vector.
     fn taste(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
-        match self.bounded.start(history) {
+        match self.parts.bounded.start(history) {
             Some(start) => Ok(start),
             None => doubles(&self.solve(history)?.person).map_err(numeric),
         }
+    }
+
+    /// V u', `[items]`.
+    fn linear(&self, person: &Tensor) -> Result<Vec<f64>, TchError> {
+        let person = person.f_to_kind(Kind::Float)?;
+        doubles(&self.handles().table.f_mv(&person)?)
+    }
+
+    /// What each item of the history adds to the linear part of the score of `item`.
+    fn adds(&self, solved: &Solved, item: ItemId) -> Result<Vec<f64>, TchError> {
+        let row = values(&self.handles().table.f_select(0, i64::from(item.0))?)?;
+        let linear = self.linear(&solved.person)?;
+        let question = self.parts.serving.question(&linear, &row);
+        let answer = solved.solve(&Tensor::f_from_slice(&question)?)?;
+        doubles(&solved.rows.f_mv(&answer)?)
     }
 
     fn gradient(
@@ -145,32 +194,36 @@ impl TorchTrainer {
         block: Block,
         out: &mut [f32],
     ) -> Result<(), TrainError> {
+        let factors = self.parts.factors;
         let solved = self.solve(history)?;
-        let (rows, product, loss) = gradient_parts(&solved).map_err(numeric)?;
-        for (item, row) in history.items().iter().zip(rows.chunks_exact(self.factors)) {
+        let parts = GradientParts::of(&solved).map_err(numeric)?;
+        let triangle = factors * (factors + 1) / 2;
+        let [grams, scores] = [block.items * factors, block.items * factors + 2 * triangle];
+        let owned = parts.rows.chunks_exact(factors).zip(&parts.scores);
+        for (item, (row, score)) in history.items().iter().zip(owned) {
             if let Some(position) = block.position(item.0 as usize) {
-                write_from(out, position * self.factors, row);
+                write_from(out, position * factors, row);
+                write_from(out, scores + position, &[*score]);
             }
         }
-        let table = block.items * self.factors;
-        let triangle = self.factors * (self.factors + 1) / 2;
-        self.write_triangle(out, table, &product);
-        if let Some(tail) = out.get_mut(table + triangle..) {
+        let weight = history.len() as f64 / LENGTH_UNIT;
+        write_triangle(out, grams, &parts.product, factors, 1.0);
+        write_triangle(out, grams + triangle, &parts.product, factors, weight);
+        if let Some(tail) = out.get_mut(scores + block.items..) {
             indicate(history, block, 1.0, tail);
-            write_from(tail, block.items, &[loss as f32, history.len() as f32]);
+            let loss = parts.loss / LENGTH_UNIT;
+            write_from(tail, block.items, &[loss as f32, weight as f32]);
         }
         Ok(())
     }
+}
 
-    /// The upper triangle, row by row, of a `[factors, factors]` matrix, from `start` on.
-    fn write_triangle(&self, out: &mut [f32], start: usize, matrix: &[f32]) {
-        let mut at = start;
-        for (row, cells) in matrix.chunks_exact(self.factors).enumerate() {
-            let upper = cells.get(row..).unwrap_or_default();
-            write_from(out, at, upper);
-            at += upper.len();
-        }
-    }
+/// The upper triangle, row by row, of a `[factors, factors]` matrix times `scale`, from `start` on.
+fn write_triangle(out: &mut [f32], start: usize, matrix: &[f64], factors: usize, scale: f64) {
+    let rows = matrix.chunks_exact(factors).enumerate();
+    let upper = rows.flat_map(|(place, row)| row.iter().skip(place));
+    let cells = out.iter_mut().skip(start).zip(upper);
+    cells.for_each(|(cell, value)| *cell = (scale * value) as f32);
 }
 
 /// `value` at the items of the history that lie in `rows`.
@@ -182,19 +235,29 @@ fn indicate(history: &TrainingSet, rows: Block, value: f64, out: &mut [f32]) {
     }
 }
 
-/// The rows (u.v_i - 1) u of the history, `[k, factors]`; u u', `[factors, factors]`; and the loss k - sum u.v_i.
-fn gradient_parts(solved: &Solved) -> Result<(Vec<f32>, Vec<f32>, f64), TchError> {
-    let residuals = solved.rows.f_mv(&solved.person)?.f_sub_scalar(1.0)?;
-    let loss = -residuals.f_sum(Kind::Double)?.f_double_value(&[])?;
-    Ok((
-        outer(&residuals, &solved.person)?,
-        outer(&solved.person, &solved.person)?,
-        loss,
-    ))
+/// What a gradient is made of.
+struct GradientParts {
+    /// (u.v_i - 1) u of the history, `[k, factors]`.
+    rows: Vec<f32>,
+    /// u.v_i, `[k]`.
+    scores: Vec<f32>,
+    /// u u', `[factors, factors]`.
+    product: Vec<f64>,
+    /// k - sum u.v_i.
+    loss: f64,
 }
 
-fn outer(left: &Tensor, right: &Tensor) -> Result<Vec<f32>, TchError> {
-    values(&left.f_outer(right)?)
+impl GradientParts {
+    fn of(solved: &Solved) -> Result<Self, TchError> {
+        let scores = solved.rows.f_mv(&solved.person)?;
+        let residuals = scores.f_sub_scalar(1.0)?;
+        Ok(Self {
+            rows: values(&residuals.f_outer(&solved.person)?)?,
+            scores: values(&scores)?,
+            product: doubles(&solved.person.f_outer(&solved.person)?)?,
+            loss: -residuals.f_sum(Kind::Double)?.f_double_value(&[])?,
+        })
+    }
 }
 
 /// Every value of a tensor, row-major, as f32.

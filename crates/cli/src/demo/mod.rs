@@ -21,6 +21,9 @@ use crate::{progress, words};
 use plan::{DemoPlan, Source};
 use processes::Processes;
 
+/// Gradient rounds of a demo: so few people are learned from sooner, and someone is watching.
+const ROUNDS: usize = 22;
+
 /// Flags of `chorus demo`.
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
@@ -142,8 +145,9 @@ impl Demo {
             );
         }
         let privacy = self.learning.privacy()?.unwrap_or(default);
-        self.learning
-            .task("demo", dataset.users(), dataset, privacy)
+        let mut learning = self.learning.clone();
+        learning.rounds.get_or_insert(ROUNDS);
+        learning.task("demo", dataset.users(), dataset, privacy)
     }
 
     fn introduce(&self, task: &Task, dataset: &chorus_data::Dataset) {

@@ -72,6 +72,7 @@ impl Outcome {
                     epsilon: report.spent.map(|spent| spent.epsilon),
                     clipped: hosts.clipped.get(&report.round.0).copied().unwrap_or(0),
                     sum_exact: report.sum.is_none() || report.sum == sum.as_deref().map(sum_digest),
+                    note: report.note.clone(),
                 }
             })
             .collect();
@@ -135,6 +136,7 @@ impl Outcome {
                 / self.hosts.learned.max(1) as f64,
             noise: self.noise,
             split: 1,
+            notes: self.rows.iter().filter_map(RoundRow::remark).collect(),
             seed,
             data: self.data.clone(),
             command: command_line(),

@@ -1,11 +1,12 @@
 //! From the sum of a round to a published version, or to a sentence that says why there is none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chorus_model::Learning;
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{
-    Digest, Millis, Origin, Phase, Recovered, RoundReport, cost, decode, sum_digest,
+    ClientId, Digest, Millis, Origin, Phase, Recovered, RoundReport, cost, decode, sum_digest,
 };
 
 use super::{Common, Desk, Running};
@@ -89,18 +90,20 @@ impl Desk {
         };
         let mut report = self.report(running, now)?;
         report.sum = Some(sum_digest(&recovered.sum));
-        report.note = note(&self.learning, &learning);
-        self.publish(learning, next, &report, now)
+        report.note = self.task.recipe.note(&learning, self.next_sum);
+        self.publish(learning, next, &report, &recovered.survivors, now)
     }
 
-    /// One transaction: the version, its log entry, the report of the round, the state of the task.
+    /// One transaction: the version, its log entry, the report of the round, who was heard, the state of the task.
     fn publish(
         &mut self,
         learning: Learning,
         next: Prepared,
         report: &RoundReport,
+        heard: &BTreeSet<ClientId>,
         now: Millis,
     ) -> Result<(), DeskError> {
+        let turn = self.turn();
         let Common {
             store,
             identity,
@@ -121,12 +124,16 @@ impl Desk {
                     now: unix,
                 };
                 store::rounds::close(tx, report.round, &closing)?;
+                if let Some(turn) = &turn {
+                    store::turns::hear(tx, task, turn, heard)?;
+                }
                 if config.keep_versions() > 0 {
                     store::models::drop_old(tx, task, config.keep_versions())?;
                 }
                 if finished {
                     let reason = "all its sums are taken";
                     store::tasks::set(tx, task, TaskState::Finished, Some(reason))?;
+                    store::turns::forget(tx, task)?;
                 }
             }
             Ok(version)
@@ -144,6 +151,7 @@ impl Desk {
         self.digest = next.digest;
         self.next_sum = next.next_sum;
         self.over = finished;
+        self.load_turns()?;
         self.gathering.restart(now);
         let model: Arc<[u8]> = next.parameters.into();
         self.news.send_modify(|news| {
@@ -289,13 +297,7 @@ fn log_line(report: &RoundReport, version: u64) {
         uploaded = funnel.uploaded,
         unmasked = funnel.unmasked,
         milliseconds = report.milliseconds,
+        note = report.note.as_deref(),
         "a round ended"
     );
-}
-
-/// What the server step did out of the ordinary.
-fn note(before: &Learning, after: &Learning) -> Option<String> {
-    let factor = |learning: &Learning| learning.state.scalar("step_factor").ok();
-    let (old, new) = (factor(before)?, factor(after)?);
-    (new < old).then(|| "the loss rose; the step size was halved".to_owned())
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chorus_model::{Learning, Sum};
 use chorus_protocol::{
     Awaited, ClientId, Digest, Event, Identity, Input, Invitation, Message, Millis, Phase, Privacy,
-    Question, Record, Reject, Response, Round, RoundId, Task, Testimony,
+    Question, Record, Reject, Response, Round, RoundId, Task, Testimony, Turns,
 };
 use chorus_wire::Shape;
 use chorus_wire::client::SendError;
@@ -142,6 +142,8 @@ pub(crate) struct Desk {
     digest: Digest,
     next_sum: usize,
     gathering: Gathering,
+    /// Who was heard in the pass that runs; with noise nobody, for there everyone is in every sum.
+    turns: Turns<ClientId>,
     /// Clients that checked in since they were last noted in the store.
     seen: BTreeSet<ClientId>,
     running: Option<Running>,

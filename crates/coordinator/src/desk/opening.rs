@@ -7,7 +7,7 @@ use chorus_model::{Learning, Parameters};
 use chorus_privacy::spent;
 use chorus_protocol::{
     Digest, Funnel, Input, Invitation, Millis, Purpose, Record, Round, RoundPlan, RoundReport,
-    TaskName, cost,
+    TaskName, Turns, cost,
 };
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, watch};
@@ -48,6 +48,7 @@ impl Desk {
             digest: Digest::ZERO,
             next_sum: 0,
             gathering: Gathering::new(long_poll + GRACE, common.config.waiting(), now),
+            turns: Turns::default(),
             seen: BTreeSet::new(),
             running: None,
             records: Vec::new(),
@@ -87,10 +88,30 @@ impl Desk {
         self.version = model.version;
         self.digest = model.digest;
         self.next_sum = model.next_sum;
+        self.load_turns()?;
         self.gathering.restart(now);
         let bytes: Arc<[u8]> = model.bytes.into();
         self.news
             .send_modify(|news| news.model = Some((model.digest, bytes)));
+        Ok(())
+    }
+
+    /// The sums that take turns with the next one; nothing with noise, where everyone is in every sum.
+    pub(super) fn turn(&self) -> Option<String> {
+        let sum = self.sums.get(self.next_sum)?;
+        (!self.has_noise()).then(|| sum.turn())
+    }
+
+    /// Who was heard in the pass that runs, as the store has it.
+    pub(super) fn load_turns(&mut self) -> Result<(), DeskError> {
+        let name = &self.task.name;
+        self.turns = match self.turn() {
+            None => Turns::default(),
+            Some(turn) => {
+                let heard = |connection: &_| store::turns::heard(connection, name, &turn);
+                Turns::of(self.common.store.read(heard)?)
+            }
+        };
         Ok(())
     }
 
@@ -232,7 +253,9 @@ impl Desk {
         if !self.gathering.is_ready(&self.need, gather, now) {
             return Ok(());
         }
-        let invited = self.gathering.draw(&self.need, &mut self.rng);
+        let (invited, begins) =
+            self.gathering
+                .draw(&self.need, &mut self.turns, (gather, now), &mut self.rng);
         let round = self.common.store.write(store::rounds::next_id)?;
         let plan = self.task.plan(
             self.next_sum,
@@ -257,9 +280,13 @@ impl Desk {
             serde_json::to_vec(&plan).map_err(|error| DeskError::Task(error.to_string()))?;
         let signature = self.common.identity.sign(Purpose::Plan, &[&bytes]);
         let (seen, unix) = (std::mem::take(&mut self.seen), self.common.clock.unix());
+        let turn = self.turn();
         self.common.store.write(|tx| {
             store::clients::seen(tx, &seen, unix)?;
             store::clients::seen(tx, &invited, unix)?;
+            if let Some(turn) = turn.filter(|_| begins) {
+                store::turns::begin(tx, &self.task.name, &turn)?;
+            }
             store::rounds::open(
                 tx,
                 &NewRound {

@@ -95,6 +95,7 @@ pub fn read_task_with(
             recipe.model = ModelSource::Plan(Box::new(read));
         }
     }
+    task.recipe.settle(task.cohort);
     check(&task).map_err(TaskFileError)?;
     Ok(task)
 }

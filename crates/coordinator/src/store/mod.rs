@@ -10,6 +10,7 @@ pub(crate) mod rejects;
 pub(crate) mod revocations;
 pub(crate) mod rounds;
 pub(crate) mod tasks;
+pub(crate) mod turns;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +31,7 @@ pub(crate) use tasks::TaskRow;
 pub use tasks::{TaskState, Wanted};
 
 /// Layout that this build reads and writes.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 /// How long a command waits for the other process to finish its transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -110,7 +111,8 @@ pub(crate) fn content(table: &'static str, reason: impl ToString) -> RowError {
 ///
 /// # Privacy
 /// Of clients it keeps pseudonyms with the days of their first and last check-in; of rounds counts and digests; never
-/// an upload. While a round is between the end of its uploads and its own end, and no longer, it also keeps what a
+/// an upload. Of a task without noise it also keeps who was heard in the pass over the clients that runs, though not in which
+/// round. While a round is between the end of its uploads and its own end, and no longer, it also keeps what a
 /// restart needs to finish it: who survived, the public keys, the sum with its masks on, the shares given back so far.
 #[derive(Debug)]
 pub struct Store {
@@ -169,6 +171,9 @@ impl Store {
             }
             if found < 2 {
                 tx.execute_batch(include_str!("layout_2.sql"))?;
+            }
+            if found < 3 {
+                tx.execute_batch(include_str!("layout_3.sql"))?;
             }
             if found < LAYOUT {
                 tx.pragma_update(None, "user_version", LAYOUT)?;

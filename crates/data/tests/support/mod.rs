@@ -1,5 +1,7 @@
 //! Both algorithms in one place, without clip, masks or protocol: what the federation must come close to.
 
+use std::collections::BTreeMap;
+
 use chorus_data::Dataset;
 use chorus_model::{Direct, Engine, Learning, MeanDelta, Quality, Recipe, TrainingSet, popularity};
 use rand::seq::SliceRandom;
@@ -8,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 
 /// How a run is made.
 pub struct Run {
-    /// Share of the users invited to each sum, drawn anew each time.
+    /// Share of the users invited to each sum; nobody twice before everybody once.
     pub cohort: f64,
     /// Share of the invited that drop out.
     pub dropout: f64,
@@ -24,14 +26,15 @@ pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
     let histories: Vec<TrainingSet> = (0..dataset.users())
         .map(|user| dataset.training_set(user))
         .collect();
-    let mut order: Vec<usize> = (0..dataset.users()).collect();
+    let mut queues: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let clients = (dataset.users() as f64 * run.cohort * (1.0 - run.dropout)).round() as usize;
     let mut learning = recipe.start(run.seed);
     for (index, sum) in recipe.sums().iter().enumerate() {
         let trainer = Direct.open(&learning.parameters).unwrap();
-        order.shuffle(&mut rng);
+        let queue = queues.entry(sum.turn()).or_default();
+        let cohort = next(queue, clients, dataset.users(), &mut rng);
         let mut total = vec![0.0; sum.length];
-        for user in &order[..clients] {
+        for user in &cohort {
             let part = trainer
                 .contribution(sum.step, sum.block, &histories[*user], &mut rng)
                 .unwrap()
@@ -60,6 +63,18 @@ pub fn learn(dataset: &Dataset, recipe: &Recipe, run: &Run) -> Learning {
             .unwrap();
     }
     learning
+}
+
+/// The next cohort: everyone has a turn before anyone has a second.
+fn next(queue: &mut Vec<usize>, clients: usize, users: usize, rng: &mut impl Rng) -> Vec<usize> {
+    let mut cohort: Vec<usize> = Vec::new();
+    if queue.len() < clients {
+        cohort = std::mem::take(queue);
+        *queue = (0..users).filter(|user| !cohort.contains(user)).collect();
+        queue.shuffle(rng);
+    }
+    cohort.extend(queue.drain(..clients - cohort.len()));
+    cohort
 }
 
 /// What the learned model is worth on the held-out items.

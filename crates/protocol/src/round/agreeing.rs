@@ -34,6 +34,11 @@ impl Settled {
         survived.then_some(number).ok_or(Reject::LeftOut)
     }
 
+    /// The clients whose updates are in the sum.
+    pub fn who(&self) -> BTreeSet<ClientId> {
+        self.cohort.named(&self.survivors)
+    }
+
     /// Who survived, for a client that did.
     pub fn told(&self, client: &ClientId) -> Result<Response, Reject> {
         self.survivor(client)?;

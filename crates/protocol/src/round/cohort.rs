@@ -122,6 +122,15 @@ impl Cohort {
         number.ok_or(Reject::LeftOut)
     }
 
+    /// The clients with these numbers.
+    pub fn named(&self, numbers: &BTreeSet<u32>) -> BTreeSet<ClientId> {
+        let members = self.members.numbers.iter();
+        members
+            .filter(|(_, number)| numbers.contains(number))
+            .map(|(client, _)| *client)
+            .collect()
+    }
+
     /// Ascending.
     pub fn neighbours(&self, number: u32) -> Vec<u32> {
         self.graph.neighbours(number)

@@ -60,6 +60,8 @@ pub struct Recovered {
     pub sum: Vec<u32>,
     /// How many clients are in it.
     pub clients: usize,
+    /// Who they are, so that they need not be asked again soon.
+    pub survivors: BTreeSet<ClientId>,
     /// Deviation of the surplus noise that stayed on in each coordinate because its clients did not answer, grid units.
     pub surplus: f64,
 }

@@ -98,6 +98,7 @@ impl Unmasking {
                 Turn::Complete(Recovered {
                     sum,
                     clients,
+                    survivors: self.settled.who(),
                     surplus,
                 })
             }

@@ -5,6 +5,7 @@ mod ledgers;
 mod operators;
 mod restarts;
 mod rounds;
+mod turns;
 mod witnesses;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,9 +30,13 @@ struct Rig {
 
 impl Rig {
     fn new(clients: usize, noise: bool, rounds: usize) -> Self {
+        Self::of(&task(clients, noise, rounds))
+    }
+
+    fn of(task: &Task) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (clock, time) = manual_clock();
-        let common = common(directory.path(), clock, &task(clients, noise, rounds));
+        let (clients, common) = (task.population, common(directory.path(), clock, task));
         let (_, news) = watch::channel(News::default());
         let members = Member::many(clients, 3);
         let mut rig = Self {

@@ -14,7 +14,8 @@ use self::rows::{Row, dot, fill, zeros};
 use super::{Architecture, Found, Layout, ModelPlan};
 use crate::rank::{by_popularity, finite};
 use crate::{
-    Block, Delta, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
+    Block, Delta, LENGTH_UNIT, Parameters, ParametersError, PersonVector, Step, TrainError,
+    Trainer, TrainingSet,
 };
 
 /// Opens a model of a plan.
@@ -228,7 +229,9 @@ impl<const B: usize> Trainer for Fused<B> {
                 let bounds = self.bounds.as_deref();
                 Ok(self.layout.contribution(step, update, found, bounds))
             }
-            Step::Gram | Step::Projection | Step::Gradient => Err(TrainError::Step(step)),
+            Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
+                Err(TrainError::Step(step))
+            }
         }
     }
 }
@@ -246,7 +249,7 @@ fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
         }
     }
     if let (Step::History, Some(last)) = (step, values.last_mut()) {
-        *last = history.len() as f32;
+        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
     }
     Delta::new(values)
 }

@@ -1,0 +1,109 @@
+//! A guard against steps that are too long: ials.md, Guard.
+
+use super::IalsRecipe;
+use super::step::Heard;
+use crate::recipe::values_of;
+use crate::{LearnError, Learning, Parameters, ParametersError};
+
+/// A rise of the loss within this factor plus 1 / sqrt(cohort) is the cohort's chance, not divergence.
+const TOLERANCE: f64 = 1.03;
+/// Passes over the catalogue before the guard looks: the first steps may go up and down.
+const QUIET: usize = 3;
+/// What of the state belongs to a model, and is restored with it.
+const AVERAGES: [&str; 4] = ["gram", "weighted_gram", "scores", "owners"];
+
+/// What the guard saw.
+pub(super) enum Seen {
+    /// The lowest loss so far.
+    Best,
+    /// Nothing to act on.
+    Fine,
+    /// The loss rose too far.
+    Rise,
+}
+
+impl IalsRecipe {
+    /// Compares the loss that this round's clients measured, which is of the model before the step, with the lowest one.
+    ///
+    /// J = the clients' loss per event plus the item table's share of the ridge: without that share a table that grows
+    /// without bound would look perfect.
+    pub(super) fn watch(
+        &self,
+        learning: &mut Learning,
+        heard: &Heard<'_>,
+    ) -> Result<Seen, LearnError> {
+        let table = values_of(&learning.parameters, "items", &[self.items, self.factors])?;
+        let counts = values_of(&learning.parameters, "counts", &[self.items])?;
+        let unseen = f64::from(learning.parameters.scalar("alpha0")?) * heard.population;
+        let events = counts.iter().copied().map(f64::from).sum::<f64>().max(1.0);
+        let ridge: f64 = table
+            .chunks_exact(self.factors)
+            .zip(counts)
+            .map(|(row, count)| {
+                let square: f64 = row.iter().map(|value| f64::from(*value).powi(2)).sum();
+                self.regularisation * (f64::from(*count) + unseen) * square
+            })
+            .sum();
+        let loss = heard.loss / heard.length.max(1.0) + ridge / events;
+        let tolerance = TOLERANCE + 1.0 / (heard.clients as f64).sqrt();
+        let best = match learning.state.get("best_loss") {
+            Some(_) => Some(f64::from(learning.state.scalar("best_loss")?)),
+            None => None,
+        };
+        let rose = best.is_none_or(|best| loss > tolerance * best) || !loss.is_finite();
+        Ok(match best {
+            Some(_) if rose && heard.pass >= QUIET => Seen::Rise,
+            _ if !loss.is_finite() => Seen::Fine,
+            Some(best) if loss >= best => Seen::Fine,
+            _ => {
+                learning.state.set_scalar("best_loss", loss as f32);
+                Seen::Best
+            }
+        })
+    }
+}
+
+/// Remembers the model and its averages as the best so far.
+pub(super) fn remember(learning: &mut Learning) -> Result<(), ParametersError> {
+    let items = learning.parameters.require("items")?.clone();
+    learning.state.set("best_items", items);
+    for name in AVERAGES {
+        let average = learning.state.require(name)?.clone();
+        learning.state.set(&format!("best_{name}"), average);
+    }
+    Ok(())
+}
+
+/// Goes back to the best model, with steps half as long from now on. `round`: of gradients, from 0.
+pub(super) fn restore(learning: &mut Learning, round: usize) -> Result<(), ParametersError> {
+    let items = learning.state.require("best_items")?.clone();
+    learning.parameters.set("items", items);
+    for name in AVERAGES {
+        let average = learning.state.require(&format!("best_{name}"))?.clone();
+        learning.state.set(name, average);
+    }
+    let factor = learning.state.scalar("step_factor")? / 2.0;
+    learning.state.set_scalar("step_factor", factor);
+    learning.state.set_scalar("restored", round as f32);
+    Ok(())
+}
+
+/// Forgets what only the guard needs.
+pub(super) fn forget(state: &mut Parameters) {
+    state.remove("best_items");
+    for name in AVERAGES {
+        state.remove(&format!("best_{name}"));
+    }
+}
+
+/// What the guard did in a round of gradients (from 0), in words; nothing where it let the step be made.
+pub(super) fn note(state: &Parameters, round: usize) -> Option<String> {
+    let restored = state.scalar("restored").ok()?;
+    let factor = state.scalar("step_factor").ok()?;
+    (restored == round as f32).then(|| {
+        format!(
+            "the loss rose: this round made no step, the best model so far was restored, and steps are {factor} times as \
+             long from now on"
+        )
+    })
+}
