@@ -37,8 +37,8 @@ pub use rank::{by_popularity, finite, scores, top};
 pub use recipe::{LearnError, Learning, Recipe, RecipeError};
 pub use sum::{Step, Sum};
 pub use trained::{
-    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Found, Initial,
-    LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed, Schedule,
-    ServerPlan, TensorPlan, TrainedRecipe,
+    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Examples, Found,
+    Initial, LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed,
+    Schedule, ServerPlan, TensorPlan, TrainedRecipe, counted, within_catalogue,
 };
 pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};
