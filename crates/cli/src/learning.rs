@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chorus_coordinator::read_plan;
 use chorus_data::Dataset;
-use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Recipe, TrainedRecipe};
+use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Initial, Recipe, TrainedRecipe};
 use chorus_privacy::Law;
 use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 use clap::{Args, ValueEnum};
@@ -163,8 +163,28 @@ impl Learning {
                 let plan = read_plan(&read)
                     .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
                     .or_exit(exit::USAGE)?;
+                let is_of_features = plan
+                    .tensors
+                    .iter()
+                    .any(|tensor| tensor.initial == Initial::Features);
+                let features = dataset.features.clone().filter(|_| is_of_features);
+                // Beside the plan, under the name that the exporter is told in the README.
+                let module = path.with_file_name("module.pt");
+                let module = match plan.module {
+                    Some(_) => Some(
+                        std::fs::read(&module)
+                            .map_err(|error| anyhow::anyhow!("{}: {error}", module.display()))
+                            .or_exit(exit::DATA)?,
+                    ),
+                    None => None,
+                };
                 Recipe::Trained(TrainedRecipe {
                     noise: bound.is_some(),
+                    features: features.map(Features::Table),
+                    module: module.map(|bytes| {
+                        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+                        digits.collect()
+                    }),
                     ..TrainedRecipe::new(items, self.rounds.unwrap_or(ROUNDS), plan)
                 })
             }

@@ -43,8 +43,8 @@ pub use ridge::{Factorised, Ridge};
 pub use serving::Serving;
 pub use sum::{LENGTH_UNIT, Step, Sum};
 pub use trained::{
-    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Found, Initial,
-    LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed, Schedule,
-    ServerPlan, TensorPlan, TrainedRecipe,
+    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Examples, Found,
+    Initial, LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed,
+    Schedule, ServerPlan, TensorPlan, TrainedRecipe, counted, within_catalogue,
 };
 pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};

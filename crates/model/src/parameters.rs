@@ -8,6 +8,8 @@ use crate::ModelPlan;
 
 /// Where a model file keeps the plan.
 const PLAN: &str = "plan";
+/// The name of the bytes of a TorchScript module in a model file.
+const MODULE: &str = "module";
 
 /// A dense row-major f32 array.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,7 @@ impl Tensor {
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
     plan: Option<Arc<ModelPlan>>,
+    module: Option<Arc<Vec<u8>>>,
 }
 
 /// A model file that cannot be used.
@@ -103,8 +106,12 @@ impl Parameters {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParametersError> {
         let file =
             SafeTensors::deserialize(bytes).map_err(|e| ParametersError::File(e.to_string()))?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut module) = (BTreeMap::new(), None);
         for (name, view) in file.tensors() {
+            if name == MODULE && view.dtype() == Dtype::U8 {
+                module = Some(Arc::new(view.data().to_vec()));
+                continue;
+            }
             if view.dtype() != Dtype::F32 {
                 return Err(ParametersError::Type {
                     name,
@@ -134,6 +141,7 @@ impl Parameters {
         Ok(Self {
             tensors,
             plan: plan.map(Arc::new),
+            module,
         })
     }
 
@@ -154,7 +162,7 @@ impl Parameters {
                 (name.as_str(), tensor.shape.as_slice(), bytes)
             })
             .collect();
-        let views = data
+        let mut views = data
             .iter()
             .map(|(name, shape, bytes)| {
                 TensorView::new(Dtype::F32, shape.to_vec(), bytes)
@@ -162,6 +170,11 @@ impl Parameters {
                     .map_err(|e| ParametersError::File(e.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(module) = &self.module {
+            let view = TensorView::new(Dtype::U8, vec![module.len()], module)
+                .map_err(|e| ParametersError::File(e.to_string()))?;
+            views.push((MODULE, view));
+        }
         // One entry at most, so a map without an order gives the same bytes each time.
         let metadata = self
             .plan
@@ -181,6 +194,17 @@ impl Parameters {
     /// Makes it a model of this plan.
     pub fn set_plan(&mut self, plan: ModelPlan) {
         self.plan = Some(Arc::new(plan));
+    }
+
+    /// The TorchScript module of a model that has one. Nobody has checked it: its plan names its SHA-256, and
+    /// `chorus_torch::check_module` reads it before libtorch does.
+    pub fn module(&self) -> Option<&[u8]> {
+        self.module.as_deref().map(Vec::as_slice)
+    }
+
+    /// Gives the model a TorchScript module, an archive.
+    pub fn set_module(&mut self, module: Vec<u8>) {
+        self.module = Some(Arc::new(module));
     }
 
     /// Items in the catalogue of the model.

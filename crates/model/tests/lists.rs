@@ -89,7 +89,9 @@ fn one_item_for_all_is_the_most_unequal_exposure() {
 #[test]
 fn an_estimate_has_the_interval_of_its_people() {
     let mut mean = Mean::default();
-    [1.0, 0.0, 0.0, 1.0].map(|value| mean.add(value));
+    for value in [1.0, 0.0, 0.0, 1.0] {
+        mean.add(value);
+    }
     let estimate = mean.estimate();
     near(estimate.mean, 0.5);
     near(estimate.within, 1.959_964 * 0.25);

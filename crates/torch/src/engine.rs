@@ -1,12 +1,11 @@
-use std::sync::Once;
-
 use chorus_model::{
-    Bounded, Direct, Engine, Mixing, Parameters, ParametersError, Serving, TrainError, Trainer,
-    by_popularity,
+    Architecture, Bounded, Direct, Engine, Mixing, Parameters, ParametersError, Serving,
+    TrainError, Trainer, by_popularity,
 };
 use tch::Tensor;
 
 use crate::solve::{Ridge, numeric};
+use crate::trained::{Autograd, one_thread};
 use crate::trainer::{Parts, TorchTrainer};
 
 /// The engine on libtorch: f32 tables, f64 solves, one Cholesky factorisation a person.
@@ -21,12 +20,14 @@ impl Engine for Torch {
     /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape, and as
     /// [`Serving::open`], [`Mixing::open`] and [`Bounded::open`].
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
-        // What the fused engine has, it has faster; for the rest of the plans it says what is missing.
-        if parameters.plan().is_some() {
-            return Direct.open(parameters);
+        match parameters.plan() {
+            // What the fused engine has, it has faster.
+            Some(plan) if plan.architecture == Architecture::Factors => {
+                return Direct.open(parameters);
+            }
+            Some(_) => return Autograd::Single.open(parameters),
+            None => one_thread(),
         }
-        static ONE_THREAD: Once = Once::new();
-        ONE_THREAD.call_once(|| tch::set_num_threads(1));
 
         let (items, factors, table) = matrix(parameters, "items")?;
         let alpha0 = f64::from(parameters.scalar("alpha0")?);

@@ -2,6 +2,8 @@
 
 mod engine;
 mod solve;
+mod trained;
 mod trainer;
 
 pub use engine::Torch;
+pub use trained::{Autograd, ModuleError, check_module};

@@ -88,6 +88,11 @@ pub fn read_task_with(
     let has_noise = task.privacy.bound().is_some();
     if let Recipe::Trained(recipe) = &mut task.recipe {
         recipe.noise |= has_noise;
+        if let Some(Features::File(file)) = &recipe.features {
+            let features = load(file)
+                .map_err(|problem| TaskFileError(format!("recipe.features: {problem}")))?;
+            recipe.features = Some(Features::Table(features));
+        }
         if let ModelSource::File(file) = &recipe.model {
             let named = |problem: String| TaskFileError(format!("recipe.model: {problem}"));
             let read = plan(file).map_err(named)?;

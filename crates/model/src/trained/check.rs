@@ -6,7 +6,7 @@ use crate::RecipeError;
 use crate::recipe::{check, positive};
 
 /// Names that a published model has anyway.
-const RESERVED: [&str; 2] = ["counts", "clip"];
+const RESERVED: [&str; 3] = ["counts", "clip", "module"];
 /// Numbers of a shape, at most.
 const MOST_DIMENSIONS: usize = 4;
 /// Values of a tensor without the catalogue, and columns of one with it, at most.
@@ -23,6 +23,16 @@ impl ModelPlan {
             "name",
             "must be 1 to 64 characters of a-z, 0-9 and `-`",
         )?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_digest = |text: &String| text.len() == 64 && text.bytes().all(is_digit);
+        check(
+            match self.architecture {
+                Architecture::Torchscript => self.module.as_ref().is_some_and(is_digest),
+                _ => self.module.is_none(),
+            },
+            "module",
+            "must be the SHA-256 of the module of a `torchscript` model, and is left out of others",
+        )?;
         check(
             (1..=1_000).contains(&self.tensors.len()),
             "tensors",
@@ -38,7 +48,7 @@ impl ModelPlan {
             check(
                 is_name(&tensor.name) && !RESERVED.contains(&tensor.name.as_str()) && !twice,
                 field("name"),
-                "must be 1 to 64 characters of a-z, 0-9 and `-`, not `counts` or `clip`, and no other tensor's",
+                "must be 1 to 64 characters of a-z, 0-9 and `-`, not `counts`, `clip` or `module`, and no other tensor's",
             )?;
             self.check_tensor(tensor, field)?;
         }
@@ -80,11 +90,18 @@ impl ModelPlan {
             Initial::Zeros => true,
             Initial::Constant(value) => value.is_finite(),
             Initial::Normal(size) | Initial::Uniform(size) => positive(size),
+            Initial::Features => {
+                let columns = matches!(
+                    tensor.shape.as_slice(),
+                    [Dimension::Catalogue(_), Dimension::Fixed(_)]
+                );
+                columns && !tensor.trained
+            }
         };
         check(
             initial,
             field("initial"),
-            "must be a finite number; a size above 0",
+            "must be a finite number; a size above 0; `features` for [\"items\", columns] that is not trained",
         )?;
         match (&tensor.group, tensor.trained) {
             (Some(group), true) => check(

@@ -1,3 +1,5 @@
+use sha2::{Digest, Sha256};
+
 use super::ModelPlan;
 use crate::{Parameters, ParametersError};
 
@@ -10,6 +12,14 @@ impl ModelPlan {
     pub fn matches(&self, parameters: &Parameters) -> Result<usize, ParametersError> {
         self.validate()
             .map_err(|error| ParametersError::Plan(error.to_string()))?;
+        let digest = parameters.module().map(|module| {
+            let digest = Sha256::digest(module);
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        });
+        if digest != self.module {
+            let problem = "the model does not hold the module that its plan names";
+            return Err(ParametersError::Plan(problem.to_owned()));
+        }
         let items = match parameters.require("counts")?.shape.as_slice() {
             [items] if (1..=1 << 24).contains(items) => *items,
             shape => {

@@ -1,6 +1,7 @@
 //! Models that clients train by gradient steps, described by a plan.
 
 mod check;
+mod examples;
 mod fused;
 mod layout;
 mod matching;
@@ -12,8 +13,11 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{check, normal_table, tensor, values_of_mut};
-use crate::{LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
+use crate::{
+    Features, ItemFeatures, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum,
+};
 
+pub use examples::{Examples, counted, within_catalogue};
 pub(crate) use fused::open;
 pub use layout::{ClipGroup, Found, LARGEST_LOSS, Layout, Placed};
 pub use plan::{
@@ -41,6 +45,13 @@ pub struct TrainedRecipe {
     /// f0: with noise, the share of the budget, of mu^2, for the counts; in (0, 1). The updates share the rest equally.
     #[serde(default = "tenth")]
     pub counts_share: f64,
+    /// What is publicly known about the items, for tensors whose `initial` is `features`; in a task file the name of the
+    /// file it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
+    /// The module of a `torchscript` model, bytes as text of two digits each; of another none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
 }
 
 /// L2 bound of the sum `history`: as of `ials`.
@@ -59,6 +70,8 @@ impl TrainedRecipe {
             model: ModelSource::Plan(Box::new(plan)),
             noise: false,
             counts_share: tenth(),
+            features: None,
+            module: None,
         }
     }
 
@@ -92,10 +105,59 @@ impl TrainedRecipe {
             "counts_share",
             "must be above 0 and below 1",
         )?;
-        self.plan()?.validate().map_err(|error| RecipeError {
+        let plan = self.plan()?;
+        plan.validate().map_err(|error| RecipeError {
             field: format!("model.{}", error.field).into(),
             problem: error.problem,
-        })
+        })?;
+        self.check_features(plan)?;
+        check(
+            match &self.module {
+                Some(module) => plan.module.is_some() && bytes(module).is_some(),
+                None => plan.module.is_none(),
+            },
+            "module",
+            "must be the bytes of the module of a `torchscript` model, 2 MB of digits at most, and is left out of others",
+        )
+    }
+
+    /// Tensors that hold features have columns for all of them.
+    fn check_features(&self, plan: &ModelPlan) -> Result<(), RecipeError> {
+        let columns = plan.tensors.iter().filter_map(|tensor| {
+            let holds = tensor.initial == Initial::Features;
+            holds.then(|| tensor.resolved(1).into_iter().product::<usize>())
+        });
+        let least = columns.min();
+        match (&self.features, least) {
+            (None, None) => Ok(()),
+            (Some(Features::Table(features)), Some(columns)) => {
+                check(
+                    features.items() <= self.items,
+                    "features",
+                    "name an item outside of the catalogue",
+                )?;
+                check(
+                    features.names().len() <= columns,
+                    "features",
+                    "are more than the columns of the tensor that holds them",
+                )
+            }
+            (Some(Features::File(_)), Some(_)) => check(
+                false,
+                "features",
+                "names a file that was not read: put the features themselves here",
+            ),
+            (None, Some(_)) => check(
+                false,
+                "features",
+                "is missing: a tensor of the model is to hold them",
+            ),
+            (Some(_), None) => check(
+                false,
+                "features",
+                "must be left out: no tensor of the model holds them",
+            ),
+        }
     }
 
     /// Nothing while the plan is not read, which [`TrainedRecipe::validate`] refuses.
@@ -158,13 +220,20 @@ impl TrainedRecipe {
         };
         for tensor in &plan.tensors {
             let shape = tensor.resolved(self.items);
-            parameters.set(&tensor.name, tensor.initial.draw(&shape, rng));
+            let start = match (tensor.initial, &self.features) {
+                (Initial::Features, Some(Features::Table(features))) => filled(features, &shape),
+                (initial, _) => initial.draw(&shape, rng),
+            };
+            parameters.set(&tensor.name, start);
         }
         if plan.adaptive.is_some() {
             let bounds = layout.groups().iter().map(|(_, bound)| *bound);
             parameters.set("clip", tensor(&[layout.groups().len()], bounds));
         }
         plan.server.start(layout.trained(), &mut state);
+        if let Some(module) = self.module.as_deref().and_then(bytes) {
+            parameters.set_module(module);
+        }
         parameters.set_plan(plan.clone());
         Learning { parameters, state }
     }
@@ -220,6 +289,29 @@ impl TrainedRecipe {
     }
 }
 
+/// The bytes of a module, which are refused beyond a mebibyte.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(high)? * 16 + digit(low)?);
+    (rest.is_empty() && pairs.len() <= 1 << 20)
+        .then(|| pairs.iter().map(byte).collect())
+        .flatten()
+}
+
+/// The features in a tensor `[items, columns]` that has room for them.
+fn filled(features: &ItemFeatures, shape: &[usize]) -> crate::Tensor {
+    let columns = shape.iter().skip(1).product::<usize>();
+    let mut start = tensor(shape, std::iter::repeat_n(0.0, shape.iter().product()));
+    for (item, feature, weight) in features.entries() {
+        let place = *item as usize * columns + *feature as usize;
+        if let Some(cell) = start.values.get_mut(place) {
+            *cell = *weight;
+        }
+    }
+    start
+}
+
 impl AdaptiveClip {
     /// C exp(-eta (b - gamma)), with the noisy share b brought back to a share.
     fn moved(self, bound: f64, within: f64) -> f64 {
@@ -231,7 +323,7 @@ impl Initial {
     fn draw(self, shape: &[usize], rng: &mut impl Rng) -> crate::Tensor {
         let length: usize = shape.iter().product();
         match self {
-            Self::Zeros => tensor(shape, std::iter::repeat_n(0.0, length)),
+            Self::Zeros | Self::Features => tensor(shape, std::iter::repeat_n(0.0, length)),
             Self::Constant(value) => tensor(shape, std::iter::repeat_n(value, length)),
             Self::Normal(deviation) => crate::Tensor {
                 shape: shape.to_vec(),

@@ -27,6 +27,9 @@ pub struct ModelPlan {
     pub name: String,
     /// How a score comes about.
     pub architecture: Architecture,
+    /// SHA-256 of the module, of a `torchscript` model: 64 digits of a-f, 0-9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
     /// What learning makes small.
     pub loss: Loss,
     /// Every tensor of the shared model but `counts` and `clip`, which every model has. Those of a clip group stand together.
@@ -122,6 +125,9 @@ pub enum Initial {
     Normal(f64),
     /// Uniform draws between this number and its negative.
     Uniform(f64),
+    /// The public item features of the task, in the columns of their order; further columns are zeros. Of a tensor
+    /// `["items", columns]` that is not trained.
+    Features,
 }
 
 /// Bounds that follow a quantile of the clients' norms (Andrew et al. 2021, arXiv 1905.03871; `privacy.md` 1.1).

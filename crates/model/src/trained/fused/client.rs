@@ -1,5 +1,5 @@
+use super::super::examples::Examples;
 use super::super::plan::{ClientPlan, Loss};
-use super::examples::Examples;
 use super::rows::{LANES, Row, add, dot, minus, sigmoid, zeros};
 
 /// What one client needs while it learns; kept from client to client, so that nothing is allocated for an example.

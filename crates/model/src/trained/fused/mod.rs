@@ -1,7 +1,6 @@
 //! Models of factors in plain Rust: f32, the touched rows only, no allocation for an example.
 
 mod client;
-mod examples;
 mod rows;
 
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use rand::Rng;
 
 use self::client::{Published, Scratch};
-use self::examples::Draws;
 use self::rows::{Row, dot, fill, zeros};
+use super::examples::{counted, within_catalogue};
 use super::{Architecture, Found, Layout, ModelPlan};
 use crate::rank::{by_popularity, finite};
 use crate::{
-    Block, Delta, LENGTH_UNIT, Parameters, ParametersError, PersonVector, Step, TrainError,
-    Trainer, TrainingSet,
+    Block, Delta, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
 };
 
 /// Opens a model of a plan.
@@ -60,9 +58,6 @@ struct Fused<const B: usize> {
     /// One for each thread that was ever here at the same time.
     scratches: Mutex<Vec<Scratch<B>>>,
 }
-
-/// What negatives are drawn from where a person is rebuilt to rank: the same list for the same history.
-const RANKING: u64 = 0x0063_686f_7275_7300;
 
 impl<const B: usize> Fused<B> {
     fn new(
@@ -112,28 +107,15 @@ impl<const B: usize> Fused<B> {
         result
     }
 
-    fn within_catalogue(&self, history: &TrainingSet) -> Result<(), TrainError> {
-        // Ascending, so the last one is the largest.
-        match history.items().last() {
-            Some(item) if item.0 as usize >= self.items => Err(TrainError::Numeric(format!(
-                "the history holds items outside the catalogue of {}",
-                self.items
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// The person that a history is ranked for: rebuilt as in learning, with negatives that are a function of the items of
-    /// the history, each its own, so that the same history always gives the same list.
+    /// The person that a history is ranked for: rebuilt as in learning.
     fn rebuilt(&self, history: &TrainingSet) -> Result<Row<B>, TrainError> {
-        self.within_catalogue(history)?;
+        within_catalogue(history, self.items)?;
         let mut person = self.published.person;
         self.with(|scratch| {
             let (plan, loss) = (&self.plan.client, self.plan.loss);
-            let own = |item: crate::ItemId| Draws(RANKING ^ (u64::from(item.0) << 32));
             scratch
                 .examples
-                .draw(plan, loss, history, self.items, own, None);
+                .for_ranking(plan, loss, history, self.items);
             scratch.rebuild(&self.published, plan, loss, &mut person);
         });
         match person.as_flattened().iter().all(|value| value.is_finite()) {
@@ -149,12 +131,9 @@ impl<const B: usize> Fused<B> {
         let mut update = vec![0.0; if train { self.layout.trained() } else { 0 }];
         let loss = self.with(|scratch| {
             let (plan, loss) = (&self.plan.client, self.plan.loss);
-            let mut order = Draws(!seed);
-            // A generator an item costs nothing, and negatives do not depend on the order of the history.
-            let own = |item: crate::ItemId| Draws(seed ^ (u64::from(item.0) << 32));
             scratch
                 .examples
-                .draw(plan, loss, history, self.items, own, Some(&mut order));
+                .for_learning(plan, loss, history, self.items, seed);
             let mut person = self.published.person;
             let found = scratch.rebuild(&self.published, plan, loss, &mut person);
             if train {
@@ -217,7 +196,7 @@ impl<const B: usize> Trainer for Fused<B> {
         rng: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
         step.rows(self.items, block)?;
-        self.within_catalogue(history)?;
+        within_catalogue(history, self.items)?;
         match step {
             Step::History | Step::Counts => Ok(counted(step, history, self.items)),
             Step::Update | Step::NoisedUpdate | Step::Check if history.is_empty() => {
@@ -234,22 +213,4 @@ impl<const B: usize> Trainer for Fused<B> {
             }
         }
     }
-}
-
-/// What a history adds to the sum that every trained model begins with.
-fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
-    let mut values = vec![0.0; step.length(items, 0, None)];
-    let value = match step {
-        Step::Counts => 1.0 / (history.len().max(1) as f64).sqrt(),
-        _ => 1.0,
-    };
-    for item in history.items() {
-        if let Some(cell) = values.get_mut(item.0 as usize) {
-            *cell = value as f32;
-        }
-    }
-    if let (Step::History, Some(last)) = (step, values.last_mut()) {
-        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
-    }
-    Delta::new(values)
 }

@@ -1,0 +1,187 @@
+use super::plan::{ClientPlan, Loss};
+use crate::{Delta, ItemId, LENGTH_UNIT, Step, TrainError, TrainingSet};
+
+/// A small generator for negatives and the order of examples: they are no secret, and are drawn by the thousand.
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Draws(u64);
+
+impl Draws {
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    /// Below `most`, which is at most 2^32; uniform to within 2^-32.
+    #[inline(always)]
+    fn below(&mut self, most: usize) -> usize {
+        (((self.next() >> 32) * most as u64) >> 32) as usize
+    }
+}
+
+/// What a client learns from in one round: the same for every engine, from the same seed.
+///
+/// # Privacy
+/// Names what the person did. Stays on the client.
+#[derive(Default)]
+pub struct Examples {
+    /// The item of each example; with [`Loss::Softmax`] groups of an item of the history and its negatives.
+    pub items: Vec<u32>,
+    /// The negative that each example is compared with; nothing for losses of one item.
+    pub others: Vec<u32>,
+    /// The label of each example.
+    pub labels: Vec<f32>,
+    /// Neighbouring examples that are learned from together: 1, and with [`Loss::Softmax`] 1 and the negatives of an item.
+    pub group: usize,
+    /// The items of the history are marked, so that a negative can be told from them: 1 for an item of it.
+    seen: Vec<u8>,
+}
+
+/// The mark of a positive, while it is shuffled together with the negatives.
+const POSITIVE: u32 = 1 << 31;
+
+/// What negatives are drawn from where a person is rebuilt to rank: the same list for the same history.
+const RANKING: u64 = 0x0063_686f_7275_7300;
+
+impl Examples {
+    /// Draws what a client learns from in one round from one number. Negatives do not depend on the order of the history.
+    /// `catalogue`: its items, of which `history` holds no others.
+    pub fn for_learning(
+        &mut self,
+        plan: &ClientPlan,
+        loss: Loss,
+        history: &TrainingSet,
+        catalogue: usize,
+        seed: u64,
+    ) {
+        let mut order = Draws(!seed);
+        // A generator an item costs nothing.
+        let own = |item: ItemId| Draws(seed ^ (u64::from(item.0) << 32));
+        self.draw(plan, loss, history, catalogue, own, Some(&mut order));
+    }
+
+    /// Draws what the person is rebuilt from to rank: in the order of the items, with negatives that are a function of the
+    /// items of the history, each its own, so that the same history always gives the same list.
+    pub fn for_ranking(
+        &mut self,
+        plan: &ClientPlan,
+        loss: Loss,
+        history: &TrainingSet,
+        catalogue: usize,
+    ) {
+        let own = |item: ItemId| Draws(RANKING ^ (u64::from(item.0) << 32));
+        self.draw(plan, loss, history, catalogue, own, None);
+    }
+
+    /// Draws the examples of `history`, which lies in the catalogue of `catalogue` items. `draws`: the generator for the
+    /// negatives of an item; shuffled by `order`, or left in the order of the history.
+    ///
+    /// A negative is any item of the catalogue, with `redraw` any that is not in the history: nothing else is known here,
+    /// so an item held out to measure the model is as likely a negative as any other.
+    fn draw(
+        &mut self,
+        plan: &ClientPlan,
+        loss: Loss,
+        history: &TrainingSet,
+        catalogue: usize,
+        mut draws: impl FnMut(ItemId) -> Draws,
+        order: Option<&mut Draws>,
+    ) {
+        self.items.clear();
+        self.others.clear();
+        self.labels.clear();
+        self.seen.resize(catalogue, 0);
+        self.mark(history, 1);
+        // Whoever touched everything has no negatives to draw.
+        let negatives = match plan.redraw && history.len() >= catalogue {
+            true => 0,
+            false => plan.negatives,
+        };
+        self.group = if loss == Loss::Softmax {
+            1 + negatives
+        } else {
+            1
+        };
+        for item in history.items() {
+            let mut draws = draws(*item);
+            if loss != Loss::Bpr {
+                self.items.push(item.0 | POSITIVE);
+            }
+            for _ in 0..negatives {
+                let mut other = draws.below(catalogue);
+                while plan.redraw && self.seen.get(other).is_some_and(|seen| *seen != 0) {
+                    other = draws.below(catalogue);
+                }
+                if loss == Loss::Bpr {
+                    self.items.push(item.0);
+                    self.others.push(other as u32);
+                } else {
+                    self.items.push(other as u32);
+                }
+            }
+        }
+        self.mark(history, 0);
+        if let Some(order) = order {
+            for last in (1..self.items.len() / self.group).rev() {
+                let place = order.below(last + 1);
+                for member in 0..self.group {
+                    let (last, place) = (last * self.group + member, place * self.group + member);
+                    self.items.swap(last, place);
+                    if loss == Loss::Bpr {
+                        self.others.swap(last, place);
+                    }
+                }
+            }
+        }
+        if loss == Loss::Bpr {
+            self.labels.resize(self.items.len(), 1.0);
+            return;
+        }
+        let label = |item: &u32| f32::from(u8::from(item & POSITIVE != 0));
+        self.labels.extend(self.items.iter().map(label));
+        self.items.iter_mut().for_each(|item| *item &= !POSITIVE);
+    }
+
+    fn mark(&mut self, history: &TrainingSet, mark: u8) {
+        for item in history.items() {
+            if let Some(cell) = self.seen.get_mut(item.0 as usize) {
+                *cell = mark;
+            }
+        }
+    }
+}
+
+/// What a history adds to the sum that every trained model begins with, [`Step::History`] or [`Step::Counts`].
+pub fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
+    let mut values = vec![0.0; step.length(items, 0, None)];
+    let value = match step {
+        Step::Counts => 1.0 / (history.len().max(1) as f64).sqrt(),
+        _ => 1.0,
+    };
+    for item in history.items() {
+        if let Some(cell) = values.get_mut(item.0 as usize) {
+            *cell = value as f32;
+        }
+    }
+    if let (Step::History, Some(last)) = (step, values.last_mut()) {
+        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
+    }
+    Delta::new(values)
+}
+
+/// Refuses a history that holds items outside of a catalogue of `items`.
+///
+/// # Errors
+/// When it does.
+pub fn within_catalogue(history: &TrainingSet, items: usize) -> Result<(), TrainError> {
+    // Ascending, so the last one is the largest.
+    match history.items().last() {
+        Some(item) if item.0 as usize >= items => Err(TrainError::Numeric(format!(
+            "the history holds items outside the catalogue of {items}"
+        ))),
+        _ => Ok(()),
+    }
+}
