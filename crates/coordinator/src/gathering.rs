@@ -15,6 +15,8 @@ pub(crate) struct Need {
     pub at_last: usize,
     /// Never more are invited.
     pub most: usize,
+    /// Clients in the population.
+    pub everyone: usize,
 }
 
 impl Need {
@@ -33,6 +35,7 @@ impl Need {
             at_once,
             at_last: task.fewest_invited(),
             most: cohort,
+            everyone: task.population,
         }
     }
 }
@@ -40,6 +43,10 @@ impl Need {
 /// The clients that wait for a round. One that has not asked again in time is gone.
 pub(crate) struct Gathering {
     waiting: BTreeMap<ClientId, Place>,
+    /// Who was heard in the pass that runs; with noise nobody, for there everyone is in every sum.
+    turns: Turns<ClientId>,
+    /// How many of those who wait were not.
+    unheard: usize,
     began: Millis,
     /// How long after its last check-in a client counts as waiting.
     fresh: Millis,
@@ -56,6 +63,8 @@ impl Gathering {
     pub fn new(fresh: Millis, limit: usize, now: Millis) -> Self {
         Self {
             waiting: BTreeMap::new(),
+            turns: Turns::default(),
+            unheard: 0,
             began: now,
             fresh,
             limit,
@@ -67,8 +76,23 @@ impl Gathering {
         if self.waiting.len() >= self.limit && !self.waiting.contains_key(&client) {
             return false;
         }
-        self.waiting.insert(client, Place { asked: now, ticket });
+        let before = self.waiting.insert(client, Place { asked: now, ticket });
+        if before.is_none() && !self.turns.had(&client) {
+            self.unheard += 1;
+        }
         true
+    }
+
+    /// Goes on with the pass in which these were heard.
+    pub fn take_turns(&mut self, turns: Turns<ClientId>) {
+        self.turns = turns;
+        self.count();
+    }
+
+    /// Of all who wait: a check-in is too frequent for that.
+    fn count(&mut self) {
+        let waiting = self.waiting.keys();
+        self.unheard = waiting.filter(|client| !self.turns.had(client)).count();
     }
 
     /// A check-in was given up: its client is gone, unless it asked again since.
@@ -79,6 +103,7 @@ impl Gathering {
             .is_some_and(|place| place.ticket == ticket)
         {
             self.waiting.remove(client);
+            self.count();
         }
     }
 
@@ -91,13 +116,19 @@ impl Gathering {
         self.waiting.len()
     }
 
-    /// True when a round could start, if everyone who is waiting is still there.
+    /// How many of those who wait were not heard in this pass.
+    pub fn unheard(&self) -> usize {
+        self.unheard
+    }
+
+    /// True when a round could start, if everyone who is waiting is still there. Before the gather time is over it waits for
+    /// a cohort of clients that were not heard in this pass, or for all that are left of them.
     pub fn is_ready(&self, need: &Need, gather: Millis, now: Millis) -> bool {
-        let enough = match self.is_late(gather, now) {
-            true => need.at_last.min(need.at_once),
-            false => need.at_once,
-        };
-        self.waiting.len() >= enough
+        if self.is_late(gather, now) {
+            return self.waiting.len() >= need.at_last.min(need.at_once);
+        }
+        let turns = self.turns.left(need.everyone).min(need.most);
+        self.waiting.len() >= need.at_once && self.unheard >= turns
     }
 
     /// True once the gather time is over.
@@ -110,17 +141,16 @@ impl Gathering {
         let fresh = self.fresh;
         self.waiting
             .retain(|client, place| now.saturating_sub(place.asked) <= fresh && !barred(client));
+        self.count();
     }
 
     /// Takes the clients of one round out of those who wait, and says whether a new pass begins with it.
     ///
-    /// Drawn are those that were not heard in this pass. Nobody waits for more of them than are here: before the gather time is
-    /// over a round starts with nearly everyone, so who is not heard yet is here or not available; after it a smaller round
-    /// makes do with fewer, and with too few for any the next pass begins.
+    /// Drawn are those that were not heard in this pass. After the gather time a smaller round makes do with fewer of them than a
+    /// cohort, and with too few for any round the next pass begins: nobody waits for clients that never come.
     pub fn draw(
         &mut self,
         need: &Need,
-        turns: &mut Turns<ClientId>,
         (gather, now): (Millis, Millis),
         rng: &mut impl Rng,
     ) -> (BTreeSet<ClientId>, bool) {
@@ -128,12 +158,15 @@ impl Gathering {
             true => need.at_last.min(need.most),
             false => need.most,
         };
-        let draw = turns.draw(self.waiting.keys().copied(), need.most, least);
+        let draw = self
+            .turns
+            .draw(self.waiting.keys().copied(), need.most, least);
         let others = rand::seq::index::sample(rng, draw.others.len(), draw.amount)
             .into_iter()
             .filter_map(|place| draw.others.get(place));
         let drawn: BTreeSet<ClientId> = draw.first.iter().chain(others).copied().collect();
         self.waiting.retain(|client, _| !drawn.contains(client));
+        self.count();
         (drawn, draw.begins)
     }
 }
@@ -159,17 +192,56 @@ mod tests {
         gathering
     }
 
+    /// Those with the lowest numbers were heard.
+    fn heard(count: usize) -> Turns<ClientId> {
+        Turns::of((0..count).map(id).collect())
+    }
+
     #[test]
     fn everyone_at_once_or_enough_at_last() {
         let need = Need {
             at_once: 100,
             at_last: 80,
             most: 100,
+            everyone: 100,
         };
         assert!(gathering(100).is_ready(&need, 500, 0));
         assert!(!gathering(99).is_ready(&need, 500, 499));
         assert!(gathering(80).is_ready(&need, 500, 500));
         assert!(!gathering(79).is_ready(&need, 500, 9_999));
+    }
+
+    #[test]
+    fn a_round_waits_for_a_cohort_that_was_not_heard_but_not_for_ever() {
+        let need = Need {
+            at_once: 28,
+            at_last: 14,
+            most: 20,
+            everyone: 40,
+        };
+        let ready = |clients, heard, now| {
+            let mut gathering = gathering(clients);
+            gathering.take_turns(heard);
+            gathering.is_ready(&need, 500, now)
+        };
+        assert!(ready(30, heard(10), 0));
+        assert!(!ready(29, heard(10), 0));
+        // Three are left of the pass, and two of them are here.
+        assert!(!ready(39, heard(37), 499));
+        assert!(ready(39, heard(37), 500));
+        assert!(ready(40, heard(37), 0));
+        assert!(ready(28, heard(40), 0));
+        // Who checks in, leaves or has gone is counted.
+        let mut gathering = gathering(29);
+        gathering.take_turns(heard(10));
+        gathering.check_in(id(29), 1, 0);
+        gathering.check_in(id(29), 2, 0);
+        assert_eq!(gathering.unheard(), 20);
+        gathering.leave(&id(29), 2);
+        gathering.leave(&id(3), 3);
+        assert_eq!(gathering.unheard(), 19);
+        gathering.sweep(1, |client| *client == id(20));
+        assert_eq!(gathering.unheard(), 18);
     }
 
     #[test]
@@ -198,12 +270,13 @@ mod tests {
             at_once: 40,
             at_last: 20,
             most: 20,
+            everyone: 40,
         };
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut drawn = vec![0; 40];
         for _ in 0..1_000 {
             let mut gathering = gathering(40);
-            let (cohort, begins) = gathering.draw(&need, &mut Turns::default(), (500, 0), &mut rng);
+            let (cohort, begins) = gathering.draw(&need, (500, 0), &mut rng);
             assert_eq!((cohort.len(), gathering.waiting()), (20, 20));
             assert!(!begins);
             for (number, count) in drawn.iter_mut().enumerate() {
@@ -220,39 +293,38 @@ mod tests {
     #[test]
     fn who_was_heard_waits_until_the_others_were_or_are_too_few() {
         let need = Need {
-            at_once: 32,
+            at_once: 28,
             at_last: 14,
             most: 20,
+            everyone: 40,
         };
         let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let mut turns = Turns::default();
-        let mut draw = |clients, turns: &mut Turns<ClientId>, now| {
-            gathering(clients).draw(&need, turns, (500, now), &mut rng)
+        let mut draw = |clients, turns: &Turns<ClientId>, now| {
+            let mut gathering = gathering(clients);
+            gathering.take_turns(turns.clone());
+            gathering.draw(&need, (500, now), &mut rng)
         };
-        let (first, _) = draw(40, &mut turns, 0);
+        let mut turns = Turns::default();
+        let (first, _) = draw(40, &turns, 0);
         turns.heard(first.iter().copied());
-        let (second, begins) = draw(40, &mut turns, 0);
+        let (second, begins) = draw(40, &turns, 0);
         assert!(first.is_disjoint(&second) && !begins);
         assert_eq!((first.len(), second.len()), (20, 20));
         // Three of the second drop out and lead the third, with which a new pass begins.
         turns.heard(second.iter().skip(3).copied());
-        let (third, begins) = draw(40, &mut turns, 0);
+        let (third, begins) = draw(40, &turns, 0);
         assert!(begins && second.iter().take(3).all(|client| third.contains(client)));
         assert_eq!(third.len(), 20);
 
-        // 36 came, 20 of them heard. While nearly everyone is here the 16 others are all that will come, so they lead the next
-        // pass; after the gather time they are enough for a smaller round of this one.
-        let heard = |count| Turns::of((0..count).map(id).collect());
-        let (cohort, begins) = draw(36, &mut heard(20), 0);
-        assert_eq!((cohort.len(), begins), (20, true));
-        let (cohort, begins) = draw(36, &mut heard(20), 500);
+        // 36 came, 20 of them heard: after the gather time the 16 others are enough for a smaller round.
+        let (cohort, begins) = draw(36, &heard(20), 500);
         assert_eq!((cohort.len(), begins), (16, false));
         assert!(cohort.iter().all(|client| !heard(20).had(client)));
         // Too few for any round: nobody waits for ever.
-        let (cohort, begins) = draw(22, &mut heard(20), 500);
+        let (cohort, begins) = draw(22, &heard(20), 500);
         assert_eq!((cohort.len(), begins), (20, true));
         assert!(cohort.contains(&id(20)) && cohort.contains(&id(21)));
-        let (cohort, begins) = draw(15, &mut heard(20), 500);
+        let (cohort, begins) = draw(15, &heard(20), 500);
         assert_eq!((cohort.len(), begins), (15, true));
     }
 }

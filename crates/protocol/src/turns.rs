@@ -56,6 +56,11 @@ impl<T: Ord + Copy> Turns<T> {
         self.heard.contains(client)
     }
 
+    /// How many of a population are still to be heard in this pass.
+    pub fn left(&self, population: usize) -> usize {
+        population.saturating_sub(self.heard.len())
+    }
+
     /// Whom to draw the next cohort from, of those that are `there`: at most `most` clients, and with fewer than `least`
     /// that were not heard a new pass begins.
     pub fn draw(

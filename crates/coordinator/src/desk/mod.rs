@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chorus_model::{Learning, Sum};
 use chorus_protocol::{
     Awaited, ClientId, Digest, Event, Identity, Input, Invitation, Message, Millis, Phase, Privacy,
-    Question, Record, Reject, Response, Round, RoundId, Task, Testimony, Turns,
+    Question, Record, Reject, Response, Round, RoundId, Task, Testimony,
 };
 use chorus_wire::Shape;
 use chorus_wire::client::SendError;
@@ -142,8 +142,6 @@ pub(crate) struct Desk {
     digest: Digest,
     next_sum: usize,
     gathering: Gathering,
-    /// Who was heard in the pass that runs; with noise nobody, for there everyone is in every sum.
-    turns: Turns<ClientId>,
     /// Clients that checked in since they were last noted in the store.
     seen: BTreeSet<ClientId>,
     running: Option<Running>,
@@ -472,8 +470,10 @@ impl Desk {
             at_once, at_last, ..
         } = self.need;
         Some(format!(
-            "waiting for clients: {} are here; a round starts with {at_once}, or with {} after {} s",
+            "waiting for clients: {} are here, {} of them not heard in this pass; a round starts with {at_once}, or with \
+             {} after {} s",
             self.gathering.waiting(),
+            self.gathering.unheard(),
             at_last.min(at_once),
             self.common.config.gather().as_secs_f64(),
         ))

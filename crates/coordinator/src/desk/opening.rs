@@ -48,7 +48,6 @@ impl Desk {
             digest: Digest::ZERO,
             next_sum: 0,
             gathering: Gathering::new(long_poll + GRACE, common.config.waiting(), now),
-            turns: Turns::default(),
             seen: BTreeSet::new(),
             running: None,
             records: Vec::new(),
@@ -105,13 +104,14 @@ impl Desk {
     /// Who was heard in the pass that runs, as the store has it.
     pub(super) fn load_turns(&mut self) -> Result<(), DeskError> {
         let name = &self.task.name;
-        self.turns = match self.turn() {
+        let turns = match self.turn() {
             None => Turns::default(),
             Some(turn) => {
                 let heard = |connection: &_| store::turns::heard(connection, name, &turn);
                 Turns::of(self.common.store.read(heard)?)
             }
         };
+        self.gathering.take_turns(turns);
         Ok(())
     }
 
@@ -253,9 +253,9 @@ impl Desk {
         if !self.gathering.is_ready(&self.need, gather, now) {
             return Ok(());
         }
-        let (invited, begins) =
-            self.gathering
-                .draw(&self.need, &mut self.turns, (gather, now), &mut self.rng);
+        let (invited, begins) = self
+            .gathering
+            .draw(&self.need, (gather, now), &mut self.rng);
         let round = self.common.store.write(store::rounds::next_id)?;
         let plan = self.task.plan(
             self.next_sum,
