@@ -194,15 +194,17 @@ mod tests {
             firsts.iter().all(|times| (12..68).contains(times)),
             "{firsts:?}"
         );
-        // The first of each cohort drops out: the sixth cohort holds them, and the four that are left over lead the next.
-        let mut dropped = Vec::new();
+        // The first of each cohort drops out: the five that were not heard then lead the sixth cohort.
+        let mut left = everyone;
         for round in 0..5 {
             let drawn = cohorts(&task(50, 0.2, 1), 2, round, &mut turns).concat();
-            dropped.push(drawn[0]);
+            assert!(drawn.iter().all(|client| left.contains(client)));
             turns.heard(drawn[1..].iter().copied());
+            left.retain(|client| !drawn[1..].contains(client));
         }
         let sixth = cohorts(&task(50, 0.2, 1), 2, 5, &mut turns).concat();
-        assert!(dropped.iter().all(|client| sixth.contains(client)));
+        assert_eq!((left.len(), sixth.len()), (5, 10));
+        assert!(left.iter().all(|client| sixth.contains(client)));
     }
 
     #[test]

@@ -189,8 +189,9 @@ fn the_figures_count_what_happened() {
 
     let open = run_of(false);
     let figures = &open.figures;
-    assert_eq!((figures.rounds, figures.rounds_completed), (7, 7));
-    assert_eq!(figures.dropouts, 7 * 4);
+    // The history, six gradients, and two heads of half the clients.
+    assert_eq!((figures.rounds, figures.rounds_completed), (9, 9));
+    assert_eq!(figures.dropouts, 9 * 4);
     assert_eq!(
         (figures.noise, figures.epsilon, figures.delta),
         (Noise::Off, None, None)
@@ -244,7 +245,7 @@ fn progress_tells_every_round_and_every_client() {
                 ..
             } => {
                 began += 1;
-                assert_eq!((round, rounds, invited), (began, 7, 20));
+                assert_eq!((round, rounds, invited), (began, 9, 20));
             }
             Progress::Learned { done, of } => {
                 learned = done;
@@ -257,7 +258,7 @@ fn progress_tells_every_round_and_every_client() {
         },
     )
     .unwrap();
-    assert_eq!((began, ended), (7, 7));
+    assert_eq!((began, ended), (9, 9));
 }
 
 #[test]
