@@ -341,7 +341,8 @@ async fn federate(town: &mut Town, sent: &Arc<Mutex<Sent>>) -> Vec<Person> {
     }
     let reports = reports(&town.store(), &task).unwrap();
     let completed = reports.iter().filter(|report| report.sum.is_some());
-    assert_eq!(completed.count(), 3, "{reports:?}");
+    // The history, two gradients and the head.
+    assert_eq!(completed.count(), 4, "{reports:?}");
     running.close().await;
     people
 }
