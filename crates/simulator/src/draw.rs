@@ -171,7 +171,7 @@ mod tests {
         let mut turns = Turns::default();
         assert_eq!(
             cohorts(&task(50, 1.0, 1), 1, 0, &mut turns),
-            [everyone.clone()]
+            std::slice::from_ref(&everyone)
         );
         let mut firsts = vec![0; 50];
         for pass in 0..200 {
