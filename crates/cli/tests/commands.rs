@@ -38,8 +38,12 @@ const FIGURES: [&str; 14] = [
     "sum_exact",
 ];
 
+fn json(file: &Path) -> Value {
+    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+}
+
 fn figures(file: &Path) -> Value {
-    let figures: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let figures = json(file);
     for key in FIGURES {
         assert!(figures.get(key).is_some(), "`{key}` in {figures}");
     }
@@ -366,6 +370,43 @@ fn simulations() {
     );
     let epsilon = measured["epsilon"].as_f64().unwrap();
     assert!(epsilon > 7.0 && epsilon <= 8.0, "{measured}");
+}
+
+#[test]
+fn a_model_is_learned_in_one_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (users, items) = (24, 30);
+    data(&folder.join("data"), users, items);
+    let train = ["train", "--local", "--data", "data", "--factors", "4"];
+    let mut all = train.to_vec();
+    all.extend(["--epochs", "3", "--json", "f.json", "--scores", "s.f32"]);
+    all.extend(["--save-model", "m.safetensors"]);
+    let said = chorus(folder, &all).well();
+    assert!(said.contains("HR@10, against 99 others") && said.contains("in one place"));
+    let measured = json(&folder.join("f.json"));
+    assert_eq!(
+        (&measured["epochs"], &measured["head"]),
+        (&3.into(), &true.into())
+    );
+    assert!(measured["hr_at_10"].is_f64() && measured["popularity"]["hr_at_10"].is_f64());
+    let scores = fs::read(folder.join("s.f32")).unwrap();
+    assert_eq!(scores.len(), users * items * 4);
+    // The model that was written is the one that was measured.
+    let evaluate = [
+        "evaluate",
+        "--data",
+        "data",
+        "--model",
+        "m.safetensors",
+        "--json",
+        "e.json",
+    ];
+    chorus(folder, &evaluate).well();
+    let again = json(&folder.join("e.json"));
+    let [again, measured] = [again, measured].map(|found| found["ndcg_at_10"].as_f64().unwrap());
+    assert!((again - measured).abs() < 1e-12);
+    chorus(folder, &["train", "--data", "data"]).with(2, &["--local"]);
 }
 
 #[test]

@@ -12,12 +12,13 @@ fn draws() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(1)
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step::Counts,
     Step::History,
     Step::Gram,
     Step::Projection,
     Step::Gradient,
+    Step::Head,
 ];
 
 fn random(rng: &mut ChaCha8Rng, count: usize, size: f32) -> Vec<f32> {
@@ -44,6 +45,30 @@ fn model(rng: &mut ChaCha8Rng, items: usize, factors: usize) -> Parameters {
     parameters.set("known", Tensor::new("known", &[items, 2], known).unwrap());
     let gains = Tensor::new("gains", &[2], vec![0.0, 0.4]).unwrap();
     parameters.set("gains", gains);
+    let mixing = random(rng, factors * factors, 1.0);
+    let mixing = Tensor::new("mixing", &[factors, factors], mixing).unwrap();
+    parameters.set("mixing", mixing);
+    let counts = (0..items).map(|_| rng.random_range(0..50) as f32).collect();
+    parameters.set("counts", Tensor::new("counts", &[items], counts).unwrap());
+    parameters
+}
+
+/// The same model once it is learned, with another regularisation to rank with and a head.
+fn with_head(
+    mut parameters: Parameters,
+    rng: &mut ChaCha8Rng,
+    items: usize,
+    width: usize,
+) -> Parameters {
+    let lambda = parameters.scalar("regularisation").unwrap();
+    parameters.set_scalar("serving_regularisation", 0.7 * lambda);
+    let head = random(rng, items * width, 0.3);
+    parameters.set("head", Tensor::new("head", &[items, width], head).unwrap());
+    let scale = (0..items).map(|_| rng.random::<f32>() + 0.5).collect();
+    parameters.set(
+        "head_scale",
+        Tensor::new("head_scale", &[items], scale).unwrap(),
+    );
     parameters
 }
 
@@ -152,6 +177,39 @@ fn gradients_of_a_block_agree() {
                     let error = relative_error(&expected, &found);
                     assert!(error <= 1e-5, "{error} in {block:?} of {items} items");
                 }
+            }
+        }
+    }
+}
+
+/// Both engines rank alike, and what each explains a score with adds up to it.
+#[test]
+fn scores_and_causes_agree_and_add_up() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    for (items, factors) in [(3, 2), (60, 8), (300, 32)] {
+        let plain = model(&mut rng, items, factors);
+        let headed = with_head(plain.clone(), &mut rng, items, factors + 1);
+        for parameters in [plain, headed] {
+            let engines = both(&parameters);
+            for length in [1, 2, items] {
+                let history = history(&mut rng, items, length);
+                let scores = engines.0.scores(&history).unwrap();
+                assert!(relative_error(&scores, &engines.1.scores(&history).unwrap()) <= 1e-5);
+                for item in (0..items as u32).step_by(7).map(ItemId) {
+                    let causes = [&engines.0, &engines.1]
+                        .map(|trainer| trainer.explain(&history, item).unwrap());
+                    for causes in &causes {
+                        let sum: f64 = causes.iter().map(|cause| f64::from(cause.adds)).sum();
+                        let score = f64::from(scores[item.0 as usize]);
+                        assert!((sum - score).abs() < 1e-4, "{sum} instead of {score}");
+                    }
+                    let [direct, torch] = causes.map(|causes| {
+                        let adds = causes.into_iter().map(|cause| cause.adds);
+                        adds.collect::<Vec<_>>()
+                    });
+                    assert!(relative_error(&direct, &torch) <= 1e-4);
+                }
+                assert!(engines.1.explain(&history, ItemId(items as u32)).is_err());
             }
         }
     }
