@@ -43,8 +43,8 @@ pub use ridge::{Factorised, Ridge};
 pub use serving::Serving;
 pub use sum::{LENGTH_UNIT, Step, Sum};
 pub use trained::{
-    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Examples, Found,
+    AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Examples, Guard,
     Initial, LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed,
-    Schedule, ServerPlan, TensorPlan, TrainedRecipe, counted, within_catalogue,
+    Schedule, ServerPlan, TensorPlan, TrainedRecipe, Turn, counted, within_catalogue,
 };
 pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};

@@ -118,7 +118,8 @@ impl Recipe {
     pub fn note(&self, after: &Learning, sum_index: usize) -> Option<String> {
         match self {
             Recipe::Ials(recipe) => recipe.note(after, sum_index),
-            Recipe::IalsPrivate(_) | Recipe::Trained(_) => None,
+            Recipe::IalsPrivate(_) => None,
+            Recipe::Trained(_) => crate::trained::note(&after.state),
         }
     }
 

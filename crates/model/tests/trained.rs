@@ -128,6 +128,7 @@ fn a_plan_names_what_is_wrong_with_it() {
         ("/server/step_size", "-1", "server.step_size"),
         ("/server/beta2", "1", "server.beta2"),
         ("/server/tau", "0", "server.tau"),
+        ("/server/guard", r#"{"step": 0.5}"#, "server.guard.step"),
         ("/server/schedule", r#"{"inverse": 0}"#, "server.schedule"),
         ("/loss", r#""softmax""#, "loss"),
     ] {

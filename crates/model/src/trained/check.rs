@@ -5,8 +5,8 @@ use super::plan::{
 use crate::RecipeError;
 use crate::recipe::{check, positive};
 
-/// Names that a published model has anyway.
-const RESERVED: [&str; 3] = ["counts", "clip", "module"];
+/// Names that a published model has anyway, or the optimiser's memory.
+const RESERVED: [&str; 5] = ["counts", "clip", "module", "first-moment", "second-moment"];
 /// Numbers of a shape, at most.
 const MOST_DIMENSIONS: usize = 4;
 /// Values of a tensor without the catalogue, and columns of one with it, at most.
@@ -48,7 +48,8 @@ impl ModelPlan {
             check(
                 is_name(&tensor.name) && !RESERVED.contains(&tensor.name.as_str()) && !twice,
                 field("name"),
-                "must be 1 to 64 characters of a-z, 0-9 and `-`, not `counts`, `clip` or `module`, and no other tensor's",
+                "must be 1 to 64 characters of a-z, 0-9 and `-`, not `counts`, `clip`, `module`, `first-moment` or \
+                 `second-moment`, and no other tensor's",
             )?;
             self.check_tensor(tensor, field)?;
         }
@@ -299,7 +300,8 @@ impl ServerPlan {
             schedule,
             "server.schedule",
             "must have rounds above 0, and factors up to 1",
-        )
+        )?;
+        self.guard.validate()
     }
 }
 

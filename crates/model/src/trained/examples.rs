@@ -1,4 +1,6 @@
-use super::plan::{ClientPlan, Loss};
+use rand::Rng;
+
+use super::plan::{ClientPlan, Loss, ModelPlan};
 use crate::{Delta, ItemId, LENGTH_UNIT, Step, TrainError, TrainingSet};
 
 /// A small generator for negatives and the order of examples: they are no secret, and are drawn by the thousand.
@@ -60,7 +62,8 @@ impl Examples {
         let mut order = Draws(!seed);
         // A generator an item costs nothing.
         let own = |item: ItemId| Draws(seed ^ (u64::from(item.0) << 32));
-        self.draw(plan, loss, history, catalogue, own, Some(&mut order));
+        let all = history.items();
+        self.draw(plan, loss, history, all, catalogue, own, Some(&mut order));
     }
 
     /// Draws what the person is rebuilt from to rank: in the order of the items, with negatives that are a function of the
@@ -73,19 +76,50 @@ impl Examples {
         catalogue: usize,
     ) {
         let own = |item: ItemId| Draws(RANKING ^ (u64::from(item.0) << 32));
-        self.draw(plan, loss, history, catalogue, own, None);
+        self.draw(plan, loss, history, history.items(), catalogue, own, None);
     }
 
-    /// Draws the examples of `history`, which lies in the catalogue of `catalogue` items. `draws`: the generator for the
-    /// negatives of an item; shuffled by `order`, or left in the order of the history.
+    /// Draws what a client reports from: with `held_out` a fifth of its items, else the others, in an order of their own. Nothing,
+    /// and false, for a history of one item.
+    ///
+    /// The person is rebuilt from the one part and the published model judged on the other: on what a person was rebuilt from,
+    /// a table of noise would look good.
+    pub fn for_report(
+        &mut self,
+        plan: &ClientPlan,
+        loss: Loss,
+        history: &TrainingSet,
+        catalogue: usize,
+        seed: u64,
+        held_out: bool,
+    ) -> bool {
+        let mut draws = Draws(seed);
+        let mut items = history.items().to_vec();
+        for last in (1..items.len()).rev() {
+            items.swap(last, draws.below(last + 1));
+        }
+        let (fifth, known) = items.split_at(items.len().div_ceil(5));
+        let about = if held_out { fifth } else { known };
+        let own = |item: ItemId| Draws(seed ^ (u64::from(item.0) << 32));
+        self.draw(plan, loss, history, about, catalogue, own, None);
+        !known.is_empty()
+    }
+
+    /// Draws the examples of the items `about` of `history`, which lies in the catalogue of `catalogue` items. `draws`: the
+    /// generator for the negatives of an item; shuffled by `order`, or left in the order of `about`.
     ///
     /// A negative is any item of the catalogue, with `redraw` any that is not in the history: nothing else is known here,
     /// so an item held out to measure the model is as likely a negative as any other.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing, and nobody else calls it"
+    )]
     fn draw(
         &mut self,
         plan: &ClientPlan,
         loss: Loss,
         history: &TrainingSet,
+        about: &[ItemId],
         catalogue: usize,
         mut draws: impl FnMut(ItemId) -> Draws,
         order: Option<&mut Draws>,
@@ -105,7 +139,7 @@ impl Examples {
         } else {
             1
         };
-        for item in history.items() {
+        for item in about {
             let mut draws = draws(*item);
             if loss != Loss::Bpr {
                 self.items.push(item.0 | POSITIVE);
@@ -150,6 +184,35 @@ impl Examples {
             if let Some(cell) = self.seen.get_mut(item.0 as usize) {
                 *cell = mark;
             }
+        }
+    }
+}
+
+/// What a client does in a round of a trained model, and the seed of each part; the same for every engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// It reports the loss of the published model.
+    pub report: Option<u64>,
+    /// It trains.
+    pub learn: Option<u64>,
+}
+
+impl Turn {
+    /// Draws it for [`Step::Update`], [`Step::NoisedUpdate`] or [`Step::Check`].
+    ///
+    /// # Privacy
+    /// Whether a client reports depends on chance alone.
+    pub fn draw(step: Step, plan: &ModelPlan, rng: &mut dyn Rng) -> Self {
+        let [chance, report, learn] = [rng.next_u64(), rng.next_u64(), rng.next_u64()];
+        let chance = (chance >> 11) as f64 / (1u64 << 53) as f64;
+        let reports = match step {
+            Step::Check => true,
+            Step::Update => chance < plan.server.guard.reports,
+            _ => false,
+        };
+        Self {
+            report: reports.then_some(report),
+            learn: (step != Step::Check).then_some(learn),
         }
     }
 }

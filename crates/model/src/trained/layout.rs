@@ -49,14 +49,6 @@ pub struct Layout {
     adaptive: Option<AdaptiveClip>,
 }
 
-/// What a client found of the published model before it trained it: over its own examples, which the model has not seen
-/// if the client was in no round before.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Found {
-    /// Mean loss an example.
-    pub loss: f64,
-}
-
 impl Layout {
     /// The layout of `plan`, which must be valid, in a catalogue of `items`.
     pub fn new(plan: &ModelPlan, items: usize) -> Self {
@@ -194,12 +186,13 @@ impl Layout {
     }
 
     /// A contribution to `step`, complete. `update`: `[trained]`, local minus published, in parameter units; it is not read for
-    /// [`Step::Check`]. `bounds`: of [`Layout::bounds`].
+    /// [`Step::Check`]. `bounds`: of [`Layout::bounds`]. `loss`: the mean loss of the published model on examples of this client
+    /// that its person was not rebuilt from; nothing from a client that does not report.
     pub fn contribution(
         &self,
         step: Step,
         mut update: Vec<f32>,
-        found: Found,
+        loss: Option<f64>,
         bounds: Option<&[f64]>,
     ) -> Delta {
         if step == Step::Check {
@@ -221,8 +214,11 @@ impl Layout {
         }
         if step != Step::NoisedUpdate {
             let size = self.report_bound() / (REPORT as f64).sqrt();
-            let loss = (found.loss / LARGEST_LOSS).clamp(0.0, 1.0);
-            update.extend([loss, loss * loss, 1.0].map(|word| (size * word) as f32));
+            let words = loss.map_or([0.0; REPORT], |loss| {
+                let loss = (loss / LARGEST_LOSS).clamp(0.0, 1.0);
+                [loss, loss * loss, 1.0]
+            });
+            update.extend(words.map(|word| (size * word) as f32));
         }
         if let (Some(adaptive), Some(bounds)) = (self.adaptive, bounds) {
             let within = norms.iter().zip(bounds).map(|(norm, bound)| norm <= bound);

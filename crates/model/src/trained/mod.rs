@@ -3,6 +3,7 @@
 mod check;
 mod examples;
 mod fused;
+mod guard;
 mod layout;
 mod matching;
 mod plan;
@@ -17,9 +18,12 @@ use crate::{
     Features, ItemFeatures, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum,
 };
 
-pub use examples::{Examples, counted, within_catalogue};
+pub use examples::{Examples, Turn, counted, within_catalogue};
 pub(crate) use fused::open;
-pub use layout::{ClipGroup, Found, LARGEST_LOSS, Layout, Placed};
+pub use guard::Guard;
+use guard::Verdict;
+pub(crate) use guard::note;
+pub use layout::{ClipGroup, LARGEST_LOSS, Layout, Placed};
 pub use plan::{
     AdaptiveClip, Architecture, Catalogue, ClientPlan, Dimension, Initial, Loss, ModelPlan,
     Optimiser, PersonPlan, Schedule, ServerPlan, TensorPlan,
@@ -257,32 +261,34 @@ impl TrainedRecipe {
             }
             return Ok(learning);
         };
-        if round >= self.rounds {
+        let step = match (self.noise, round < self.rounds) {
+            (true, _) => Step::NoisedUpdate,
+            (false, true) => Step::Update,
+            (false, false) => Step::Check,
+        };
+        let guard = plan.server.guard;
+        let (report, within) = layout.after(step, &delta.sum, delta.clients);
+        let Learning { parameters, state } = &mut learning;
+        let verdict = guard.judge(&layout, step, delta, report, parameters, state)?;
+        let Verdict::Good(factor) = verdict else {
+            return Ok(learning);
+        };
+        if step == Step::Check {
             return Ok(learning);
         }
-        let step = match self.noise {
-            true => Step::NoisedUpdate,
-            false => Step::Update,
-        };
-        let (_, within) = layout.after(step, &delta.sum, delta.clients);
         let mut mean: Vec<f64> = delta.sum.iter().map(|sum| sum / clients).collect();
         mean.truncate(layout.trained());
-        if let (Some(adaptive), Some(bounds)) =
-            (plan.adaptive, layout.bounds(&learning.parameters)?)
-        {
+        guard.cut(&layout, &mut mean, state)?;
+        if let (Some(adaptive), Some(bounds)) = (plan.adaptive, layout.bounds(parameters)?) {
             for ((words, _), bound) in layout.groups().iter().zip(&bounds) {
                 let cells = mean.get_mut(words.clone()).unwrap_or_default();
                 cells.iter_mut().for_each(|cell| *cell *= bound);
             }
-            let moved = bounds
-                .iter()
-                .zip(&within)
-                .map(|(bound, within)| adaptive.moved(*bound, *within));
-            let clip = tensor(&[bounds.len()], moved);
-            learning.parameters.set("clip", clip);
+            let moved = bounds.iter().zip(&within);
+            let moved = moved.map(|(bound, within)| adaptive.moved(*bound, *within));
+            parameters.set("clip", tensor(&[bounds.len()], moved));
         }
-        let factor = plan.server.schedule.factor(round, self.rounds);
-        let Learning { parameters, state } = &mut learning;
+        let factor = factor * plan.server.schedule.factor(round, self.rounds);
         plan.server
             .step(&layout, parameters, state, &mean, factor)?;
         Ok(learning)

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::guard::Guard;
+
 /// What `models/NAME/model.toml` says: how scores come about, every tensor, how clients learn and what the coordinator
 /// does with the sum of what they learned.
 ///
@@ -213,6 +215,9 @@ pub struct ServerPlan {
     /// What the step size is multiplied with from round to round.
     #[serde(default)]
     pub schedule: Schedule,
+    /// What it does not believe.
+    #[serde(default)]
+    pub guard: Guard,
 }
 
 /// Server optimisers: Reddi et al. 2021, Adaptive Federated Optimization (arXiv 2003.00295), Algorithms 1 and 2. With D the

@@ -1,8 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use chorus_model::{
-    Block, Delta, Examples, Found, Layout, ModelPlan, Parameters, ParametersError, PersonVector,
-    Step, TrainError, Trainer, TrainingSet, by_popularity, counted, finite, within_catalogue,
+    Block, Delta, Examples, Layout, ModelPlan, Parameters, ParametersError, PersonVector, Step,
+    TrainError, Trainer, TrainingSet, Turn, by_popularity, counted, finite, within_catalogue,
 };
 use rand_core::Rng;
 use tch::{Device, Kind, TchError, Tensor};
@@ -70,31 +70,19 @@ impl AutogradTrainer {
         }
     }
 
-    /// The person's vector after its steps over all examples, the shared tensors fixed, and the mean loss before the last of
-    /// them; of a model without one an empty vector and the loss.
-    fn rebuild(&self, shared: &Tensors, all: &Batch<'_>) -> Result<(Tensor, f64), TchError> {
+    /// The person's vector after its steps over all examples, the shared tensors fixed; of a model without one an empty vector.
+    fn rebuild(&self, shared: &Tensors, all: &Batch<'_>) -> Result<Tensor, TchError> {
         let width = self.network.person() as i64;
         let mut person = Tensor::f_zeros([width], (self.kind, Device::Cpu))?;
         let Some(steps) = self.plan.client.person else {
-            // A model that is never shown what it is asked for is asked for a part.
-            let part = all
-                .examples
-                .items
-                .len()
-                .div_ceil(self.network.least_steps());
-            let part = self.batch(all.history, all.examples, 0..part);
-            let loss = tch::no_grad(|| self.network.loss(shared, &person, &part))?;
-            let found = loss.map(|loss| loss.f_double_value(&[])).transpose()?;
-            return Ok((person, found.unwrap_or(0.0)));
+            return Ok(person);
         };
-        let mut found = 0.0;
         for _ in 0..steps.steps {
             person = person.f_set_requires_grad(true)?;
             let Some(loss) = self.network.loss(shared, &person, all)? else {
                 break;
             };
             let gradients = Tensor::f_run_backward(&[&loss], &[&person], false, false)?;
-            found = loss.f_double_value(&[])?;
             let before = person.f_detach()?;
             let shrunk = before.f_mul_scalar(1.0 - steps.step_size * steps.regularisation)?;
             person = match gradients.first().filter(|gradient| gradient.defined()) {
@@ -102,7 +90,7 @@ impl AutogradTrainer {
                 None => shrunk,
             };
         }
-        Ok((person.f_detach()?, found))
+        person.f_detach()
     }
 
     /// The epochs over the examples, the person fixed; gives the trained tensors, in the order of the layout.
@@ -184,7 +172,7 @@ impl AutogradTrainer {
         let mut examples = Examples::default();
         examples.for_ranking(&self.plan.client, self.plan.loss, history, self.items);
         let all = self.batch(history, &examples, 0..examples.items.len());
-        let (person, _) = self.rebuild(shared, &all).map_err(numeric)?;
+        let person = self.rebuild(shared, &all).map_err(numeric)?;
         let all_finite = person
             .f_isfinite()
             .and_then(|finite| finite.f_all())
@@ -197,24 +185,35 @@ impl AutogradTrainer {
         }
     }
 
-    /// One round of one client.
-    fn learn(
-        &self,
-        history: &TrainingSet,
-        seed: u64,
-        train: bool,
-    ) -> Result<(Vec<f32>, Found), TrainError> {
+    /// One round of one client: its update, `[trained]`.
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError> {
         let mut examples = Examples::default();
         let (client, loss) = (&self.plan.client, self.plan.loss);
         examples.for_learning(client, loss, history, self.items, seed);
         let all = self.batch(history, &examples, 0..examples.items.len());
+        let person = self.rebuild(&self.bound()?, &all).map_err(numeric)?;
+        self.update(&self.train(&person, &all).map_err(numeric)?)
+    }
+
+    /// The mean loss of the published model on a fifth of the history, with a person that was rebuilt from the rest; nothing
+    /// for a history of one item. A model without a person has seen nothing of this client: it is judged on a part as
+    /// large.
+    fn report(&self, history: &TrainingSet, seed: u64) -> Result<Option<f64>, TrainError> {
+        let mut examples = Examples::default();
+        let (plan, kind) = (&self.plan.client, self.plan.loss);
         let shared = self.bound()?;
-        let (person, loss) = self.rebuild(&shared, &all).map_err(numeric)?;
-        let update = match train {
-            true => self.update(&self.train(&person, &all).map_err(numeric)?)?,
-            false => Vec::new(),
-        };
-        Ok((update, Found { loss }))
+        if !examples.for_report(plan, kind, history, self.items, seed, false) {
+            return Ok(None);
+        }
+        let known = self.batch(history, &examples, 0..examples.items.len());
+        let person = self.rebuild(&shared, &known).map_err(numeric)?;
+        let mut examples = Examples::default();
+        examples.for_report(plan, kind, history, self.items, seed, true);
+        let part = self.batch(history, &examples, 0..examples.items.len());
+        let loss = tch::no_grad(|| self.network.loss(&shared, &person, &part));
+        let value = |loss: Tensor| loss.f_double_value(&[]);
+        let loss = loss.and_then(|loss| loss.map(value).transpose());
+        Ok(loss.map_err(numeric)?.filter(|loss| loss.is_finite()))
     }
 }
 
@@ -256,10 +255,13 @@ impl Trainer for AutogradTrainer {
                 Ok(Delta::new(vec![0.0; self.layout.length(step)]))
             }
             Step::Update | Step::NoisedUpdate | Step::Check => {
-                let train = step != Step::Check;
-                let (update, found) = self.learn(history, rng.next_u64(), train)?;
+                let turn = Turn::draw(step, &self.plan, rng);
+                let report = turn.report.map(|seed| self.report(history, seed));
+                let loss = report.transpose()?.flatten();
+                let learn = turn.learn.map(|seed| self.learn(history, seed));
+                let update = learn.transpose()?.unwrap_or_default();
                 let bounds = self.bounds.as_deref();
-                Ok(self.layout.contribution(step, update, found, bounds))
+                Ok(self.layout.contribution(step, update, loss, bounds))
             }
             Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
                 Err(TrainError::Step(step))

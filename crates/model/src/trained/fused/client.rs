@@ -44,7 +44,7 @@ impl<const B: usize> Scratch<B> {
         }
     }
 
-    /// Takes the person's steps over the drawn examples, the shared rows fixed. Gives the mean loss before the last of them.
+    /// Takes the person's steps over the drawn examples, the shared rows fixed.
     #[inline(always)]
     pub fn rebuild(
         &mut self,
@@ -52,39 +52,20 @@ impl<const B: usize> Scratch<B> {
         plan: &ClientPlan,
         loss: Loss,
         person: &mut Row<B>,
-    ) -> f64 {
+    ) {
         let Some(steps) = plan.person else {
-            return 0.0;
+            return;
         };
-        let row = |item: &u32| {
-            published
-                .rows
-                .get(*item as usize)
-                .unwrap_or(&published.person)
-        };
-        self.gathered.clear();
-        match loss {
-            Loss::Bpr => {
-                let pairs = self.examples.items.iter().zip(&self.examples.others);
-                self.gathered
-                    .extend(pairs.map(|(item, other)| minus(row(item), row(other))));
-            }
-            _ => self.gathered.extend(self.examples.items.iter().map(row)),
-        }
+        self.gather(published, loss);
         let examples = self.gathered.len();
-        self.errors.resize(examples, 0.0);
         if examples == 0 {
-            return 0.0;
+            return;
         }
         let rate = -(steps.step_size as f32) / examples as f32;
         let shrink = -(steps.step_size * steps.regularisation) as f32;
-        let mut found = 0.0;
-        for step in 0..steps.steps {
+        for _ in 0..steps.steps {
             for (score, row) in self.errors.iter_mut().zip(&self.gathered) {
                 *score = dot(row, person);
-            }
-            if step + 1 == steps.steps {
-                found = mean_loss(loss, &self.errors, &self.examples.labels);
             }
             to_errors(loss, &mut self.errors, &self.examples.labels);
             let mut gradient = zeros();
@@ -102,7 +83,36 @@ impl<const B: usize> Scratch<B> {
                 }
             }
         }
-        found
+    }
+
+    /// The mean loss of this person on the drawn examples.
+    pub fn loss(&mut self, published: &Published<B>, loss: Loss, person: &Row<B>) -> f64 {
+        self.gather(published, loss);
+        for (score, row) in self.errors.iter_mut().zip(&self.gathered) {
+            *score = dot(row, person);
+        }
+        mean_loss(loss, &self.errors, &self.examples.labels)
+    }
+
+    /// Copies the published row of each example, of a pair the difference, so that the steps read them in order.
+    #[inline(always)]
+    fn gather(&mut self, published: &Published<B>, loss: Loss) {
+        let row = |item: &u32| {
+            published
+                .rows
+                .get(*item as usize)
+                .unwrap_or(&published.person)
+        };
+        self.gathered.clear();
+        match loss {
+            Loss::Bpr => {
+                let pairs = self.examples.items.iter().zip(&self.examples.others);
+                self.gathered
+                    .extend(pairs.map(|(item, other)| minus(row(item), row(other))));
+            }
+            _ => self.gathered.extend(self.examples.items.iter().map(row)),
+        }
+        self.errors.resize(self.gathered.len(), 0.0);
     }
 
     /// The epochs over the drawn examples, the person fixed: afterwards the arena holds what the touched rows became, minus
@@ -246,27 +256,17 @@ fn to_errors(loss: Loss, scores: &mut [f32], labels: &[f32]) {
 }
 
 /// The mean loss an example.
-#[inline(always)]
 fn mean_loss(loss: Loss, scores: &[f32], labels: &[f32]) -> f64 {
-    let total: f64 = match loss {
-        Loss::Squared => {
-            let squares = scores.iter().zip(labels);
-            squares
-                .map(|(score, label)| f64::from(score - label).powi(2) / 2.0)
-                .sum()
+    let one = |(score, label): (&f32, &f32)| {
+        let (score, label) = (f64::from(*score), f64::from(*label));
+        match loss {
+            Loss::Squared => (score - label).powi(2) / 2.0,
+            // ln(1 + e^s) - y s, without overflow.
+            Loss::Binary | Loss::Bpr | Loss::Softmax => {
+                score.max(0.0) + (-score.abs()).exp().ln_1p() - label * score
+            }
         }
-        // -ln of the probability of what is so, in products of eight: a logarithm an example would cost as much as a step.
-        Loss::Binary | Loss::Bpr | Loss::Softmax => scores
-            .chunks(8)
-            .zip(labels.chunks(8))
-            .map(|(scores, labels)| {
-                let likely = scores.iter().zip(labels).map(|(score, label)| {
-                    let away = sigmoid(*score) - label;
-                    f64::from(1.0 - away.abs()).max(1e-30)
-                });
-                -likely.product::<f64>().ln()
-            })
-            .sum(),
     };
+    let total: f64 = scores.iter().zip(labels).map(one).sum();
     total / scores.len().max(1) as f64
 }

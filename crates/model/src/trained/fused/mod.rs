@@ -10,7 +10,7 @@ use rand::Rng;
 use self::client::{Published, Scratch};
 use self::rows::{Row, dot, fill, zeros};
 use super::examples::{counted, within_catalogue};
-use super::{Architecture, Found, Layout, ModelPlan};
+use super::{Architecture, Layout, ModelPlan, Turn};
 use crate::rank::{by_popularity, finite};
 use crate::{
     Block, Delta, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
@@ -126,24 +126,38 @@ impl<const B: usize> Fused<B> {
         }
     }
 
-    /// One round of one client: its update, `[trained]`, and what it found of the published model.
-    fn learn(&self, history: &TrainingSet, seed: u64, train: bool) -> (Vec<f32>, Found) {
-        let mut update = vec![0.0; if train { self.layout.trained() } else { 0 }];
-        let loss = self.with(|scratch| {
+    /// One round of one client: its update, `[trained]`.
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Vec<f32> {
+        let mut update = vec![0.0; self.layout.trained()];
+        self.with(|scratch| {
             let (plan, loss) = (&self.plan.client, self.plan.loss);
             scratch
                 .examples
                 .for_learning(plan, loss, history, self.items, seed);
             let mut person = self.published.person;
-            let found = scratch.rebuild(&self.published, plan, loss, &mut person);
-            if train {
-                scratch.train(&self.published, plan, loss, &person);
-                self.scatter(scratch, &mut update);
-                scratch.forget();
-            }
-            found
+            scratch.rebuild(&self.published, plan, loss, &mut person);
+            scratch.train(&self.published, plan, loss, &person);
+            self.scatter(scratch, &mut update);
+            scratch.forget();
         });
-        (update, Found { loss })
+        update
+    }
+
+    /// The mean loss of the published model on a fifth of the history, with a person that was rebuilt from the rest; nothing
+    /// for a history of one item. On what a person was rebuilt from, a table of noise would look good.
+    fn report(&self, history: &TrainingSet, seed: u64) -> Option<f64> {
+        let (plan, loss) = (&self.plan.client, self.plan.loss);
+        self.with(|scratch| {
+            let examples = &mut scratch.examples;
+            if !examples.for_report(plan, loss, history, self.items, seed, false) {
+                return None;
+            }
+            let mut person = self.published.person;
+            scratch.rebuild(&self.published, plan, loss, &mut person);
+            let examples = &mut scratch.examples;
+            examples.for_report(plan, loss, history, self.items, seed, true);
+            Some(scratch.loss(&self.published, loss, &person))
+        })
     }
 
     /// Writes the arena into the dense update.
@@ -203,10 +217,13 @@ impl<const B: usize> Trainer for Fused<B> {
                 Ok(Delta::new(vec![0.0; self.layout.length(step)]))
             }
             Step::Update | Step::NoisedUpdate | Step::Check => {
-                let train = step != Step::Check;
-                let (update, found) = self.learn(history, rng.next_u64(), train);
+                let turn = Turn::draw(step, &self.plan, rng);
+                let report = |seed| self.report(history, seed);
+                let loss = turn.report.and_then(report);
+                let learn = |seed| self.learn(history, seed);
+                let update = turn.learn.map(learn).unwrap_or_default();
                 let bounds = self.bounds.as_deref();
-                Ok(self.layout.contribution(step, update, found, bounds))
+                Ok(self.layout.contribution(step, update, loss, bounds))
             }
             Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
                 Err(TrainError::Step(step))
@@ -214,3 +231,7 @@ impl<const B: usize> Trainer for Fused<B> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
