@@ -18,7 +18,7 @@ fn mixed(word: u64) -> u64 {
 fn history(client: u64, items: usize) -> TrainingSet {
     let item = |place: u64| {
         let draw = mixed(((client + 1) << 32) + place) >> 40;
-        ItemId((((draw * draw) >> 24) * items as u64 >> 24) as u32)
+        ItemId(((((draw * draw) >> 24) * items as u64) >> 24) as u32)
     };
     TrainingSet::of((0..20 + client).map(item), items)
 }
