@@ -3,7 +3,7 @@
 
 use chorus_model::{
     Direct, Engine, Examples, ItemId, Loss, ModelPlan, Parameters, Recipe, Step, TrainedRecipe,
-    Trainer, TrainingSet, top,
+    Trainer, TrainingSet, Turn, top,
 };
 use chorus_torch::Autograd;
 use rand::{Rng, SeedableRng};
@@ -25,7 +25,7 @@ fn plan(loss: Loss, batch: usize, epochs: usize, proximal: f64) -> ModelPlan {
             "groups": {"rows": 1.0},
             "client": {"batch": 1, "step_size": 1.0, "negatives": 3,
                        "person": {"steps": 6, "step_size": 1.5, "regularisation": 0.02}},
-            "server": {"optimiser": "fedavg", "step_size": 1.0}
+            "server": {"optimiser": "fedavg", "step_size": 1.0, "guard": {"reports": 1.0}}
         }"#,
     )
     .unwrap();
@@ -111,13 +111,9 @@ fn by_differences(
         .map(|(row, bias)| row.iter().chain([bias]).map(|v| f64::from(*v)).collect())
         .collect();
     let mut examples = Examples::default();
-    examples.for_learning(
-        &plan.client,
-        plan.loss,
-        history,
-        ITEMS,
-        rng(seed).next_u64(),
-    );
+    let turn = Turn::draw(Step::Update, plan, &mut rng(seed));
+    let learn = turn.learn.unwrap();
+    examples.for_learning(&plan.client, plan.loss, history, ITEMS, learn);
     let mut person = vec![0.0; FACTORS];
     let steps = plan.client.person.unwrap();
     for _ in 0..steps.steps {
