@@ -1,6 +1,6 @@
 use crate::algebra::{dot, scaled_to, triangle_length};
 use crate::table::{Table, add_scaled};
-use crate::{Parameters, ParametersError, TrainingSet};
+use crate::{ItemId, Parameters, ParametersError, TrainingSet};
 
 /// What a client computes in the noised sums of `ials-private` once its person vector z is solved; the same for every
 /// engine (ials-private.md, section 1).
@@ -19,7 +19,7 @@ pub struct Bounded {
 
 /// The part of histories that the coordinator can foretell from what it published: not worth noise of its own.
 struct Known {
-    /// Qb, `[items, b]`, orthonormal columns; the first one is popularity.
+    /// Qb, `[items, b]`, orthonormal columns; the first one is popularity, and zero where an item is not taught.
     basis: Table,
     /// What is left of each direction, `[b]`, in 0..=1.
     gains: Vec<f64>,
@@ -143,20 +143,27 @@ impl Bounded {
 }
 
 impl Known {
-    /// y: xh - Qb ((1 - g) * Qb' xh), normalised, `[items]`.
+    /// y: xh - Qb ((1 - g) * Qb' xh), normalised, `[items]`, of the items that are taught. Zeros where that is nothing.
     fn damped(&self, history: &TrainingSet) -> Vec<f64> {
-        let size = 1.0 / (history.len().max(1) as f64).sqrt();
+        let is_taught = |item: &&ItemId| self.basis.row(item.0 as usize).first() != Some(&0.0);
+        let taught: Vec<usize> = history
+            .items()
+            .iter()
+            .filter(is_taught)
+            .map(|item| item.0 as usize)
+            .collect();
+        let size = 1.0 / (taught.len().max(1) as f64).sqrt();
         let mut along = vec![0.0; self.gains.len()];
-        for item in history.items() {
-            add_scaled(&mut along, size, self.basis.row(item.0 as usize));
+        for item in &taught {
+            add_scaled(&mut along, size, self.basis.row(*item));
         }
         along
             .iter_mut()
             .zip(&self.gains)
             .for_each(|(part, gain)| *part *= 1.0 - gain);
         let mut left: Vec<f64> = self.basis.iter().map(|row| -dot(row, &along)).collect();
-        for item in history.items() {
-            if let Some(cell) = left.get_mut(item.0 as usize) {
+        for item in &taught {
+            if let Some(cell) = left.get_mut(*item) {
                 *cell += size;
             }
         }

@@ -170,6 +170,27 @@ impl Table {
         Table::of(self.rows, columns.min(self.columns), rows)
     }
 
+    /// The rows that are marked, in order.
+    pub fn kept(&self, marks: &[bool]) -> Table {
+        let rows = self.iter().zip(marks).filter(|(_, mark)| **mark);
+        let count = marks.iter().filter(|mark| **mark).count();
+        Table::of(
+            count,
+            self.columns,
+            rows.flat_map(|(row, _)| row.iter().copied()),
+        )
+    }
+
+    /// The rows in the places that are marked, in order, among rows of zeros.
+    pub fn among(&self, marks: &[bool]) -> Table {
+        let mut table = Table::zeros(marks.len(), self.columns);
+        let places = table.iter_mut().zip(marks).filter(|(_, mark)| **mark);
+        for ((place, _), row) in places.zip(self.iter()) {
+            place.copy_from_slice(row);
+        }
+        table
+    }
+
     /// Multiplies each row by its weight.
     pub fn weighted(mut self, weights: &[f64]) -> Table {
         for (row, weight) in self.iter_mut().zip(weights) {

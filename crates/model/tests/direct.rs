@@ -35,11 +35,11 @@ fn model(seed: u64) -> Parameters {
     table("whitening", FACTORS);
     parameters.set_scalar("alpha0", 0.3);
     parameters.set_scalar("regularisation", 0.02);
-    // Two orthonormal directions, the first of them popularity.
+    // Two orthonormal directions, the first of them popularity; the items from 4 on are not taught.
     let (half, root) = (0.5f32, 0.5f32.sqrt());
     let mut known = vec![0.0; ITEMS * 2];
     (0..4).for_each(|item| known[item * 2] = half);
-    (known[9], known[11]) = (root, -root);
+    (known[1], known[3]) = (root, -root);
     let known = Tensor::new("known", &[ITEMS, 2], known).unwrap();
     parameters.set("known", known);
     let gains = Tensor::new("gains", &[2], vec![0.0, 0.4]).unwrap();
@@ -175,7 +175,7 @@ fn the_private_steps_have_the_documented_layout() {
         let size = 1.0 / 3f64.sqrt();
         let x: Vec<f64> = (0..ITEMS as u32)
             .map(|item| {
-                if history.contains(ItemId(item)) {
+                if history.contains(ItemId(item)) && known[item as usize * 2] != 0.0 {
                     size
                 } else {
                     0.0

@@ -194,13 +194,18 @@ fn a_row_leaves_its_prior_only_from_a_count_that_is_large_enough() {
         let left = learned
             .map(|row| row[..8].iter().any(|value| *value != 0.0))
             .collect::<Vec<_>>();
-        (left, released, f64::from(noise))
+        let sums = &learning.state.get("projection-2").unwrap().values;
+        let sent = sums
+            .chunks_exact(4)
+            .map(|row| row.iter().any(|value| *value != 0.0))
+            .collect::<Vec<_>>();
+        (left, sent, released, f64::from(noise))
     };
     // Without features the prior of a row is zero.
     let (everyone, ..) = rows(0.0, 0.0);
     assert!(everyone.iter().all(|left| *left));
     for (threshold, noise) in [(30.0, 0.0), (0.0, 1.0), (60.0, 0.2)] {
-        let (left, released, deviation) = rows(threshold, noise);
+        let (left, sent, released, deviation) = rows(threshold, noise);
         let total: f64 = released.iter().map(|count| f64::from(*count)).sum();
         let root = (total / f64::from(USERS)).max(1.0);
         let least = (2.0 * deviation).max(threshold / root);
@@ -209,6 +214,9 @@ fn a_row_leaves_its_prior_only_from_a_count_that_is_large_enough() {
             .map(|count| f64::from(*count) >= least)
             .collect();
         assert_eq!(left, expected);
+        if noise == 0.0 {
+            assert_eq!(sent, expected, "clients spend nothing on the other rows");
+        }
         let some = left.iter().filter(|left| **left).count();
         assert!(
             (1..ITEMS).contains(&some),

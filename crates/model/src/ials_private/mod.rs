@@ -11,7 +11,7 @@ use crate::table::{Table, basis, eigen};
 use crate::{
     ItemFeatures, LearnError, Learning, MeanDelta, Parameters, ParametersError, RecipeError,
 };
-use popularity::{Content, Popularity, median_norm};
+use popularity::{Content, Popularity, median_norm, ones};
 use prior::{Noisy, posterior};
 
 /// An item table with user-level differential privacy from 2T + 1 noised sums, everyone once in each: ials-private.md.
@@ -246,7 +246,8 @@ impl IalsPrivateRecipe {
         ))
     }
 
-    /// Q w^(-1/2) of the noisy Gram, and the known directions Qb with their gains.
+    /// Q w^(-1/2) of the noisy Gram, and the known directions Qb with their gains. Qb is zero in the rows of items that
+    /// the projection is not about: the client leaves those out of its history.
     fn whiten(
         &self,
         learning: &mut Learning,
@@ -292,7 +293,7 @@ impl IalsPrivateRecipe {
                 counts.beside(&foretold.times(&leading.transposed()))
             }
         };
-        let known = basis(&known);
+        let known = basis(&known.weighted(&ones(&popularity.taught())));
         let gains = (0..known.columns()).map(|place| if place == 0 { 0.0 } else { DAMPING });
         learning
             .parameters

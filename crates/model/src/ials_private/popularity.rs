@@ -64,6 +64,13 @@ impl Popularity {
         }
     }
 
+    /// Whether a projection is about an item, `[items]`: the rows that may leave their prior, so that no part of a client's
+    /// vector is spent on the others; all where there is none.
+    pub fn taught(&self) -> Vec<bool> {
+        let none = !self.leaves.contains(&true);
+        self.leaves.iter().map(|leaves| *leaves || none).collect()
+    }
+
     /// `size` sqrt(c / max c), `[items, 1]`.
     pub fn column(&self, size: f64) -> Table {
         let largest = self.counts.iter().copied().fold(0.0, f64::max);
@@ -73,6 +80,14 @@ impl Popularity {
             .map(|count| size * (count / largest).sqrt());
         Table::of(self.counts.len(), 1, cells)
     }
+}
+
+/// 1 where something holds, else 0.
+pub(super) fn ones(holds: &[bool]) -> Vec<f64> {
+    holds
+        .iter()
+        .map(|holds| f64::from(u8::from(*holds)))
+        .collect()
 }
 
 /// The median row norm over the items with the largest counts.

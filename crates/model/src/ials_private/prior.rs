@@ -7,7 +7,7 @@
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::popularity::Popularity;
+use super::popularity::{Popularity, ones};
 use crate::LearnError;
 use crate::table::{Table, eigen};
 
@@ -39,7 +39,7 @@ struct Prior {
 }
 
 /// E[h beta | b] for every item, `[items, sum of r]`: the columns of all sums side by side. A row that may not leave its
-/// prior stays at h theta' R_i, or at zero without features.
+/// prior stays at h theta' R_i, or at zero without features, and teaches the prior nothing: its sums are noise.
 pub(super) fn posterior(
     sums: &[Noisy],
     popularity: &Popularity,
@@ -57,7 +57,7 @@ pub(super) fn posterior(
         .zip(&spread)
         .map(|(c, h)| 1.0 / (c * h))
         .collect();
-    let noise: Vec<f64> = inverse.iter().map(|value| value * value).collect();
+    let taught = popularity.taught();
     let mut seen = Table::zeros(items, 0);
     let mut units = Vec::new();
     for part in sums {
@@ -69,28 +69,36 @@ pub(super) fn posterior(
             part.sum.columns()
         ]);
     }
+    let seen = seen.kept(&taught);
+    let known = inverse.iter().zip(&taught).filter(|(_, taught)| **taught);
+    let noise: Vec<f64> = known.map(|(value, _)| value * value).collect();
+    let features = rich.map(|rich| rich.kept(&taught));
     let mut prior = first(&seen, &noise)?;
-    let mut means = Table::zeros(items, seen.columns());
+    // theta, in the coordinates of the sums.
+    let mut theta = Table::zeros(rich.map_or(0, Table::columns), seen.columns());
+    let mut means = Table::zeros(seen.rows(), seen.columns());
     for step in 0..STEPS {
-        if let Some(rich) = rich.filter(|_| REFITS.contains(&step)) {
-            means = regress(&seen.times(&prior.vectors), rich, &prior.values, &noise)?
+        if let Some(features) = features.as_ref().filter(|_| REFITS.contains(&step)) {
+            let along = seen.times(&prior.vectors);
+            theta = regress(&along, features, &prior.values, &noise)?
                 .times(&prior.vectors.transposed());
+            means = features.times(&theta);
         }
         let (left, variances) = update(&seen, &means, &prior, &noise);
         let mut moments = left.gram(std::iter::repeat(1.0));
         for (place, variance) in variances.into_iter().enumerate() {
             moments[(place, place)] += variance;
         }
-        prior = turned(&prior.vectors, moments / items.max(1) as f64)?;
+        prior = turned(&prior.vectors, moments / seen.rows().max(1) as f64)?;
     }
     let (left, _) = update(&seen, &means, &prior, &noise);
-    let keep: Vec<f64> = popularity
-        .leaves
-        .iter()
-        .map(|leaves| f64::from(u8::from(*leaves)))
-        .collect();
-    let rows = means.plus(&left.weighted(&keep).times(&prior.vectors.transposed()));
-    let mut rows = rows.weighted(&spread);
+    let own = left.times(&prior.vectors.transposed()).among(&taught);
+    let own = own.weighted(&ones(&popularity.leaves));
+    let mut rows = match rich {
+        Some(rich) => own.plus(&rich.times(&theta)),
+        None => own,
+    };
+    rows = rows.weighted(&spread);
     for row in rows.iter_mut() {
         row.iter_mut()
             .zip(&units)
@@ -154,7 +162,7 @@ fn update(seen: &Table, means: &Table, prior: &Prior, noise: &[f64]) -> (Table, 
     (left, variances)
 }
 
-/// theta' R_i in the prior's directions, `[items, K]`: one ridge regression a direction, weights 1 / (e + noise),
+/// theta in the prior's directions, `[features, K]`: one ridge regression a direction, weights 1 / (e + noise),
 /// penalty 1 / e.
 fn regress(seen: &Table, rich: &Table, values: &[f64], noise: &[f64]) -> Result<Table, LearnError> {
     let mut fitted = Vec::with_capacity(values.len());
@@ -174,6 +182,5 @@ fn regress(seen: &Table, rich: &Table, values: &[f64], noise: &[f64]) -> Result<
         let theta = normal.solve(&DVector::from_vec(target));
         fitted.extend(theta.iter().copied());
     }
-    let theta = Table::of(values.len(), rich.columns(), fitted).transposed();
-    Ok(rich.times(&theta))
+    Ok(Table::of(values.len(), rich.columns(), fitted).transposed())
 }
