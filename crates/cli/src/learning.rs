@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chorus_coordinator::read_plan;
+use chorus_coordinator::PlanFiles;
 use chorus_data::Dataset;
 use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Initial, Recipe, TrainedRecipe};
 use chorus_privacy::Law;
@@ -157,36 +157,23 @@ impl Learning {
         let noise = privacy.bound().is_some();
         let recipe = match (&self.model, privacy.bound()) {
             (Some(path), bound) => {
-                let read = crate::task::model_text(path)
+                let PlanFiles { plan, module } = crate::task::model(path)
                     .map_err(anyhow::Error::msg)
                     .or_exit(exit::DATA)?;
-                let plan = read_plan(&read)
-                    .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-                    .or_exit(exit::USAGE)?;
                 let is_of_features = plan
                     .tensors
                     .iter()
                     .any(|tensor| tensor.initial == Initial::Features);
                 let features = dataset.features.clone().filter(|_| is_of_features);
-                // Beside the plan, under the name that the exporter is told in the README.
-                let module = path.with_file_name("module.pt");
-                let module = match plan.module {
-                    Some(_) => Some(
-                        std::fs::read(&module)
-                            .map_err(|error| anyhow::anyhow!("{}: {error}", module.display()))
-                            .or_exit(exit::DATA)?,
-                    ),
-                    None => None,
-                };
-                Recipe::Trained(TrainedRecipe {
+                let mut recipe = TrainedRecipe {
                     noise: bound.is_some(),
                     features: features.map(Features::Table),
-                    module: module.map(|bytes| {
-                        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-                        digits.collect()
-                    }),
                     ..TrainedRecipe::new(items, self.rounds.unwrap_or(ROUNDS), plan)
-                })
+                };
+                if let Some(module) = module {
+                    recipe.set_module(&module);
+                }
+                Recipe::Trained(recipe)
             }
             (None, Some((epsilon, _))) => {
                 let features = dataset.features.clone().filter(|_| !self.no_features);

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use chorus_coordinator::{Directory, Store, create_task, read_task_with, start_task, stop_task};
+use chorus_coordinator::{
+    Directory, PlanFiles, Store, create_task, read_plan, read_task_with, start_task, stop_task,
+};
 use chorus_model::ItemFeatures;
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
@@ -63,7 +65,7 @@ impl Task {
                     .or_exit(exit::DATA)?;
                 let folder = file.parent().unwrap_or(Path::new(""));
                 let features = |name: &str| item_features(&folder.join(name));
-                let plan = |name: &str| model_text(&folder.join(name));
+                let plan = |name: &str| model(&folder.join(name));
                 let task = read_task_with(&text, &features, &plan)
                     .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
                     .or_exit(exit::USAGE)?;
@@ -119,14 +121,29 @@ fn item_features(path: &Path) -> Result<ItemFeatures, String> {
     ItemFeatures::from_csv(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The text of a plan: of the file, or of `model.toml` in the folder.
-pub fn model_text(path: &Path) -> Result<String, String> {
+/// The plan in the file, or in `model.toml` in the folder, and the module `module.pt` beside it if the plan names one.
+pub fn model(path: &Path) -> Result<PlanFiles, String> {
     let file = match path.is_dir() {
         true => path.join("model.toml"),
         false => path.to_path_buf(),
     };
-    std::fs::read_to_string(&file)
-        .map_err(|error| format!("cannot read {}: {error}", file.display()))
+    let unread =
+        |file: &Path, error: std::io::Error| format!("cannot read {}: {error}", file.display());
+    let text = std::fs::read_to_string(&file).map_err(|error| unread(&file, error))?;
+    let plan = read_plan(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    if plan.module.is_none() {
+        return Ok(PlanFiles { plan, module: None });
+    }
+    let file = file.with_file_name("module.pt");
+    let module = std::fs::read(&file).map_err(|error| unread(&file, error))?;
+    // Clients do the same before they open it, so what they would refuse is not even entered.
+    #[cfg(feature = "torch")]
+    chorus_torch::check_module(&module, &plan)
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(PlanFiles {
+        plan,
+        module: Some(module),
+    })
 }
 
 /// Enters a task and lets it run: what a demo needs before its coordinator starts.

@@ -315,6 +315,53 @@ fn tasks_and_models() {
     chorus(folder, &roll).with(3, &["1"]);
 }
 
+/// Every folder of models/ has a task that can be entered as it is; what it names lies beside it.
+#[test]
+fn every_model_has_a_task_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    coordinator(folder);
+    let create = |file: &str| chorus(folder, &["task", "create", "--file", file]);
+    let mut models = 0;
+    for entry in fs::read_dir(root().join("models")).unwrap() {
+        let source = entry.unwrap().path();
+        if !source.is_dir() {
+            continue;
+        }
+        let name = source.file_name().unwrap().to_str().unwrap().to_owned();
+        let place = folder.join(&name);
+        fs::create_dir(&place).unwrap();
+        for file in fs::read_dir(&source).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), place.join(file.file_name())).unwrap();
+        }
+        let task = place.join("task.toml");
+        let text = fs::read_to_string(&task).unwrap();
+        if text.contains("\nfeatures = ") {
+            fs::write(
+                place.join("features.csv"),
+                "item,feature,weight\n3,drama,1\n",
+            )
+            .unwrap();
+        }
+        let line = text.lines().find(|line| line.starts_with("name = "));
+        let named = text.replacen(line.unwrap(), &format!("name = \"{name}\""), 1);
+        fs::write(&task, named).unwrap();
+        create(&format!("{name}/task.toml")).well();
+        models += 1;
+    }
+    assert!(models >= 8, "{models}");
+
+    // Another file than the one that the plan names, and none.
+    let module = folder.join("example-torchscript/module.pt");
+    let task = "example-torchscript/task.toml";
+    let good = fs::read(&module).unwrap();
+    fs::write(&module, [&good[..], b"\0"].concat()).unwrap();
+    create(task).with(2, &["recipe.module", "SHA-256"]);
+    fs::remove_file(&module).unwrap();
+    create(task).with(2, &["module.pt"]);
+}
+
 #[test]
 fn simulations() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chorus_coordinator::{
-    Directory, DirectoryError, Store, create_task, export_model, list_models, read_task,
+    Directory, DirectoryError, PlanFiles, Store, create_task, export_model, list_models, read_task,
     read_task_with, reports, rollback_model, start_task, status, stop_task,
 };
 use chorus_model::{ItemFeatures, Recipe};
@@ -11,7 +11,7 @@ use chorus_protocol::{Identity, Task, TaskName};
 const FILMS: &str = "name = 'films'\npopulation = 20\nprivacy = { noise = 'off' }\n\
     recipe = { algorithm = 'ials', items = 12, factors = 2, rounds = 3 }\n";
 
-fn no_plan(file: &str) -> Result<String, String> {
+fn no_plan(file: &str) -> Result<PlanFiles, String> {
     Err(format!("there is no plan {file}"))
 }
 

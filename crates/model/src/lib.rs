@@ -44,7 +44,7 @@ pub use serving::Serving;
 pub use sum::{LENGTH_UNIT, Step, Sum};
 pub use trained::{
     AdaptiveClip, Architecture, Catalogue, ClientPlan, ClipGroup, Dimension, Examples, Guard,
-    Initial, LARGEST_LOSS, Layout, Loss, ModelPlan, ModelSource, Optimiser, PersonPlan, Placed,
-    Schedule, ServerPlan, TensorPlan, TrainedRecipe, Turn, counted, within_catalogue,
+    Initial, LARGEST_LOSS, Layout, Learner, Loss, ModelPlan, ModelSource, Opened, Optimiser,
+    PersonPlan, Placed, Schedule, ServerPlan, TensorPlan, TrainedRecipe, Turn, within_catalogue,
 };
 pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};

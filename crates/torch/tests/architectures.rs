@@ -1,11 +1,14 @@
 //! Every architecture that needs libtorch, by the plan in models/, on people that are made up.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use chorus_model::{
-    Direct, Engine, Features, Initial, ItemFeatures, ItemId, MeanDelta, ModelPlan, Parameters,
-    Recipe, Step, TrainError, TrainedRecipe, TrainingSet, top,
+    Direct, Engine, Features, Initial, ItemFeatures, ItemId, ModelPlan, Recipe, Step, TrainError,
+    TrainedRecipe, TrainingSet, top,
 };
 use chorus_torch::Torch;
+use common::learned;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
@@ -51,34 +54,10 @@ fn people() -> Vec<TrainingSet> {
         .collect()
 }
 
-fn learned(recipe: &Recipe) -> Parameters {
-    recipe.validate().unwrap();
-    let people = people();
-    let mut learning = recipe.start(1);
-    for (index, sum) in recipe.sums().iter().enumerate() {
-        let trainer = Torch.open(&learning.parameters).unwrap();
-        let mut total = vec![0.0; sum.length];
-        for (person, history) in people.iter().enumerate() {
-            let mut draws = ChaCha20Rng::seed_from_u64((1_000 * index + person) as u64);
-            let delta = trainer.contribution(sum.step, None, history, &mut draws);
-            let values = delta.unwrap().into_values();
-            assert_eq!(values.len(), sum.length);
-            (total.iter_mut().zip(values)).for_each(|(total, value)| *total += f64::from(value));
-        }
-        let delta = MeanDelta {
-            sum: total,
-            clients: people.len(),
-            noise: 0.0,
-        };
-        learning = recipe.apply(learning, index, &delta, people.len()).unwrap();
-    }
-    learning.parameters
-}
-
 #[test]
 fn circles_of_taste_are_told_apart() {
     for name in ["neumf", "two-tower", "sequence"] {
-        let model = learned(&recipe(plan(name)));
+        let model = learned(&recipe(plan(name)), &people());
         let trainer = Torch.open(&model).unwrap();
         for (items, circle) in [([0, 3, 7, 9], 0), ([23, 27, 32, 35], 1)] {
             let newcomer = history(&items);

@@ -1,14 +1,16 @@
 //! TorchScript modules: the example trains, and what may not be opened is refused with the reason.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 
 use chorus_model::{
-    Direct, Engine, ItemId, MeanDelta, ModelPlan, Recipe, Step, TrainError, TrainedRecipe,
-    TrainingSet, top,
+    Direct, Engine, ItemId, ModelPlan, Recipe, Step, TrainError, TrainedRecipe, TrainingSet, top,
 };
 use chorus_torch::{ModuleError, Torch, check_module};
+use common::learned;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use zip::write::SimpleFileOptions;
@@ -24,15 +26,9 @@ fn plan() -> ModelPlan {
     toml::from_str(text).unwrap()
 }
 
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn recipe(plan: ModelPlan, rounds: usize) -> Recipe {
-    let recipe = TrainedRecipe {
-        module: Some(digits(MODULE)),
-        ..TrainedRecipe::new(ITEMS, rounds, plan)
-    };
+    let mut recipe = TrainedRecipe::new(ITEMS, rounds, plan);
+    recipe.set_module(MODULE);
     Recipe::Trained(recipe)
 }
 
@@ -271,7 +267,6 @@ fn the_example_tells_two_circles_of_taste_apart() {
     let mut plan = plan();
     plan.client.step_size = 1.0;
     let recipe = recipe(plan, 30);
-    recipe.validate().unwrap();
     let half = ITEMS as u32 / 2;
     let people: Vec<TrainingSet> = (0..40u32)
         .map(|person| {
@@ -279,25 +274,7 @@ fn the_example_tells_two_circles_of_taste_apart() {
             history(&(0..6).map(item).collect::<Vec<_>>())
         })
         .collect();
-    let mut learning = recipe.start(1);
-    for (index, sum) in recipe.sums().iter().enumerate() {
-        let trainer = Torch.open(&learning.parameters).unwrap();
-        let mut total = vec![0.0; sum.length];
-        for (person, history) in people.iter().enumerate() {
-            let mut draws = ChaCha20Rng::seed_from_u64((1_000 * index + person) as u64);
-            let delta = trainer.contribution(sum.step, None, history, &mut draws);
-            let values = delta.unwrap().into_values();
-            assert_eq!(values.len(), sum.length);
-            (total.iter_mut().zip(values)).for_each(|(total, value)| *total += f64::from(value));
-        }
-        let delta = MeanDelta {
-            sum: total,
-            clients: people.len(),
-            noise: 0.0,
-        };
-        learning = recipe.apply(learning, index, &delta, people.len()).unwrap();
-    }
-    let trainer = Torch.open(&learning.parameters).unwrap();
+    let trainer = Torch.open(&learned(&recipe, &people)).unwrap();
     for (items, lower) in [([0, 3, 7], true), ([13, 17, 22], false)] {
         let newcomer = history(&items);
         let list = top(&trainer.scores(&newcomer).unwrap(), &newcomer, 6);

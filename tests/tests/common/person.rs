@@ -225,7 +225,8 @@ impl Person {
         let Next::Learn { plan, model } = participation.poll() else {
             return None;
         };
-        let trainer = Torch.open(&Parameters::from_bytes(model).unwrap()).unwrap();
+        // What cannot be opened is not learned from either.
+        let trainer = Torch.open(&Parameters::from_bytes(model).unwrap()).ok()?;
         let history = TrainingSet::of(self.history.iter().copied(), items);
         let mut rng = self.rng.clone();
         let share = noise_share(plan, &mut rng).unwrap();

@@ -12,8 +12,8 @@ use thiserror::Error;
 pub use model::{Exported, ModelList, RolledBack, export_model, list_models, rollback_model};
 pub use status::{RunningRound, Status, TaskStatus, reports, status};
 pub use task::{
-    TaskChange, TaskCreated, TaskFileError, create_task, read_plan, read_task, read_task_with,
-    start_task, stop_task,
+    PlanFiles, TaskChange, TaskCreated, TaskFileError, create_task, read_plan, read_task,
+    read_task_with, start_task, stop_task,
 };
 
 use crate::store::StoreError;

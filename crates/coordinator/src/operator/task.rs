@@ -13,6 +13,15 @@ use crate::toml_words;
 #[error("the task file cannot be used: {0}")]
 pub struct TaskFileError(String);
 
+/// What a task file names in `recipe.model`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanFiles {
+    /// The plan.
+    pub plan: ModelPlan,
+    /// The bytes of the module that the plan names, of a `torchscript` model.
+    pub module: Option<Vec<u8>>,
+}
+
 /// A task was entered, and the first version of its model published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskCreated {
@@ -63,15 +72,15 @@ pub fn read_plan(text: &str) -> Result<ModelPlan, TaskFileError> {
     Ok(plan)
 }
 
-/// The same; `load` reads the item features that the task file names in `recipe.features`, and `plan` the text of the file
-/// that it names in `recipe.model`.
+/// The same; `load` reads the item features that the task file names in `recipe.features`, and `plan` the plan that it names
+/// in `recipe.model`, with its module if it has one.
 ///
 /// # Errors
 /// As [`read_task`], and what `load` and `plan` say.
 pub fn read_task_with(
     text: &str,
     load: &dyn Fn(&str) -> Result<ItemFeatures, String>,
-    plan: &dyn Fn(&str) -> Result<String, String>,
+    plan: &dyn Fn(&str) -> Result<PlanFiles, String>,
 ) -> Result<Task, TaskFileError> {
     let mut task: Task =
         toml::from_str(text).map_err(|error| TaskFileError(toml_words::explain(text, &error)))?;
@@ -95,9 +104,11 @@ pub fn read_task_with(
         }
         if let ModelSource::File(file) = &recipe.model {
             let named = |problem: String| TaskFileError(format!("recipe.model: {problem}"));
-            let read = plan(file).map_err(named)?;
-            let read = read_plan(&read).map_err(|TaskFileError(problem)| named(problem))?;
-            recipe.model = ModelSource::Plan(Box::new(read));
+            let PlanFiles { plan, module } = plan(file).map_err(named)?;
+            recipe.model = ModelSource::Plan(Box::new(plan));
+            if let Some(module) = module {
+                recipe.set_module(&module);
+            }
         }
     }
     task.recipe.settle(task.cohort);

@@ -218,7 +218,7 @@ impl Turn {
 }
 
 /// What a history adds to the sum that every trained model begins with, [`Step::History`] or [`Step::Counts`].
-pub fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
+pub(super) fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
     let mut values = vec![0.0; step.length(items, 0, None)];
     let value = match step {
         Step::Counts => 1.0 / (history.len().max(1) as f64).sqrt(),

@@ -1,7 +1,12 @@
 use sha2::{Digest, Sha256};
 
-use super::ModelPlan;
+use super::{ModelPlan, source};
 use crate::{Parameters, ParametersError};
+
+/// What a plan calls a module: its SHA-256 as text.
+pub(super) fn digest_of(module: &[u8]) -> String {
+    source::digits(&Sha256::digest(module))
+}
 
 impl ModelPlan {
     /// Checks that a published model is one of this plan: every declared tensor in its shape, `counts`, with adaptive clipping
@@ -12,11 +17,7 @@ impl ModelPlan {
     pub fn matches(&self, parameters: &Parameters) -> Result<usize, ParametersError> {
         self.validate()
             .map_err(|error| ParametersError::Plan(error.to_string()))?;
-        let digest = parameters.module().map(|module| {
-            let digest = Sha256::digest(module);
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
-        });
-        if digest != self.module {
+        if parameters.module().map(digest_of) != self.module {
             let problem = "the model does not hold the module that its plan names";
             return Err(ParametersError::Plan(problem.to_owned()));
         }

@@ -6,6 +6,7 @@ mod fused;
 mod guard;
 mod layout;
 mod matching;
+mod opened;
 mod plan;
 mod server;
 mod source;
@@ -18,12 +19,13 @@ use crate::{
     Features, ItemFeatures, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum,
 };
 
-pub use examples::{Examples, Turn, counted, within_catalogue};
+pub use examples::{Examples, Turn, within_catalogue};
 pub(crate) use fused::open;
 pub use guard::Guard;
 use guard::Verdict;
 pub(crate) use guard::note;
 pub use layout::{ClipGroup, LARGEST_LOSS, Layout, Placed};
+pub use opened::{Learner, Opened};
 pub use plan::{
     AdaptiveClip, Architecture, Catalogue, ClientPlan, Dimension, Initial, Loss, ModelPlan,
     Optimiser, PersonPlan, Schedule, ServerPlan, TensorPlan,
@@ -53,7 +55,8 @@ pub struct TrainedRecipe {
     /// file it stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Features>,
-    /// The module of a `torchscript` model, bytes as text of two digits each; of another none.
+    /// The module of a `torchscript` model, bytes as text of two digits each; of another none. A task file leaves it out: it lies
+    /// beside the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
 }
@@ -77,6 +80,11 @@ impl TrainedRecipe {
             features: None,
             module: None,
         }
+    }
+
+    /// Puts in the module that the plan names.
+    pub fn set_module(&mut self, module: &[u8]) {
+        self.module = Some(source::digits(module));
     }
 
     /// The plan.
@@ -115,13 +123,17 @@ impl TrainedRecipe {
             problem: error.problem,
         })?;
         self.check_features(plan)?;
+        let module = self.module.as_deref().map(source::bytes);
         check(
-            match &self.module {
-                Some(module) => plan.module.is_some() && bytes(module).is_some(),
-                None => plan.module.is_none(),
-            },
+            module.is_some() == plan.module.is_some() && module != Some(None),
             "module",
             "must be the bytes of the module of a `torchscript` model, 2 MB of digits at most, and is left out of others",
+        )?;
+        let module = module.flatten();
+        check(
+            module.as_deref().map(matching::digest_of) == plan.module,
+            "module",
+            "is not the file whose SHA-256 the plan names in `module`: put in the one that scripts/export_model.py printed",
         )
     }
 
@@ -235,7 +247,7 @@ impl TrainedRecipe {
             parameters.set("clip", tensor(&[layout.groups().len()], bounds));
         }
         plan.server.start(layout.trained(), &mut state);
-        if let Some(module) = self.module.as_deref().and_then(bytes) {
+        if let Some(module) = self.module.as_deref().and_then(source::bytes) {
             parameters.set_module(module);
         }
         parameters.set_plan(plan.clone());
@@ -293,16 +305,6 @@ impl TrainedRecipe {
             .step(&layout, parameters, state, &mean, factor)?;
         Ok(learning)
     }
-}
-
-/// The bytes of a module, which are refused beyond a mebibyte.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digit = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let byte = |[high, low]: &[u8; 2]| Some(digit(high)? * 16 + digit(low)?);
-    (rest.is_empty() && pairs.len() <= 1 << 20)
-        .then(|| pairs.iter().map(byte).collect())
-        .flatten()
 }
 
 /// The features in a tensor `[items, columns]` that has room for them.

@@ -38,3 +38,18 @@ impl<'de> Deserialize<'de> for ModelSource {
         deserializer.deserialize_any(Either)
     }
 }
+
+/// Bytes as text of two digits each.
+pub(super) fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of a module, which are refused beyond a mebibyte.
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(high)? * 16 + digit(low)?);
+    (rest.is_empty() && pairs.len() <= 1 << 20)
+        .then(|| pairs.iter().map(byte).collect())
+        .flatten()
+}

@@ -1,8 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use chorus_model::{
-    Block, Delta, Examples, Layout, ModelPlan, Parameters, ParametersError, PersonVector, Step,
-    TrainError, Trainer, TrainingSet, Turn, by_popularity, counted, finite, within_catalogue,
+    Block, Delta, Examples, Learner, ModelPlan, Opened, Parameters, PersonVector, Step, TrainError,
+    Trainer, TrainingSet, finite, within_catalogue,
 };
 use rand_core::Rng;
 use tch::{Device, Kind, TchError, Tensor};
@@ -15,31 +15,21 @@ use crate::solve::numeric;
 ///
 /// A libtorch tensor may move between threads but not be shared by them: each call takes handles of its own under the lock.
 pub(super) struct AutogradTrainer {
-    plan: ModelPlan,
-    layout: Layout,
-    items: usize,
+    model: Opened,
     kind: Kind,
-    /// Published bounds of adaptive clipping.
-    bounds: Option<Vec<f64>>,
-    popularity: Result<Vec<f32>, ParametersError>,
     network: Box<dyn Network>,
     published: Mutex<Tensors>,
 }
 
 impl AutogradTrainer {
     pub fn new(plan: &ModelPlan, parameters: &Parameters, kind: Kind) -> Result<Self, TrainError> {
-        let items = plan.matches(parameters)?;
-        let layout = Layout::new(plan, items);
+        let model = Opened::new(plan, parameters)?;
         let mut published = Tensors::published(parameters, kind).map_err(numeric)?;
-        let network = network(plan, items, parameters, &mut published)?;
+        let network = network(plan, model.items, parameters, &mut published)?;
         Ok(Self {
-            bounds: layout.bounds(parameters)?,
-            layout,
-            items,
+            model,
             kind,
-            popularity: by_popularity(parameters, items),
             network,
-            plan: plan.clone(),
             published: Mutex::new(published),
         })
     }
@@ -62,7 +52,7 @@ impl AutogradTrainer {
         range: std::ops::Range<usize>,
     ) -> Batch<'a> {
         Batch {
-            plan: &self.plan,
+            plan: &self.model.plan,
             kind: self.kind,
             history,
             examples,
@@ -74,7 +64,7 @@ impl AutogradTrainer {
     fn rebuild(&self, shared: &Tensors, all: &Batch<'_>) -> Result<Tensor, TchError> {
         let width = self.network.person() as i64;
         let mut person = Tensor::f_zeros([width], (self.kind, Device::Cpu))?;
-        let Some(steps) = self.plan.client.person else {
+        let Some(steps) = self.model.plan.client.person else {
             return Ok(person);
         };
         for _ in 0..steps.steps {
@@ -95,13 +85,13 @@ impl AutogradTrainer {
 
     /// The epochs over the examples, the person fixed; gives the trained tensors, in the order of the layout.
     fn train(&self, person: &Tensor, all: &Batch<'_>) -> Result<Tensors, TchError> {
-        let names: Vec<&str> = (self.layout.tensors().iter())
+        let names: Vec<&str> = (self.model.layout.tensors().iter())
             .map(|placed| placed.name.as_str())
             .collect();
         let published = self.handles();
         let local = published.trained(names.iter().copied())?;
         let local = self.network.bind(local, true)?;
-        let plan = &self.plan.client;
+        let plan = &self.model.plan.client;
         let examples = all.examples.items.len();
         // Groups stay together.
         let size = match self.network.is_whole() {
@@ -137,7 +127,7 @@ impl AutogradTrainer {
         published: &Tensors,
         names: &[&str],
     ) -> Result<(), TchError> {
-        let plan = &self.plan.client;
+        let plan = &self.model.plan.client;
         for ((leaf, gradient), name) in leaves.iter_mut().zip(gradients).zip(names) {
             // A tensor that no example reached has none.
             if gradient.defined() {
@@ -154,8 +144,8 @@ impl AutogradTrainer {
     /// Local minus published, `[trained]`.
     fn update(&self, local: &Tensors) -> Result<Vec<f32>, TrainError> {
         let published = self.handles();
-        let mut update = Vec::with_capacity(self.layout.trained());
-        for placed in self.layout.tensors() {
+        let mut update = Vec::with_capacity(self.model.layout.trained());
+        for placed in self.model.layout.tensors() {
             let name = placed.name.as_str();
             let difference = || local.get(name)?.f_detach()?.f_sub(published.get(name)?);
             update.extend(values(&difference().map_err(numeric)?)?);
@@ -165,12 +155,17 @@ impl AutogradTrainer {
 
     /// The person that a history is ranked for.
     fn rebuilt(&self, shared: &Tensors, history: &TrainingSet) -> Result<Tensor, TrainError> {
-        within_catalogue(history, self.items)?;
+        within_catalogue(history, self.model.items)?;
         if self.network.person() == 0 {
             return Tensor::f_zeros([0], (self.kind, Device::Cpu)).map_err(numeric);
         }
         let mut examples = Examples::default();
-        examples.for_ranking(&self.plan.client, self.plan.loss, history, self.items);
+        examples.for_ranking(
+            &self.model.plan.client,
+            self.model.plan.loss,
+            history,
+            self.model.items,
+        );
         let all = self.batch(history, &examples, 0..examples.items.len());
         let person = self.rebuild(shared, &all).map_err(numeric)?;
         let all_finite = person
@@ -184,31 +179,30 @@ impl AutogradTrainer {
             _ => Ok(person),
         }
     }
+}
 
-    /// One round of one client: its update, `[trained]`.
+impl Learner for AutogradTrainer {
     fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError> {
         let mut examples = Examples::default();
-        let (client, loss) = (&self.plan.client, self.plan.loss);
-        examples.for_learning(client, loss, history, self.items, seed);
+        let (client, loss) = (&self.model.plan.client, self.model.plan.loss);
+        examples.for_learning(client, loss, history, self.model.items, seed);
         let all = self.batch(history, &examples, 0..examples.items.len());
         let person = self.rebuild(&self.bound()?, &all).map_err(numeric)?;
         self.update(&self.train(&person, &all).map_err(numeric)?)
     }
 
-    /// The mean loss of the published model on a fifth of the history, with a person that was rebuilt from the rest; nothing
-    /// for a history of one item. A model without a person has seen nothing of this client: it is judged on a part as
-    /// large.
+    /// A model without a person has seen nothing of this client: it is judged on a part as large.
     fn report(&self, history: &TrainingSet, seed: u64) -> Result<Option<f64>, TrainError> {
         let mut examples = Examples::default();
-        let (plan, kind) = (&self.plan.client, self.plan.loss);
+        let (plan, kind) = (&self.model.plan.client, self.model.plan.loss);
         let shared = self.bound()?;
-        if !examples.for_report(plan, kind, history, self.items, seed, false) {
+        if !examples.for_report(plan, kind, history, self.model.items, seed, false) {
             return Ok(None);
         }
         let known = self.batch(history, &examples, 0..examples.items.len());
         let person = self.rebuild(&shared, &known).map_err(numeric)?;
         let mut examples = Examples::default();
-        examples.for_report(plan, kind, history, self.items, seed, true);
+        examples.for_report(plan, kind, history, self.model.items, seed, true);
         let part = self.batch(history, &examples, 0..examples.items.len());
         let loss = tch::no_grad(|| self.network.loss(&shared, &person, &part));
         let value = |loss: Tensor| loss.f_double_value(&[]);
@@ -228,12 +222,12 @@ impl Trainer for AutogradTrainer {
 
     fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
         if history.is_empty() {
-            return Ok(self.popularity.clone()?);
+            return self.model.popularity();
         }
         let shared = self.bound()?;
         let person = self.rebuilt(&shared, history)?;
         let scores = tch::no_grad(|| {
-            let everything = Tensor::f_arange(self.items as i64, (Kind::Int64, Device::Cpu))?;
+            let everything = Tensor::f_arange(self.model.items as i64, (Kind::Int64, Device::Cpu))?;
             let network = &self.network;
             network.scores(&shared, &person, history, &everything, None)
         });
@@ -247,25 +241,6 @@ impl Trainer for AutogradTrainer {
         history: &TrainingSet,
         rng: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
-        step.rows(self.items, block)?;
-        within_catalogue(history, self.items)?;
-        match step {
-            Step::History | Step::Counts => Ok(counted(step, history, self.items)),
-            Step::Update | Step::NoisedUpdate | Step::Check if history.is_empty() => {
-                Ok(Delta::new(vec![0.0; self.layout.length(step)]))
-            }
-            Step::Update | Step::NoisedUpdate | Step::Check => {
-                let turn = Turn::draw(step, &self.plan, rng);
-                let report = turn.report.map(|seed| self.report(history, seed));
-                let loss = report.transpose()?.flatten();
-                let learn = turn.learn.map(|seed| self.learn(history, seed));
-                let update = learn.transpose()?.unwrap_or_default();
-                let bounds = self.bounds.as_deref();
-                Ok(self.layout.contribution(step, update, loss, bounds))
-            }
-            Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
-                Err(TrainError::Step(step))
-            }
-        }
+        self.model.contribution(self, step, block, history, rng)
     }
 }

@@ -9,9 +9,9 @@ use rand::Rng;
 
 use self::client::{Published, Scratch};
 use self::rows::{Row, dot, fill, zeros};
-use super::examples::{counted, within_catalogue};
-use super::{Architecture, Layout, ModelPlan, Turn};
-use crate::rank::{by_popularity, finite};
+use super::examples::within_catalogue;
+use super::{Architecture, Learner, ModelPlan, Opened};
+use crate::rank::finite;
 use crate::{
     Block, Delta, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
 };
@@ -24,7 +24,7 @@ pub(crate) fn open(
     plan: &ModelPlan,
     parameters: &Parameters,
 ) -> Result<Box<dyn Trainer>, TrainError> {
-    let items = plan.matches(parameters)?;
+    let model = Opened::new(plan, parameters)?;
     if plan.architecture != Architecture::Factors {
         return Err(TrainError::Architecture {
             model: plan.name.clone(),
@@ -37,7 +37,7 @@ pub(crate) fn open(
         ($($blocks:literal)*) => {
             match (plan.factors() + usize::from(bias)).div_ceil(rows::LANES) {
                 $(blocks if blocks <= $blocks => {
-                    Ok(Box::new(Fused::<$blocks>::new(plan, parameters, items)?))
+                    Ok(Box::new(Fused::<$blocks>::new(model, parameters)?))
                 })*
                 _ => Err(TrainError::Numeric("more than 1024 factors".to_owned())),
             }
@@ -48,47 +48,33 @@ pub(crate) fn open(
 
 /// One opened model. `B`: blocks of sixteen columns that hold a row and its bias.
 struct Fused<const B: usize> {
-    plan: ModelPlan,
-    layout: Layout,
-    items: usize,
+    model: Opened,
     published: Published<B>,
-    /// Published bounds of adaptive clipping.
-    bounds: Option<Vec<f64>>,
-    popularity: Result<Vec<f32>, ParametersError>,
     /// One for each thread that was ever here at the same time.
     scratches: Mutex<Vec<Scratch<B>>>,
 }
 
 impl<const B: usize> Fused<B> {
-    fn new(
-        plan: &ModelPlan,
-        parameters: &Parameters,
-        items: usize,
-    ) -> Result<Self, ParametersError> {
-        let factors = plan.factors();
+    fn new(model: Opened, parameters: &Parameters) -> Result<Self, ParametersError> {
+        let factors = model.plan.factors();
         let table = &parameters.require("items")?.values;
         let bias = parameters
             .get("item-bias")
             .map(|bias| bias.values.as_slice());
-        let mut rows = vec![zeros(); items];
+        let mut rows = vec![zeros(); model.items];
         for (item, (row, columns)) in rows.iter_mut().zip(table.chunks_exact(factors)).enumerate() {
             fill(row, columns, bias.and_then(|bias| bias.get(item).copied()));
         }
         let (mut learns, mut person) = (zeros(), zeros());
         fill(&mut learns, &vec![1.0; factors], None);
         fill(&mut person, &vec![0.0; factors], bias.map(|_| 1.0));
-        let layout = Layout::new(plan, items);
         Ok(Self {
-            bounds: layout.bounds(parameters)?,
-            layout,
-            items,
-            popularity: by_popularity(parameters, items),
+            model,
             published: Published {
                 rows,
                 learns,
                 person,
             },
-            plan: plan.clone(),
             scratches: Mutex::default(),
         })
     }
@@ -101,7 +87,7 @@ impl<const B: usize> Fused<B> {
                 .unwrap_or_else(PoisonError::into_inner)
         };
         let spare = pool().pop();
-        let mut scratch = spare.unwrap_or_else(|| Scratch::new(self.items));
+        let mut scratch = spare.unwrap_or_else(|| Scratch::new(self.model.items));
         let result = work(&mut scratch);
         pool().push(scratch);
         result
@@ -109,13 +95,13 @@ impl<const B: usize> Fused<B> {
 
     /// The person that a history is ranked for: rebuilt as in learning.
     fn rebuilt(&self, history: &TrainingSet) -> Result<Row<B>, TrainError> {
-        within_catalogue(history, self.items)?;
+        within_catalogue(history, self.model.items)?;
         let mut person = self.published.person;
         self.with(|scratch| {
-            let (plan, loss) = (&self.plan.client, self.plan.loss);
+            let (plan, loss) = (&self.model.plan.client, self.model.plan.loss);
             scratch
                 .examples
-                .for_ranking(plan, loss, history, self.items);
+                .for_ranking(plan, loss, history, self.model.items);
             scratch.rebuild(&self.published, plan, loss, &mut person);
         });
         match person.as_flattened().iter().all(|value| value.is_finite()) {
@@ -126,44 +112,10 @@ impl<const B: usize> Fused<B> {
         }
     }
 
-    /// One round of one client: its update, `[trained]`.
-    fn learn(&self, history: &TrainingSet, seed: u64) -> Vec<f32> {
-        let mut update = vec![0.0; self.layout.trained()];
-        self.with(|scratch| {
-            let (plan, loss) = (&self.plan.client, self.plan.loss);
-            scratch
-                .examples
-                .for_learning(plan, loss, history, self.items, seed);
-            let mut person = self.published.person;
-            scratch.rebuild(&self.published, plan, loss, &mut person);
-            scratch.train(&self.published, plan, loss, &person);
-            self.scatter(scratch, &mut update);
-            scratch.forget();
-        });
-        update
-    }
-
-    /// The mean loss of the published model on a fifth of the history, with a person that was rebuilt from the rest; nothing
-    /// for a history of one item. On what a person was rebuilt from, a table of noise would look good.
-    fn report(&self, history: &TrainingSet, seed: u64) -> Option<f64> {
-        let (plan, loss) = (&self.plan.client, self.plan.loss);
-        self.with(|scratch| {
-            let examples = &mut scratch.examples;
-            if !examples.for_report(plan, loss, history, self.items, seed, false) {
-                return None;
-            }
-            let mut person = self.published.person;
-            scratch.rebuild(&self.published, plan, loss, &mut person);
-            let examples = &mut scratch.examples;
-            examples.for_report(plan, loss, history, self.items, seed, true);
-            Some(scratch.loss(&self.published, loss, &person))
-        })
-    }
-
     /// Writes the arena into the dense update.
     fn scatter(&self, scratch: &Scratch<B>, update: &mut [f32]) {
-        let factors = self.plan.factors();
-        let start = |name: &str| self.layout.words_of(name).map(|words| words.start);
+        let factors = self.model.plan.factors();
+        let start = |name: &str| self.model.layout.words_of(name).map(|words| words.start);
         let (table, bias) = (start("items").unwrap_or_default(), start("item-bias"));
         for (row, item) in scratch.rows.iter().zip(&scratch.touched) {
             let place = table + *item as usize * factors;
@@ -182,9 +134,42 @@ impl<const B: usize> Fused<B> {
     }
 }
 
+impl<const B: usize> Learner for Fused<B> {
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError> {
+        let mut update = vec![0.0; self.model.layout.trained()];
+        self.with(|scratch| {
+            let (plan, loss) = (&self.model.plan.client, self.model.plan.loss);
+            let examples = &mut scratch.examples;
+            examples.for_learning(plan, loss, history, self.model.items, seed);
+            let mut person = self.published.person;
+            scratch.rebuild(&self.published, plan, loss, &mut person);
+            scratch.train(&self.published, plan, loss, &person);
+            self.scatter(scratch, &mut update);
+            scratch.forget();
+        });
+        Ok(update)
+    }
+
+    fn report(&self, history: &TrainingSet, seed: u64) -> Result<Option<f64>, TrainError> {
+        let (plan, loss) = (&self.model.plan.client, self.model.plan.loss);
+        let items = self.model.items;
+        Ok(self.with(|scratch| {
+            let examples = &mut scratch.examples;
+            if !examples.for_report(plan, loss, history, items, seed, false) {
+                return None;
+            }
+            let mut person = self.published.person;
+            scratch.rebuild(&self.published, plan, loss, &mut person);
+            let examples = &mut scratch.examples;
+            examples.for_report(plan, loss, history, items, seed, true);
+            Some(scratch.loss(&self.published, loss, &person))
+        }))
+    }
+}
+
 impl<const B: usize> Trainer for Fused<B> {
     fn person(&self, history: &TrainingSet) -> Result<PersonVector, TrainError> {
-        let factors = self.plan.factors();
+        let factors = self.model.plan.factors();
         if history.is_empty() {
             return Ok(PersonVector(vec![0.0; factors]));
         }
@@ -195,7 +180,7 @@ impl<const B: usize> Trainer for Fused<B> {
 
     fn scores(&self, history: &TrainingSet) -> Result<Vec<f32>, TrainError> {
         if history.is_empty() {
-            return Ok(self.popularity.clone()?);
+            return self.model.popularity();
         }
         let person = self.rebuilt(history)?;
         let rows = self.published.rows.iter();
@@ -209,26 +194,7 @@ impl<const B: usize> Trainer for Fused<B> {
         history: &TrainingSet,
         rng: &mut dyn Rng,
     ) -> Result<Delta, TrainError> {
-        step.rows(self.items, block)?;
-        within_catalogue(history, self.items)?;
-        match step {
-            Step::History | Step::Counts => Ok(counted(step, history, self.items)),
-            Step::Update | Step::NoisedUpdate | Step::Check if history.is_empty() => {
-                Ok(Delta::new(vec![0.0; self.layout.length(step)]))
-            }
-            Step::Update | Step::NoisedUpdate | Step::Check => {
-                let turn = Turn::draw(step, &self.plan, rng);
-                let report = |seed| self.report(history, seed);
-                let loss = turn.report.and_then(report);
-                let learn = |seed| self.learn(history, seed);
-                let update = turn.learn.map(learn).unwrap_or_default();
-                let bounds = self.bounds.as_deref();
-                Ok(self.layout.contribution(step, update, loss, bounds))
-            }
-            Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
-                Err(TrainError::Step(step))
-            }
-        }
+        self.model.contribution(self, step, block, history, rng)
     }
 }
 

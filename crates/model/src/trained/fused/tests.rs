@@ -7,6 +7,10 @@ use crate::{ItemId, Recipe};
 const REFERENCE: &str = include_str!("../../../../../tests/vectors/w1/check.json");
 const W1: &str = include_str!("../../../../../models/w1/model.toml");
 
+fn fused<const B: usize>(plan: &ModelPlan, model: &Parameters) -> Fused<B> {
+    Fused::new(Opened::new(plan, model).unwrap(), model).unwrap()
+}
+
 /// The same made-up integers as in tests/vectors/w1/make.py.
 fn mixed(word: u64) -> u64 {
     let mut word = word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -34,7 +38,7 @@ fn w1_is_the_workload_that_was_measured() {
     let values = (0..items as i64 * 32).map(|k| ((k * 7_919) % 2_001 - 1_000) as f32 * 2e-4);
     let (shape, values) = (vec![items, 32], values.collect());
     model.set("items", crate::Tensor { shape, values });
-    let mut fused = Fused::<2>::new(&plan, &model, items).unwrap();
+    let mut fused = fused::<2>(&plan, &model);
     let start: Vec<f32> = (0..32)
         .map(|d| ((d * 37) % 21 - 10) as f32 * 0.05)
         .collect();
@@ -93,10 +97,10 @@ fn what_is_held_out_is_drawn_as_often_as_any_other_item() {
         let mut plan = plan.clone();
         plan.client.redraw = redraw;
         let recipe = Recipe::Trained(TrainedRecipe::new(items, 1, plan.clone()));
-        let fused = Fused::<2>::new(&plan, &recipe.start(1).parameters, items).unwrap();
+        let fused = fused::<2>(&plan, &recipe.start(1).parameters);
         let mut times = vec![0u32; items];
         for seed in 0..u64::from(rounds) {
-            fused.learn(&train, mixed(seed));
+            fused.learn(&train, mixed(seed)).unwrap();
             fused.with(|scratch| {
                 let drawn = scratch.examples.items.iter().zip(&scratch.examples.labels);
                 let mut drawn: Vec<u32> = drawn
@@ -160,9 +164,9 @@ fn updates_are_gradients() {
                 values: large,
             },
         );
-        let fused = Fused::<3>::new(&plan, &model, items).unwrap();
+        let fused = fused::<3>(&plan, &model);
         let train = TrainingSet::of([1, 4, 6].map(ItemId), items);
-        let update = fused.learn(&train, 5);
+        let update = fused.learn(&train, 5).unwrap();
         fused.with(|scratch| {
             let mut person = fused.published.person;
             scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
