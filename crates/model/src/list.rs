@@ -108,8 +108,10 @@ pub fn list(
     } else {
         candidates
     };
-    // One order whatever the selection left behind, so that a seed gives one list.
-    others.sort_unstable_by_key(|place| place.item);
+    if explored > 0 {
+        // One order whatever the selection left behind, so that a seed gives one list.
+        others.sort_unstable_by_key(|place| place.item);
+    }
     for _ in 0..explored.min(others.len()) {
         let drawn = others.swap_remove(rng.random_range(0..others.len()));
         let at = rng.random_range(0..=places.len());
