@@ -117,7 +117,10 @@ impl Trainer for DirectTrainer {
             Step::Projection => self.bounded.projection_length()?,
             _ => step.length(self.items, self.factors, block),
         };
-        if matches!(step, Step::Update | Step::NoisedUpdate | Step::Check) {
+        if matches!(
+            step,
+            Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks
+        ) {
             return Err(TrainError::Step(step));
         }
         // All zeros cost nothing before they are written.
@@ -144,7 +147,7 @@ impl Trainer for DirectTrainer {
                     let mixing = self.mixing.as_ref().ok_or_else(missing)?;
                     mixing.contribute(history, &self.rows(history)?, rows, &mut values);
                 }
-                Step::Update | Step::NoisedUpdate | Step::Check => {}
+                Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {}
             }
         }
         debug_assert_eq!(values.len(), length);

@@ -70,6 +70,15 @@ impl TrainingSet {
         }
     }
 
+    /// The history before the item that was touched first last, and that item: what a client leaves out of all that it adds to a
+    /// task that is evaluated. The whole history and nothing where it has under two items.
+    pub fn newest_apart(&self) -> (Self, Option<ItemId>) {
+        match self.sequence.as_slice() {
+            [_, .., newest] => (self.without(*newest), Some(*newest)),
+            _ => (self.clone(), None),
+        }
+    }
+
     /// The items, ascending and distinct.
     pub fn items(&self) -> &[ItemId] {
         &self.items

@@ -5,6 +5,7 @@ mod block;
 mod bounded;
 mod delta;
 mod direct;
+mod evaluate;
 mod event;
 mod features;
 mod ials;
@@ -26,14 +27,15 @@ pub use block::{Block, BlockError};
 pub use bounded::Bounded;
 pub use delta::{Delta, MeanDelta};
 pub use direct::Direct;
+pub use evaluate::{Evaluate, Learned};
 pub use event::{Event, ItemId, TrainingSet};
 pub use features::{FeaturesError, ItemFeatures};
 pub use ials::IalsRecipe;
 pub use ials_private::{Features, IalsPrivateRecipe};
 pub use list::{Everything, Recommendation, Shelf, Wish, list};
 pub use metrics::{
-    Case, Categories, CategoryShare, Estimate, ListFigures, Lists, Mean, MetricsError, Quality,
-    World, popularity, rank_full, rank_sampled,
+    Case, Categories, CategoryShare, Estimate, Group, ListFigures, Lists, Mean, Measured,
+    MetricsError, Quality, Ranking, Ranks, World, popularity, rank_full, rank_newest, rank_sampled,
 };
 pub use mixing::Mixing;
 pub use parameters::{Parameters, ParametersError, Tensor};

@@ -106,6 +106,25 @@ impl Recipe {
         }
     }
 
+    /// The sums after which the model is whole, by number: it can be measured, and where it is no good an earlier one can take its
+    /// place. The last is always one.
+    pub fn rests(&self) -> Vec<usize> {
+        let last = self.sums().len().saturating_sub(1);
+        let rounds = |rounds: usize| (1..rounds).chain([last]).collect();
+        match self {
+            // Between the last gradient and the last head the model is neither.
+            Recipe::Ials(recipe) => rounds(recipe.rounds),
+            Recipe::IalsPrivate(recipe) => (1..=recipe.sweeps).map(|sweep| 2 * sweep).collect(),
+            Recipe::Trained(recipe) => rounds(recipe.rounds),
+        }
+    }
+
+    /// Whether the sums after one of [`Recipe::rests`] can go on from an earlier model than the one that they were to go on
+    /// from. With noise each sum of a sweep belongs to the one before.
+    pub fn goes_back(&self) -> bool {
+        !matches!(self, Recipe::IalsPrivate(_))
+    }
+
     /// Writes down what the recipe leaves open and the share `cohort` of the population in a round decides.
     pub fn settle(&mut self, cohort: f64) {
         match self {

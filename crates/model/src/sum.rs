@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::algebra::triangle_length;
+use crate::metrics::RANKS_LENGTH;
 use crate::{Block, ClipGroup};
 
 /// What every client computes in a round. The layouts are dense and row-major.
@@ -36,6 +37,11 @@ pub enum Step {
     /// then `[rows]` the 0/1 history over sqrt(k). Q, `[items, factors]`, has orthonormal columns: row i is
     /// v_i / sqrt(c_i + 10) times the tensor `mixing`; Q'x is its sum over the whole history. L2 norm at most sqrt(k + 1).
     Head,
+    /// Where the client's newest item, which is in nothing else that it adds to the task, lies among items that the person did
+    /// not touch: four lists of cells, 1/2 in one cell of each, L2 norm 1 (0 for a history of under two items). By the model
+    /// among 99 drawn items: ranks 1 to 10, to 20, to 50, worse; by the model among all: ranks 1 to 10, to 20, 50, 100, 200,
+    /// 500, 1000, worse; then the same two by the published counts. What clients do: [`rank_newest`](crate::rank_newest).
+    Ranks,
 }
 
 /// What the parts of a contribution are divided by that grow with the length of the history, so that a long one does not
@@ -92,6 +98,7 @@ impl Step {
                 .saturating_mul(factors + 2)
                 .saturating_add(2 * triangle + 2),
             Step::Head => rows.saturating_mul(factors + 1),
+            Step::Ranks => RANKS_LENGTH,
             Step::Update | Step::NoisedUpdate | Step::Check => 0,
         }
     }

@@ -104,7 +104,8 @@ pub trait Trainer: Send + Sync {
             .collect()
     }
 
-    /// What the client adds to the sum of `step`, in its layout; all zeros for an empty history.
+    /// What the client adds to the sum of `step`, in its layout; all zeros for an empty history. Of [`Step::Ranks`], the same for
+    /// every engine, [`rank_newest`](crate::rank_newest) knows.
     ///
     /// `rng` decides what a model that learns by sampling draws: the order of its examples, its negatives.
     ///

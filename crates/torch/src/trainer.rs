@@ -97,7 +97,7 @@ impl Trainer for TorchTrainer {
                         .projection(&self.taste(history)?, history)?;
                 }
                 Step::Gradient => self.gradient(history, rows, &mut out)?,
-                Step::Update | Step::NoisedUpdate | Step::Check => {
+                Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {
                     return Err(TrainError::Step(step));
                 }
                 Step::Head => {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Half the width of a 95 % interval of a normal law, in standard deviations.
-const NORMAL_95: f64 = 1.959_964;
+pub(super) const NORMAL_95: f64 = 1.959_964;
 
 /// A mean over people, with what is needed for its interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,8 +1,11 @@
 mod estimate;
 mod lists;
+mod ranks;
 
 pub use estimate::{Estimate, Mean};
 pub use lists::{Categories, CategoryShare, ListFigures, Lists, World};
+pub(crate) use ranks::LENGTH as RANKS_LENGTH;
+pub use ranks::{Group, Measured, Ranking, Ranks, rank_newest};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -88,7 +88,7 @@ impl Opened {
                 let bounds = self.bounds.as_deref();
                 Ok(self.layout.contribution(step, update, loss, bounds))
             }
-            Step::Gram | Step::Projection | Step::Gradient | Step::Head => {
+            Step::Gram | Step::Projection | Step::Gradient | Step::Head | Step::Ranks => {
                 Err(TrainError::Step(step))
             }
         }
