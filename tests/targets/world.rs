@@ -121,6 +121,7 @@ fn task(consistency: Consistency, bits: u32, noise: bool) -> Task {
         consistency,
         privacy,
         noise: Default::default(),
+        evaluate: None,
         recipe: serde_json::from_str(recipe).expect("a recipe"),
     }
 }

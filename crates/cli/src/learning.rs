@@ -218,6 +218,7 @@ impl Learning {
                     false => Surplus::Kept,
                 },
             },
+            evaluate: None,
             recipe,
         };
         task.recipe.settle(task.cohort);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chorus_model::{Delta, Engine, Parameters, TrainError};
 use chorus_protocol::{
     Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, RoundPlan,
-    TaskName, encode, noise_share,
+    TaskName, contribute, encode, noise_share,
 };
 use chorus_wire::certificate::Authority;
 use rand_core::{CryptoRng, Rng};
@@ -219,7 +219,7 @@ impl Client {
             Err(error) => return Ok(Err(error)),
         };
         let history = self.history(catalogue)?;
-        Ok(trainer.contribution(plan.step, plan.block, &history, rng))
+        Ok(contribute(trainer.as_ref(), plan, &history, rng))
     }
 
     /// Ends the client's part, and erases what it held of the round.

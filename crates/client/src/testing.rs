@@ -51,6 +51,7 @@ pub fn task(noise: bool, clients: usize) -> Task {
         consistency: chorus_protocol::Consistency::Cohort,
         privacy,
         noise: Default::default(),
+        evaluate: None,
         recipe: serde_json::from_str(recipe).unwrap(),
     }
 }

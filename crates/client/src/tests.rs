@@ -6,7 +6,7 @@ use chorus_model::{Direct, Engine, ItemId, Parameters, Shelf, TrainingSet, Wish}
 use chorus_privacy::{LocalNoise, Survivors};
 use chorus_protocol::{
     Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
-    RoundId, RoundPlan, encode, noise_share,
+    RoundId, RoundPlan, contribute, encode, noise_share,
 };
 use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
@@ -85,11 +85,8 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
     let history = member.client.history(ITEMS).unwrap();
     let mut rng = member.rng.clone();
     let share = noise_share(plan, &mut rng).unwrap();
-    let delta = Direct
-        .open(&parameters)
-        .unwrap()
-        .contribution(plan.step, plan.block, &history, &mut rng)
-        .unwrap();
+    let trainer = Direct.open(&parameters).unwrap();
+    let delta = contribute(trainer.as_ref(), plan, &history, &mut rng).unwrap();
     Some(
         encode(delta, plan, share, &mut rng)
             .unwrap()

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
     Certificates, Charge, Floor, Identity, Invitation, LogView, Next, Outcome, Participation,
-    Refusal, Request, Response, RoundId, Standing, Task, TaskName, encode, noise_share,
+    Refusal, Request, Response, RoundId, Standing, Task, TaskName, contribute, encode, noise_share,
 };
 use chorus_wire::revocation::Revocations;
 use chorus_wire::server::Peer;
@@ -195,9 +195,9 @@ impl Member {
                 Next::Learn { plan, model } => {
                     let model = Parameters::from_bytes(model).unwrap();
                     let trainer = Direct.open(&model).unwrap();
-                    let delta = trainer
-                        .contribution(plan.step, plan.block, &self.set, &mut self.rng.clone())
-                        .unwrap();
+                    let delta =
+                        contribute(trainer.as_ref(), plan, &self.set, &mut self.rng.clone())
+                            .unwrap();
                     let encoded = encode(
                         delta,
                         plan,

@@ -12,8 +12,8 @@ use chorus_coordinator::{
 };
 use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
-    Floor, Identity, LogView, Next, Participation, Request, Response, Standing, TaskName, encode,
-    noise_share,
+    Floor, Identity, LogView, Next, Participation, Request, Response, Standing, TaskName,
+    contribute, encode, noise_share,
 };
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::{Connection, SendError, Target, enrol};
@@ -221,8 +221,7 @@ impl Person {
                             .open(&Parameters::from_bytes(model).unwrap())
                             .unwrap();
                         let set = TrainingSet::of([1, 4, 7].map(ItemId), 12);
-                        let delta = trainer
-                            .contribution(plan.step, plan.block, &set, &mut self.rng.clone())
+                        let delta = contribute(trainer.as_ref(), plan, &set, &mut self.rng.clone())
                             .unwrap();
                         let update = encode(
                             delta,

@@ -35,7 +35,7 @@ pub use plan::{Invitation, RoundPlan};
 pub use registry::{LogEntry, LogError, LogView, Origin, SignedEntry};
 pub use reject::Reject;
 pub use report::{RoundReport, sum_digest};
-pub use road::{Encoded, decode, encode, noise_share};
+pub use road::{Encoded, contribute, decode, encode, noise_share};
 pub use round::{
     Event, Funnel, Input, Message, Millis, Phase, Record, Recovered, Round, Timing, Unreadable,
 };

@@ -28,6 +28,9 @@ pub struct RoundPlan {
     /// The words of one contribution that are clipped together, each group to its own bound; nothing for all of them together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<ClipGroup>,
+    /// The task is evaluated: each client leaves its newest item out of what it adds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold_out: bool,
     /// Clip, scale, length and ring of one contribution.
     pub encoding: Encoding,
     /// The noise that each client adds, in grid units.

@@ -1,11 +1,11 @@
 //! The middle of the one-way road: what every client does to a delta before the mask, and
-//! what the coordinator does to a sum after it. Product, demo and simulator call the same two functions.
+//! what the coordinator does to a sum after it. Product, demo and simulator call the same functions.
 
-use chorus_model::{Delta, MeanDelta};
+use chorus_model::{Delta, MeanDelta, Step, TrainError, Trainer, TrainingSet, rank_newest};
 use chorus_privacy::{
     NoiseShare, NoisedUpdate, PrivacyError, add_noise, clip, clip_groups, decode as lift, quantise,
 };
-use rand_core::CryptoRng;
+use rand_core::{CryptoRng, Rng};
 
 use crate::RoundPlan;
 
@@ -15,6 +15,26 @@ pub struct Encoded {
     pub update: NoisedUpdate,
     /// True when the contribution was larger than the clip norm.
     pub clipped: bool,
+}
+
+/// What a client with this history adds to a round of `plan`. In a task that is evaluated its newest item is in nothing that it
+/// adds but its rank.
+///
+/// # Errors
+/// As [`Trainer::contribution`].
+pub fn contribute(
+    trainer: &dyn Trainer,
+    plan: &RoundPlan,
+    history: &TrainingSet,
+    rng: &mut dyn Rng,
+) -> Result<Delta, TrainError> {
+    match plan.step {
+        Step::Ranks => rank_newest(trainer, history, rng),
+        step if plan.hold_out => {
+            trainer.contribution(step, plan.block, &history.newest_apart().0, rng)
+        }
+        step => trainer.contribution(step, plan.block, history, rng),
+    }
 }
 
 /// This client's share of the noise of a round, drawn before it learns: the time that takes then says nothing about what

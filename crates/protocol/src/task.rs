@@ -1,4 +1,6 @@
-use chorus_model::{Recipe, RecipeError, Sum};
+use chorus_model::{
+    Evaluate, LearnError, Learned, Learning, MeanDelta, Recipe, RecipeError, Step, Sum,
+};
 use chorus_privacy::{
     Encoding, Guarantee, Law, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
 };
@@ -42,6 +44,9 @@ pub struct Task {
     /// How it is made.
     #[serde(default, skip_serializing_if = "NoiseMaking::is_usual")]
     pub noise: NoiseMaking,
+    /// How clients evaluate the model with items that they leave out of all they add; left out: they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate: Option<Evaluate>,
     /// What is learned.
     pub recipe: Recipe,
 }
@@ -175,10 +180,16 @@ pub enum TaskError {
     /// The recipe.
     #[error("recipe.{0}")]
     Recipe(#[from] RecipeError),
+    /// The evaluation.
+    #[error("evaluate.{0}")]
+    Evaluate(RecipeError),
     /// The privacy parameters.
     #[error("privacy: {0}")]
     Privacy(#[from] PrivacyError),
 }
+
+/// Clients in a round from which on anything can be shown of their ranks.
+const RANKED: usize = 50;
 
 fn everyone() -> f64 {
     1.0
@@ -322,13 +333,28 @@ impl Task {
                  fewer",
             )?;
         }
+        if let Some(evaluate) = &self.evaluate {
+            evaluate
+                .validate(&self.recipe)
+                .map_err(TaskError::Evaluate)?;
+            require(
+                clients >= RANKED,
+                "evaluate",
+                "fewer than 50 clients a round: none of their numbers could be shown; take a larger cohort, or leave it out",
+            )?;
+        }
         // A sum that cannot be planned should not be found out in the middle of the task.
         let deviation = self.noise_deviation()?;
         let mut shapes: Vec<(usize, f64, f64)> = Vec::new();
         for sum in self.sums() {
             let shape = (sum.length, sum.clip, sum.share);
             if !shapes.contains(&shape) {
-                self.coding(&sum, clients, deviation)?;
+                let (encoding, ..) = self.coding(&sum, clients, deviation)?;
+                require(
+                    sum.step != Step::Ranks || encoding.scale() >= 2.0,
+                    "bits",
+                    "too few to count the ranks of so many clients exactly; take more, or leave out `evaluate`",
+                )?;
                 shapes.push(shape);
             }
         }
@@ -394,7 +420,22 @@ impl Task {
 
     /// The named sums, in order.
     pub fn sums(&self) -> Vec<Sum> {
-        self.recipe.sums()
+        self.recipe.sums_with(self.evaluate.as_ref())
+    }
+
+    /// What sum number `sum_index` (from 0) makes of the task: the next version of the model.
+    ///
+    /// # Errors
+    /// When the sum does not fit the recipe, or the numbers went wrong.
+    pub fn learn(
+        &self,
+        learning: Learning,
+        sum_index: usize,
+        delta: &MeanDelta,
+    ) -> Result<Learned, LearnError> {
+        let evaluate = self.evaluate.as_ref();
+        self.recipe
+            .learn(evaluate, learning, sum_index, delta, self.population)
     }
 
     /// The plan of one round.
@@ -428,6 +469,7 @@ impl Task {
             step: sum.step,
             block: sum.block,
             groups: sum.groups,
+            hold_out: self.evaluate.is_some(),
             encoding,
             noise,
             invited,

@@ -161,6 +161,7 @@ mod tests {
             consistency: chorus_protocol::Consistency::Cohort,
             privacy,
             noise: Default::default(),
+            evaluate: None,
             recipe,
         }
     }

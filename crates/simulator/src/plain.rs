@@ -5,7 +5,7 @@ use chorus_model::Trainer;
 use chorus_privacy::{
     LayerSeed, LocalNoise, MAX_VARIANCE, NoisedUpdate, PrivacyError, fill_discrete_gaussian,
 };
-use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, encode, noise_share};
+use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, contribute, encode, noise_share};
 use chorus_secagg::Ring;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -56,9 +56,7 @@ impl Scene<'_> {
     pub fn contribute(&self, user: usize, rng: &mut ChaCha20Rng) -> Result<Encoded, SimulateError> {
         let share = noise_share(self.plan, rng)?;
         let history = self.dataset.training_set(user);
-        let delta = self
-            .trainer
-            .contribution(self.plan.step, self.plan.block, &history, rng)?;
+        let delta = contribute(self.trainer, self.plan, &history, rng)?;
         Ok(encode(delta, self.plan, share, rng)?)
     }
 

@@ -38,6 +38,7 @@ fn task(population: usize, items: usize, epsilon: f64) -> Task {
             epsilon,
             delta: 1e-5,
         },
+        evaluate: None,
         recipe: Recipe::IalsPrivate(IalsPrivateRecipe::new(items, 6, 1)),
     }
 }

@@ -44,6 +44,7 @@ fn task(dataset: &Dataset, noise: bool) -> Task {
         consistency: Consistency::Cohort,
         privacy,
         noise: Default::default(),
+        evaluate: None,
         recipe,
     }
 }

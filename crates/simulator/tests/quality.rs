@@ -28,6 +28,7 @@ fn task(dataset: &Dataset, privacy: Privacy, recipe: Recipe) -> Task {
         consistency: chorus_protocol::Consistency::Cohort,
         privacy,
         noise: Default::default(),
+        evaluate: None,
         recipe,
     }
 }

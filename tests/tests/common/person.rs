@@ -9,7 +9,8 @@ use chorus_authority::Invited;
 use chorus_client::{CheckIn, Client, Durability, Ending, Error, Settings, Step, Transport};
 use chorus_model::{Engine, Event, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
-    Charge, Floor, Identity, Next, Participation, Refusal, Request, TaskName, encode, noise_share,
+    Charge, Floor, Identity, Next, Participation, Refusal, Request, TaskName, contribute, encode,
+    noise_share,
 };
 use chorus_torch::Torch;
 use chorus_wire::Clock;
@@ -230,9 +231,7 @@ impl Person {
         let history = TrainingSet::of(self.history.iter().copied(), items);
         let mut rng = self.rng.clone();
         let share = noise_share(plan, &mut rng).unwrap();
-        let delta = trainer
-            .contribution(plan.step, plan.block, &history, &mut rng)
-            .unwrap();
+        let delta = contribute(trainer.as_ref(), plan, &history, &mut rng).unwrap();
         let encoded = encode(delta, plan, share, &mut rng).unwrap();
         Some(encoded.update.into_words())
     }

@@ -9,7 +9,8 @@ use chorus_client::{CheckIn, Client, Durability, Ending, Settings, Step};
 use chorus_data::Dataset;
 use chorus_model::{Engine, Event, ItemId, Parameters};
 use chorus_protocol::{
-    Floor, Invitation, Next, Participation, Refusal, Request, TaskName, encode, noise_share,
+    Floor, Invitation, Next, Participation, Refusal, Request, TaskName, contribute, encode,
+    noise_share,
 };
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::{Connection, Target};
@@ -278,7 +279,7 @@ impl Seat<'_> {
         let share = noise_share(plan, rng)?;
         let trainer = self.shared.engine.open(&Parameters::from_bytes(model)?)?;
         let history = self.shared.dataset.training_set(self.index);
-        let delta = trainer.contribution(plan.step, plan.block, &history, rng)?;
+        let delta = contribute(trainer.as_ref(), plan, &history, rng)?;
         Ok(Some(encode(delta, plan, share, rng)?.update.into_words()))
     }
 

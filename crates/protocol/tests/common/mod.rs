@@ -171,6 +171,7 @@ pub fn task(population: usize, noise: bool) -> Task {
         consistency: Consistency::Cohort,
         privacy,
         noise: Default::default(),
+        evaluate: None,
         recipe: serde_json::from_str(recipe).unwrap(),
     }
 }

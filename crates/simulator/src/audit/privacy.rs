@@ -4,7 +4,7 @@ use chorus_data::Dataset;
 use chorus_model::{Delta, Engine, Learning, MeanDelta, Parameters, Tensor, Trainer};
 use chorus_privacy::{LocalNoise, Release, Spent, spent};
 use chorus_protocol::{
-    Digest, Privacy, RoundId, RoundPlan, Task, cost, decode, encode, noise_share,
+    Digest, Privacy, RoundId, RoundPlan, Task, contribute, cost, decode, encode, noise_share,
 };
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -250,7 +250,7 @@ impl Audit<'_> {
             Part::Honest(person) | Part::Colluding(person) => {
                 let history = self.dataset.training_set(person);
                 let mut rng = self.draws(plan, person);
-                let delta = trainer.contribution(plan.step, plan.block, &history, &mut rng)?;
+                let delta = contribute(trainer, plan, &history, &mut rng)?;
                 let values = delta.into_values();
                 let norm = norm(&values);
                 let factor = (plan.encoding.clip() / norm).min(1.0);

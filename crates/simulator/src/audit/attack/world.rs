@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use chorus_data::Dataset;
-use chorus_model::{Delta, Engine, MeanDelta, Parameters, Trainer};
+use chorus_model::{Delta, Engine, MeanDelta, Parameters, Step, Trainer};
 use chorus_privacy::{LocalNoise, Release, fill_discrete_gaussian, spent};
-use chorus_protocol::{Digest, RoundId, RoundPlan, Task, cost, decode, encode, noise_share};
+use chorus_protocol::{
+    Digest, RoundId, RoundPlan, Task, contribute, cost, decode, encode, noise_share,
+};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
@@ -51,7 +53,8 @@ impl World {
         let mut sums = Vec::new();
         let mut releases: Vec<Release> = Vec::new();
         let mut delta = 0.0;
-        for index in 0..task.sums().len() {
+        let mut index = 0;
+        while index < task.sums().len() {
             let trainer = engine.open(&learning.parameters)?;
             let model = Digest::of(&learning.parameters.to_bytes()?);
             let round = RoundId(index as u64 + 1);
@@ -78,9 +81,8 @@ impl World {
                 clients,
                 noise,
             };
-            learning = task
-                .recipe
-                .apply(learning, index, &released, task.population)?;
+            let learned = task.learn(learning, index, &released)?;
+            (learning, index) = (learned.learning, learned.next);
             sums.push(taken);
         }
         let mu = match with_noise {
@@ -122,13 +124,10 @@ impl Taken {
     /// What a person sends in this sum, before noise, cut to the clip.
     pub fn sent(&self, dataset: &Dataset, person: usize) -> Result<Vec<f64>, SimulateError> {
         let history = dataset.training_set(person);
-        let (step, block) = (self.plan.step, self.plan.block);
         // An adversary of a model that samples guesses the draws; that only helps the person.
         let mut rng = stream(0, self.plan.round.0, Stream::Client(person));
-        let values = self
-            .trainer
-            .contribution(step, block, &history, &mut rng)?
-            .into_values();
+        let delta = contribute(self.trainer.as_ref(), &self.plan, &history, &mut rng)?;
+        let values = delta.into_values();
         let values: Vec<f64> = values.into_iter().map(f64::from).collect();
         let norm = values.iter().map(|value| value * value).sum::<f64>().sqrt();
         let factor = (self.plan.encoding.clip() / norm).min(1.0);
@@ -138,7 +137,8 @@ impl Taken {
     /// Coordinates of one item in this sum, where the sum has a row for each item.
     pub fn width(&self, items: usize) -> Option<usize> {
         let length = self.plan.encoding.length();
-        let is_rows = self.plan.step != chorus_model::Step::Gram && length.is_multiple_of(items);
+        let is_of_items = !matches!(self.plan.step, Step::Gram | Step::Ranks);
+        let is_rows = is_of_items && length.is_multiple_of(items);
         is_rows.then_some(length / items)
     }
 
@@ -177,7 +177,7 @@ fn exact_sum(
                     let history = dataset.training_set(*person);
                     let mut rng = stream(seed, plan.round.0, Stream::Client(*person));
                     let share = noise_share(&quiet, &mut rng)?;
-                    let delta = trainer.contribution(plan.step, plan.block, &history, &mut rng)?;
+                    let delta = contribute(trainer, plan, &history, &mut rng)?;
                     let delta = Delta::new(delta.into_values());
                     let encoded = encode(delta, &quiet, share, &mut rng)?;
                     part.add(encoded.update.words(), encoded.clipped);
