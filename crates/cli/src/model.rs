@@ -2,20 +2,33 @@
 
 use std::path::PathBuf;
 
-use chorus_coordinator::{export_model, list_models, rollback_model};
+use chorus_coordinator::{export_model, list_models, model_quality, rollback_model};
 use chorus_protocol::Origin;
 use clap::Subcommand;
 
 use crate::coordinator::Place;
 use crate::exit::{self, OrExit};
 use crate::learning::task_name;
-use crate::{progress, task};
+use crate::{progress, task, words};
 
 /// Actions of `chorus model`.
 #[derive(Subcommand)]
 pub enum Model {
     /// Every version of a task's model.
     List {
+        #[command(flatten)]
+        place: Place,
+        /// The task.
+        #[arg(long, value_name = "NAME")]
+        task: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What clients' own ranks said of the versions of a task with `evaluate`: of their newest items, which nothing was trained on.
+    ///
+    /// Every number is one of at least 50 people, or comes from such numbers alone; intervals are of 95 %.
+    Quality {
         #[command(flatten)]
         place: Place,
         /// The task.
@@ -78,6 +91,16 @@ impl Model {
                     ));
                 }
                 progress::say(&list.guarantee);
+            }
+            Model::Quality { place, task, json } => {
+                let quality =
+                    model_quality(&place.store()?, &task_name(task)?).or_exit(exit::DATA)?;
+                if *json {
+                    return progress::say_json(&quality);
+                }
+                for version in &quality.versions {
+                    progress::say(&words::quality(version));
+                }
             }
             Model::Export {
                 place,

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Parameters};
+use chorus_model::{Engine, Evaluate, Parameters};
 use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
@@ -37,6 +37,10 @@ pub struct Simulate {
     /// Simulate a population so many times as large: every user is there so often, and measured once.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least(1))]
     copies: usize,
+    /// Have clients evaluate the model themselves, after so many rounds each time (sweeps with noise) and at the end: everyone leaves
+    /// the newest item out of training and adds its rank to a sum, as in a task with `evaluate`.
+    #[arg(long, value_name = "ROUNDS", value_parser = at_least(1))]
+    evaluate: Option<usize>,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -65,9 +69,13 @@ impl Simulate {
         if self.copies > 1 {
             dataset = dataset.repeated(self.copies);
         }
-        let task = self
+        let mut task = self
             .learning
             .task("simulated", dataset.users(), &dataset, privacy)?;
+        if let Some(every) = self.evaluate {
+            task.evaluate = Some(Evaluate { every, share: None });
+            task.validate().or_exit(exit::USAGE)?;
+        }
         if task.split > 1 {
             let split = task.split;
             progress::tell(&format!(

@@ -1,6 +1,8 @@
 //! What commands say: the same results that `--json` gives, for reading.
 
 use chorus_client::{Ending, EnrolmentStatus};
+use chorus_coordinator::VersionQuality;
+use chorus_model::{Estimate, Measured};
 use chorus_protocol::{ClientId, Outcome};
 use chorus_simulator::Figures;
 
@@ -83,6 +85,13 @@ pub fn figures(figures: &Figures) -> String {
         ),
         format!("  time      {:.1} s", figures.wall_seconds),
     ];
+    if let Some(live) = figures.live.last() {
+        lines.push(format!(
+            "  clients   {}: {}",
+            live.round,
+            measured(&live.measured)
+        ));
+    }
     lines.extend(
         figures
             .notes
@@ -90,6 +99,47 @@ pub fn figures(figures: &Figures) -> String {
             .map(|note| format!("  note      {note}")),
     );
     lines.join("\n")
+}
+
+/// What clients' own ranks say, in a line.
+pub fn measured(measured: &Measured) -> String {
+    let figure = |name: &str, ours: Estimate, popularity: Estimate| {
+        let (mean, within, popular) = (ours.mean, ours.within, popularity.mean);
+        format!("{name} {mean:.4} ± {within:.4} (popularity {popular:.4})")
+    };
+    let Measured {
+        sampled,
+        full,
+        popularity_sampled,
+        popularity_full,
+        clients,
+    } = measured;
+    [
+        format!("newest items of {clients} clients"),
+        figure("HR@10", sampled.hr_at_10, popularity_sampled.hr_at_10),
+        figure("NDCG@10", sampled.ndcg_at_10, popularity_sampled.ndcg_at_10),
+        figure(
+            "all items: NDCG@10",
+            full.ndcg_at_10,
+            popularity_full.ndcg_at_10,
+        ),
+        figure("Recall@20", full.recall_at_20, popularity_full.recall_at_20),
+    ]
+    .join(", ")
+}
+
+/// What a sum of ranks said of a version.
+pub fn quality(version: &VersionQuality) -> String {
+    let said = match &version.measured {
+        Some(measured) => self::measured(measured),
+        None => "nothing can be shown, for it would be of fewer than 50 people".to_owned(),
+    };
+    let note = version.note.as_ref();
+    let note = note.map_or_else(String::new, |note| format!("; {note}"));
+    format!(
+        "version {} by {}: {said}{note}",
+        version.version, version.release
+    )
 }
 
 /// `243 kB`.
@@ -160,6 +210,7 @@ pub fn coordinator(status: &chorus_coordinator::Status) -> String {
                 spent.epsilon, spent.delta
             ));
         }
+        lines.extend(task.quality.as_ref().map(quality));
         lines.push(task.guarantee.clone());
         let trust = task
             .last

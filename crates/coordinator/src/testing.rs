@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
+use chorus_model::{Delta, Direct, Engine, ItemId, Parameters, Step, TrainingSet};
+use chorus_privacy::Encoding;
 use chorus_protocol::{
     Certificates, Charge, Floor, Identity, Invitation, LogView, Next, Outcome, Participation,
     Refusal, Request, Response, RoundId, Standing, Task, TaskName, contribute, encode, noise_share,
@@ -119,7 +120,9 @@ pub struct Member {
     pub vanish: Vanish,
     pub outcomes: BTreeMap<u64, Outcome>,
     pub refusals: Vec<Refusal>,
-    set: TrainingSet,
+    pub set: TrainingSet,
+    /// What it makes of what it should add, of any size: it keeps to no bound.
+    pub spoil: Option<fn(Step, &mut [f32])>,
     rng: ChaCha20Rng,
 }
 
@@ -145,6 +148,7 @@ impl Member {
                 [number, number / 2 + 3, 1].map(|item| ItemId((item % ITEMS) as u32)),
                 ITEMS,
             ),
+            spoil: None,
             rng: ChaCha20Rng::seed_from_u64(rng.next_u64()),
         };
         (0..count).map(&mut one).collect()
@@ -198,9 +202,22 @@ impl Member {
                     let delta =
                         contribute(trainer.as_ref(), plan, &self.set, &mut self.rng.clone())
                             .unwrap();
+                    let mut bounds = plan.clone();
+                    let delta = match self.spoil {
+                        None => delta,
+                        Some(spoil) => {
+                            let (scale, bits) = (plan.encoding.scale(), plan.encoding.bits());
+                            let clip = f64::from(1 << 30) / scale;
+                            bounds.encoding =
+                                Encoding::new(clip, scale, plan.encoding.length(), bits).unwrap();
+                            let mut values = delta.into_values();
+                            spoil(plan.step, &mut values);
+                            Delta::new(values)
+                        }
+                    };
                     let encoded = encode(
                         delta,
-                        plan,
+                        &bounds,
                         noise_share(plan, &mut self.rng).unwrap(),
                         &mut self.rng,
                     )

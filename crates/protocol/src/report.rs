@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use chorus_model::Measured;
 use chorus_privacy::Spent;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct RoundReport {
     /// Messages of clients that were refused, by reason.
     #[serde(default)]
     pub rejected: BTreeMap<String, u64>,
+    /// Of a sum of ranks, what clients say of the model: every number in it is one of at least 50 people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// Anything the server step did out of the ordinary.
     pub note: Option<String>,
 }

@@ -1,4 +1,4 @@
-use chorus_model::Quality;
+use chorus_model::{Measured, Quality};
 use chorus_protocol::Funnel;
 use serde::{Deserialize, Serialize};
 
@@ -75,12 +75,25 @@ pub struct Figures {
     /// What server steps did out of the ordinary, such as the guard's going back: the round's name and a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What clients said of the model by sums of their own ranks, where the task is evaluated: of items that they left out of
+    /// all they added, so neither what was measured nor the people are those of the figures above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live: Vec<Live>,
     /// The seed.
     pub seed: u64,
     /// Name of the data.
     pub data: String,
     /// The command that measured this, as it can be repeated.
     pub command: String,
+}
+
+/// What one sum of ranks said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// The sum.
+    pub round: String,
+    /// What it said.
+    pub measured: Measured,
 }
 
 /// What the public item features and the noisy counts reach with the same ridge on the device, and no other sum.
@@ -153,12 +166,22 @@ pub struct RoundRow {
     pub clipped: usize,
     /// True when the recovered sum equals the sum of the encoded updates.
     pub sum_exact: bool,
+    /// What clients' own ranks say of the model, in a sum of them of at least 50 people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// What the server step did out of the ordinary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl RoundRow {
+    /// What a sum of ranks said, with the round's name.
+    pub fn live(&self) -> Option<Live> {
+        let measured = self.measured.clone()?;
+        let round = self.name.clone();
+        Some(Live { round, measured })
+    }
+
     /// The note with the round's name before it.
     pub fn remark(&self) -> Option<String> {
         let note = self.note.as_ref()?;

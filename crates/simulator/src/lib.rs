@@ -8,6 +8,8 @@ mod evaluate;
 mod figures;
 mod masked;
 mod plain;
+#[cfg(test)]
+mod ranked;
 mod report;
 mod simulate;
 
@@ -21,6 +23,6 @@ pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
     Evaluation, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
 };
-pub use figures::{Content, Figures, Noise, RoundRow};
+pub use figures::{Content, Figures, Live, Noise, RoundRow};
 pub use report::{Picture, Report};
 pub use simulate::{Options, Progress, Run, content, simulate};

@@ -144,8 +144,9 @@ pub fn simulate(
         picture: None,
     };
     let mut learning = task.recipe.start(options.seed);
-    for index in 0..task.sums().len() {
-        learning = federation.sum(index, learning, progress)?;
+    let mut index = 0;
+    while index < task.sums().len() {
+        (learning, index) = federation.sum(index, learning, progress)?;
     }
     let trainer = engine.open(&learning.parameters)?;
     let quality = evaluate::evaluate(dataset, trainer.as_ref())?;
@@ -234,13 +235,13 @@ struct Federation<'a> {
 }
 
 impl Federation<'_> {
-    /// One named sum, and the server step after it.
+    /// One named sum, and the server step after it: the next model, and the sum that the task goes on with.
     fn sum(
         &mut self,
         index: usize,
         learning: Learning,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Learning, SimulateError> {
+    ) -> Result<(Learning, usize), SimulateError> {
         let model = learning.parameters.to_bytes()?;
         let trainer = self.engine.open(&learning.parameters)?;
         let turn = self.task.sums().get(index).map(Sum::turn);
@@ -295,22 +296,20 @@ impl Federation<'_> {
         }
         self.releases.extend(dearest(&costs));
         let Some(delta) = total else {
-            return Ok(learning);
+            return Ok((learning, index + 1));
         };
         let stepped = Instant::now();
-        let learning = self
-            .task
-            .recipe
-            .apply(learning, index, &delta, self.task.population)?;
+        let learned = self.task.learn(learning, index, &delta)?;
         let seconds = stepped.elapsed().as_secs_f64();
-        let quality = self.measure(&learning.parameters)?;
+        let quality = self.measure(&learned.learning.parameters)?;
         if let Some(row) = self.rounds.last_mut() {
             row.seconds += seconds;
             row.quality = Some(quality);
-            row.note = self.task.recipe.note(&learning, index);
+            row.note = learned.note;
+            row.measured = learned.measured;
         }
         self.tell(self.task.sums().len() * cohorts.len(), progress);
-        Ok(learning)
+        Ok((learned.learning, learned.next))
     }
 
     fn tell(&self, rounds: usize, progress: &mut dyn FnMut(Progress<'_>)) {
@@ -385,6 +384,7 @@ impl Federation<'_> {
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,
+            measured: None,
             note: None,
         })
     }
@@ -425,6 +425,7 @@ impl Federation<'_> {
             noise,
             split: self.task.split,
             seed: self.options.seed,
+            live: self.rounds.iter().filter_map(RoundRow::live).collect(),
             notes: self.rounds.iter().filter_map(RoundRow::remark).collect(),
             data: self.dataset.name.clone(),
             ..Figures::default()

@@ -60,6 +60,30 @@ fn run(task: &Task, dataset: &Dataset, options: Options) -> Run {
     simulate(task, dataset, &Direct, options, &mut |_| {}).unwrap()
 }
 
+/// Sums of ranks go the same road, and an evaluated task trains on nobody's newest item.
+#[test]
+fn ranks_are_the_same_with_masks_and_change_what_is_learned() {
+    let dataset = synthesise(&Synthesis {
+        users: 70,
+        ..Synthesis::default()
+    });
+    let mut task = task(&dataset, false);
+    task.cohort = 1.0;
+    let plain = run(&task, &dataset, OPTIONS);
+    task.evaluate = Some(serde_json::from_str(r#"{"every": 4}"#).unwrap());
+    let evaluated = run(&task, &dataset, OPTIONS);
+    let masked = Options {
+        masks: true,
+        ..OPTIONS
+    };
+    let masked = run(&task, &dataset, masked);
+    assert_eq!(evaluated.parameters, masked.parameters);
+    assert_eq!(evaluated.figures.live, masked.figures.live);
+    assert!(!evaluated.figures.live.is_empty());
+    assert_ne!(evaluated.parameters, plain.parameters);
+    assert_eq!(evaluated.rounds.len(), plain.rounds.len() + 2);
+}
+
 #[test]
 fn neither_ring_nor_block_nor_witness_changes_what_masks_hide() {
     let dataset = small();

@@ -71,34 +71,33 @@ impl Desk {
         delta.noise = delta.noise.hypot(recovered.surplus / plan.encoding.scale());
         let learned = self
             .task
-            .recipe
-            .apply(
-                self.learning.clone(),
-                self.next_sum,
-                &delta,
-                self.task.population,
-            )
+            .learn(self.learning.clone(), self.next_sum, &delta)
             .map_err(|error| error.to_string())
-            .and_then(|learning| {
-                let next = Prepared::new(&learning, self.next_sum + 1);
-                next.map(|next| (learning, next))
+            .and_then(|learned| {
+                let next = Prepared::new(&learned.learning, learned.next);
+                next.map(|next| (learned, next))
                     .map_err(|error| error.to_string())
             });
-        let (learning, next) = match learned {
+        let (learned, next) = match learned {
             Ok(learned) => learned,
             Err(reason) => return self.fail(&reason, now),
         };
         let mut report = self.report(running, now)?;
         report.sum = Some(sum_digest(&recovered.sum));
-        report.note = self.task.recipe.note(&learning, self.next_sum);
-        self.publish(learning, next, &report, &recovered.survivors, now)
+        report.measured = learned.measured;
+        report.note = learned.note;
+        let origin = match learned.is_back {
+            true => Origin::Rollback,
+            false => Origin::Round,
+        };
+        let version = (learned.learning, next, origin);
+        self.publish(version, &report, &recovered.survivors, now)
     }
 
     /// One transaction: the version, its log entry, the report of the round, who was heard, the state of the task.
     fn publish(
         &mut self,
-        learning: Learning,
-        next: Prepared,
+        (learning, next, origin): (Learning, Prepared, Origin),
         report: &RoundReport,
         heard: &BTreeSet<ClientId>,
         now: Millis,
@@ -115,7 +114,7 @@ impl Desk {
         let finished = next.next_sum >= self.sums.len();
         let published = store.write(|tx| {
             let digest = Digest::of(store::rounds::report_bytes(report)?.as_bytes());
-            let why = (Origin::Round, digest);
+            let why = (origin, digest);
             let version = registry::publish(tx, identity, task, &next, self.version, why, unix)?;
             if let Some(version) = version {
                 let closing = Closing {
@@ -131,7 +130,11 @@ impl Desk {
                     store::models::drop_old(tx, task, config.keep_versions())?;
                 }
                 if finished {
-                    let reason = "all its sums are taken";
+                    let back = report
+                        .note
+                        .as_deref()
+                        .filter(|_| origin == Origin::Rollback);
+                    let reason = back.unwrap_or("all its sums are taken");
                     store::tasks::set(tx, task, TaskState::Finished, Some(reason))?;
                     store::turns::forget(tx, task)?;
                 }
@@ -244,6 +247,7 @@ impl Desk {
             guarantee: self.guarantee.clone(),
             trust: self.task.trust(self.common.config.one_party()),
             rejected: running.rejected.clone(),
+            measured: None,
             note: None,
         })
     }

@@ -219,6 +219,7 @@ impl Desk {
             guarantee: self.guarantee.clone(),
             trust: self.task.trust(self.common.config.one_party()),
             rejected: BTreeMap::new(),
+            measured: None,
             note: None,
         };
         let closing = Closing {

@@ -2,6 +2,7 @@
 //! service notices within a second.
 
 mod model;
+mod quality;
 mod status;
 mod task;
 
@@ -10,6 +11,7 @@ use chorus_protocol::TaskName;
 use thiserror::Error;
 
 pub use model::{Exported, ModelList, RolledBack, export_model, list_models, rollback_model};
+pub use quality::{ModelQuality, VersionQuality, model_quality};
 pub use status::{RunningRound, Status, TaskStatus, reports, status};
 pub use task::{
     PlanFiles, TaskChange, TaskCreated, TaskFileError, create_task, read_plan, read_task,
@@ -66,6 +68,9 @@ pub enum OperatorError {
         /// The version.
         version: u64,
     },
+    /// There is nothing to say of the model's quality.
+    #[error("task `{0}` is not evaluated by its clients: its file has no `evaluate`")]
+    NotEvaluated(TaskName),
     /// The model cannot be written.
     #[error(transparent)]
     Model(#[from] ParametersError),

@@ -4,7 +4,7 @@ use chorus_privacy::{Spent, spent};
 use chorus_protocol::{Digest, RoundReport, TaskName};
 use serde::Serialize;
 
-use super::{OperatorError, no_task};
+use super::{OperatorError, VersionQuality, no_task, quality};
 use crate::Directory;
 use crate::store::{self, RowError, Store, TaskState, Wanted, content};
 
@@ -54,6 +54,8 @@ pub struct TaskStatus {
     pub running: Option<RunningRound>,
     /// The last round that ended.
     pub last: Option<RoundReport>,
+    /// What clients' own ranks said last; nothing before that, or in a task that is not evaluated.
+    pub quality: Option<VersionQuality>,
     /// What was spent so far; nothing without noise.
     pub spent: Option<Spent>,
     /// What protects the clients, in words.
@@ -136,6 +138,7 @@ fn task_status(
             release: round.release,
             invited: round.invited,
         }),
+        quality: quality::newest(connection, &task)?,
         last: store::rounds::reports(connection, &name, 1)?.pop(),
         spent,
         guarantee,

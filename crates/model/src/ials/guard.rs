@@ -88,6 +88,11 @@ pub(super) fn restore(learning: &mut Learning, round: usize) -> Result<(), Param
     Ok(())
 }
 
+/// Leaves the model as it is, for what was heard is no clients'. `round`: of gradients, from 0.
+pub(super) fn leave_out(learning: &mut Learning, round: usize) {
+    learning.state.set_scalar("left_out", round as f32);
+}
+
 /// Forgets what only the guard needs.
 pub(super) fn forget(state: &mut Parameters) {
     state.remove("best_items");
@@ -98,9 +103,14 @@ pub(super) fn forget(state: &mut Parameters) {
 
 /// What the guard did in a round of gradients (from 0), in words; nothing where it let the step be made.
 pub(super) fn note(state: &Parameters, round: usize) -> Option<String> {
-    let restored = state.scalar("restored").ok()?;
+    let was_in = |name| state.scalar(name).is_ok_and(|last| last == round as f32);
+    if was_in("left_out") {
+        let words =
+            "no clients that keep to the protocol could have this sum: this round made no step";
+        return Some(words.to_owned());
+    }
     let factor = state.scalar("step_factor").ok()?;
-    (restored == round as f32).then(|| {
+    was_in("restored").then(|| {
         format!(
             "the loss rose: this round made no step, the best model so far was restored, and steps are {factor} times as \
              long from now on"

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::recipe::{check, check_shape, normal_table, positive, tensor};
 use crate::sum::LENGTH_UNIT;
 use crate::{Block, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
-use step::Heard;
+use step::{Heard, could_be_owners};
 
 /// Implicit matrix factorisation in cohorts, without noise: ials.md.
 ///
@@ -239,6 +239,10 @@ impl IalsRecipe {
         match self.place(sum_index) {
             Place::History => {
                 let (histories, length) = delta.sum.split_at(self.items);
+                if !could_be_owners(histories, delta.clients) {
+                    let problem = "no clients that keep to the protocol could have these histories";
+                    return Err(LearnError::Numeric(problem.to_owned()));
+                }
                 let all = 0..self.blocks();
                 self.count(&mut learning, all, histories, delta.clients, n)?;
                 let length = LENGTH_UNIT * length.first().copied().unwrap_or(0.0);

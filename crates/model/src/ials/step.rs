@@ -66,10 +66,33 @@ impl<'a> Heard<'a> {
         }
     }
 
+    /// Whether any clients could have this: an item has at most as many owners as there are clients, and owners, lengths,
+    /// losses and squares are not under zero. A vector of random ring words is found out here.
+    fn could_be(&self, factors: usize) -> bool {
+        let diagonal = (0..factors).map(|row| row * factors - row * row.saturating_sub(1) / 2);
+        let mut squares = diagonal.filter_map(|cell| self.gram.get(cell).copied());
+        let little = little(self.clients);
+        could_be_owners(self.owners, self.clients)
+            && squares.all(|square| square >= -little)
+            && self.length.min(self.loss) >= -LENGTH_UNIT * little
+    }
+
     /// n / cohort: what makes a sum over the cohort one over the population.
     fn scale(&self) -> f64 {
         self.population / self.clients as f64
     }
+}
+
+/// Whether so many clients could be the owners of the items.
+pub(super) fn could_be_owners(owners: &[f64], clients: usize) -> bool {
+    let most = clients as f64 + little(clients);
+    let mut owners = owners.iter();
+    owners.all(|owners| (-little(clients)..=most).contains(owners))
+}
+
+/// What rounding to the coarsest grid may add to a sum, with much to spare.
+fn little(clients: usize) -> f64 {
+    0.5 * clients as f64
 }
 
 /// The part of the exact matrices that all items share, in the coordinates in which both of its terms are diagonal:
@@ -93,6 +116,9 @@ impl IalsRecipe {
         learning: &mut Learning,
         heard: &Heard<'_>,
     ) -> Result<(), LearnError> {
+        if !heard.could_be(self.factors) {
+            return Ok(guard::leave_out(learning, heard.round));
+        }
         let block = heard.block..heard.block + 1;
         self.count(
             learning,

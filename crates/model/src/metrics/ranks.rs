@@ -105,9 +105,8 @@ pub struct Group {
     pub to: Option<usize>,
     /// How many they are; with noise not a whole number.
     pub people: f64,
-    /// Cells that were joined.
-    #[serde(skip)]
-    cells: usize,
+    /// Cells of the sum that were joined.
+    pub cells: usize,
 }
 
 /// What clients' ranks say of a model: every number is one of at least 50 people, or comes from such numbers alone.

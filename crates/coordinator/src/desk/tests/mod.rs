@@ -3,6 +3,7 @@
 
 mod ledgers;
 mod operators;
+mod ranks;
 mod restarts;
 mod rounds;
 mod turns;
