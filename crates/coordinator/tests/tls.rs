@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use chorus_authority::{Invited, Revoked, ServeOptions};
 use chorus_coordinator::{
-    Clock, Config, Directory, RawConfig, ServeError, Store, TaskState, create_task, list_models,
-    read_task, serve, start_task, status,
+    Clock, Config, Directory, RawConfig, ServeError, Store, TaskState, create_task, export_model,
+    list_models, model_quality, read_task, reports, serve, start_task, status,
 };
-use chorus_model::{Direct, Engine, ItemId, Parameters, TrainingSet};
+use chorus_model::{Case, Direct, Engine, Estimate, ItemId, Parameters, Quality, TrainingSet};
 use chorus_protocol::{
     Floor, Identity, LogView, Next, Participation, Request, Response, Standing, TaskName,
     contribute, encode, noise_share,
@@ -120,6 +120,7 @@ impl Town {
         let credentials = Credentials::new(&identity, issued.await.unwrap().certificate);
         let rng = ChaCha20Rng::seed_from_u64(self.rng.next_u64());
         Person {
+            set: TrainingSet::of([1, 4, 7].map(ItemId), 12),
             identity,
             credentials,
             authority: self.authority.clone(),
@@ -167,6 +168,7 @@ struct Person {
     identity: Identity,
     credentials: Credentials,
     authority: Authority,
+    set: TrainingSet,
     rng: ChaCha20Rng,
 }
 
@@ -220,9 +222,9 @@ impl Person {
                         let trainer = Direct
                             .open(&Parameters::from_bytes(model).unwrap())
                             .unwrap();
-                        let set = TrainingSet::of([1, 4, 7].map(ItemId), 12);
-                        let delta = contribute(trainer.as_ref(), plan, &set, &mut self.rng.clone())
-                            .unwrap();
+                        let delta =
+                            contribute(trainer.as_ref(), plan, &self.set, &mut self.rng.clone())
+                                .unwrap();
                         let update = encode(
                             delta,
                             plan,
@@ -391,5 +393,83 @@ async fn a_federation_over_tls() {
         assert_eq!(refusal, None);
         assert!(log.length > before);
     }
+    running.end().await;
+}
+
+/// An evaluated task over the real service: what clients say of the last model is what that model does with their newest items.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_evaluate_the_model_over_tls() {
+    let mut town = Town::new(7).await;
+    town.enrol_coordinator().await;
+    let directory = town.coordinator();
+    let store = Store::open(directory.path()).unwrap();
+    let task = read_task(
+        "name = 'films'\npopulation = 120\ndropout = 0.3\nprivacy = { noise = 'off' }\nevaluate = { every = 5 }\n\
+         recipe = { algorithm = 'ials', items = 40, factors = 2, rounds = 1, head = 0 }",
+    )
+    .unwrap();
+    let identity = directory.identity().unwrap();
+    create_task(&store, &identity, &task, 1, 1).unwrap();
+    start_task(&store, &name()).unwrap();
+    let running = town.start(&town.authority_address).await;
+    let enough = Arc::new(AtomicBool::new(false));
+    // Half of them like the same thirteen items last of all, the others what nobody else does.
+    let histories: Vec<TrainingSet> = (0..120)
+        .map(|number| match number % 2 {
+            0 => TrainingSet::of((0..13).map(|step| ItemId((number / 2 + step) % 13)), 40),
+            _ => TrainingSet::of(
+                (0..4).map(|step| ItemId(13 + (number * 3 + step * 7) % 27)),
+                40,
+            ),
+        })
+        .collect();
+    let mut clients = Vec::new();
+    for set in &histories {
+        let mut person = town.enrol_client().await;
+        person.set = set.clone();
+        let living = person.live(running.address.clone(), identity.public(), enough.clone());
+        clients.push(tokio::spawn(living));
+    }
+    for client in clients {
+        assert_eq!(client.await.unwrap().1, None);
+    }
+    let quality = model_quality(&store, &name()).unwrap().versions.remove(0);
+    let last = reports(&store, &name()).unwrap().pop().unwrap();
+    assert_eq!((quality.release.as_str(), quality.version), ("ranks-1", 3));
+    assert_eq!(
+        (last.funnel.uploaded, &last.measured),
+        (120, &quality.measured)
+    );
+    let model = export_model(&store, &name(), Some(quality.version)).unwrap();
+    let trainer = Direct
+        .open(&Parameters::from_bytes(&model.bytes).unwrap())
+        .unwrap();
+    let mut open = Quality::default();
+    for set in histories {
+        let (history, newest) = set.newest_apart();
+        let scores = trainer.scores(&history).unwrap();
+        let case = Case {
+            history,
+            positive: newest.unwrap(),
+            also: Vec::new(),
+            negatives: Vec::new(),
+        };
+        open.add(&scores, &case).unwrap();
+    }
+    let shown = quality.measured.unwrap().full;
+    let bounds =
+        |estimate: Estimate| estimate.mean - estimate.within..=estimate.mean + estimate.within;
+    assert!(
+        bounds(shown.hr_at_10).contains(&open.full_hr_at_10),
+        "{shown:?} {open:?}"
+    );
+    assert!(
+        bounds(shown.ndcg_at_10).contains(&open.full_ndcg_at_10),
+        "{shown:?} {open:?}"
+    );
+    assert!(
+        shown.groups.iter().all(|group| group.people >= 50.0),
+        "{shown:?}"
+    );
     running.end().await;
 }

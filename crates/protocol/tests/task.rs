@@ -3,6 +3,7 @@
 
 mod common;
 
+use chorus_model::Step;
 use chorus_privacy::{LocalNoise, Release, spent};
 use chorus_protocol::{
     Consistency, Digest, Floor, Privacy, RoundId, RoundPlan, Task, TaskError, TaskName, cost,
@@ -332,4 +333,72 @@ fn each_report_of_a_local_task_is_private_by_itself() {
         words.contains("private before it leaves") && words.contains("Price: the noise"),
         "{words}"
     );
+}
+
+/// A task that is evaluated: every plan says so, ranks are a sum of it like any other, and what cannot be is refused in words.
+#[test]
+fn an_evaluated_task_holds_out_in_every_sum_and_stays_within_its_budget() {
+    for text in [NOISED, QUIET] {
+        let task: Task = toml::from_str(&format!("evaluate = {{ every = 2 }}\n{text}")).unwrap();
+        task.validate().unwrap();
+        let written = toml::to_string(&task).unwrap();
+        assert_eq!(toml::from_str::<Task>(&written).unwrap(), task);
+        let plain: Task = toml::from_str(text).unwrap();
+        assert!(!plan(&plain, 0, 80).unwrap().hold_out);
+        let floor = Floor {
+            without_noise: true,
+            ..Floor::default()
+        };
+        let invited = task.cohort_size();
+        let mut releases = Vec::new();
+        let mut ranks = 0;
+        for index in 0..task.sums().len() {
+            let plan = plan(&task, index, invited).unwrap();
+            assert!(plan.hold_out);
+            let json = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<RoundPlan>(&json).unwrap(), plan);
+            assert_eq!(floor.check(&plan, &[]), Ok(()));
+            if plan.step == Step::Ranks {
+                ranks += 1;
+                assert_eq!((plan.encoding.length(), plan.encoding.clip()), (60, 1.0));
+                // 1/2 lies on the grid, and everyone's together do not wrap.
+                assert_eq!((plan.encoding.scale() / 2.0).fract(), 0.0);
+                assert!(
+                    plan.encoding
+                        .cannot_wrap(invited, plan.noise.deviation_of_sum(invited))
+                );
+            }
+            releases.extend(cost(&plan).unwrap());
+        }
+        assert_eq!(ranks, if text == NOISED { 1 } else { 2 });
+        if let Some((epsilon, delta)) = task.privacy.bound() {
+            let spent = spent(&releases, delta).unwrap().epsilon;
+            assert!(spent <= epsilon && spent > 0.98 * epsilon, "{spent}");
+        }
+    }
+    let refused = |line: &str, text: &str| {
+        let task: Task = toml::from_str(&format!("{line}\n{text}")).unwrap();
+        task.validate().unwrap_err().to_string()
+    };
+    let few = QUIET.replace("cohort = 0.1", "cohort = 0.05");
+    assert!(refused("evaluate = {}", &few).contains("fewer than 50 clients a round"));
+    assert!(
+        refused(
+            "evaluate = {}\nbits = 16\nconsistency = 'witness'",
+            &QUIET.replace("943", "204300")
+        )
+        .contains("bits")
+    );
+    let error = refused("evaluate = { share = 0.1 }", QUIET);
+    assert!(
+        error.starts_with("evaluate.share is of a privacy budget"),
+        "{error}"
+    );
+    let error = refused("evaluate = { share = 0.9 }", NOISED);
+    assert!(
+        error.starts_with("evaluate.share must be above 0"),
+        "{error}"
+    );
+    let error = refused("evaluate = { every = 0 }", NOISED);
+    assert!(error.starts_with("evaluate.every must be"), "{error}");
 }
