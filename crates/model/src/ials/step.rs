@@ -117,7 +117,8 @@ impl IalsRecipe {
         heard: &Heard<'_>,
     ) -> Result<(), LearnError> {
         if !heard.could_be(self.factors) {
-            return Ok(guard::leave_out(learning, heard.round));
+            guard::leave_out(learning, heard.round);
+            return Ok(());
         }
         let block = heard.block..heard.block + 1;
         self.count(
