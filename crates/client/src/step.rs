@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// What this client's history adds to the sum of the round.
-    fn contribution(
+    pub(crate) fn contribution(
         &self,
         engine: &dyn Engine,
         plan: &RoundPlan,

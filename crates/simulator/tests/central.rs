@@ -103,6 +103,7 @@ fn the_federation_comes_close_to_the_yardstick() {
         consistency: Consistency::Cohort,
         privacy: Privacy::Off,
         noise: Default::default(),
+        evaluate: None,
         recipe: Recipe::Ials(IalsRecipe::new(dataset.items, 12, 30)),
     };
     let options = Options {
