@@ -92,6 +92,8 @@ fn without_noise_they_are_the_same() {
     ] {
         assert!((shown.mean - open).abs() < shown.within, "{shown:?} {open}");
     }
+    let page = run.report().to_html();
+    assert!(page.contains("What clients said of the model") && page.contains("ranks-1"));
     // It learned something, of items that it had not seen.
     assert!(open.hr_at_10 > shown.popularity_sampled.hr_at_10.mean + 0.05);
 }

@@ -82,11 +82,12 @@ pub(super) fn quality(report: &Report) -> String {
     };
     format!(
         "<section><h2>Quality per round</h2><figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>\
-         <figcaption>{} The axis starts at 0; the band is a 95 % interval over the people measured.</figcaption></figure>{}</section>",
+         <figcaption>{} The axis starts at 0; the band is a 95 % interval over the people measured.</figcaption></figure>{}{}</section>",
         draw(880.0, 320.0),
         draw(360.0, 280.0),
         escape(&seen(report)),
-        tables::quality(&report.rounds)
+        tables::quality(&report.rounds),
+        tables::live(&report.rounds)
     )
 }
 

@@ -1,5 +1,7 @@
 //! The numbers beneath the charts.
 
+use chorus_model::{Estimate, Measured};
+
 use super::text::{bytes, count, epsilon, escape, score4, seconds};
 use crate::RoundRow;
 
@@ -52,6 +54,44 @@ pub(super) fn quality(rounds: &[RoundRow]) -> String {
             figure(|quality| quality.full_hr_at_10),
             figure(|quality| quality.full_ndcg_at_10),
             or_dash(row.quality, |quality| count(quality.cases)),
+        ]
+    })
+}
+
+/// What clients said themselves; nothing in a task that they do not evaluate.
+pub(super) fn live(rounds: &[RoundRow]) -> String {
+    let rounds: Vec<RoundRow> = rounds
+        .iter()
+        .filter(|row| row.measured.is_some())
+        .cloned()
+        .collect();
+    if rounds.is_empty() {
+        return String::new();
+    }
+    let heads = [
+        "HR@10",
+        "popularity",
+        "NDCG@10",
+        "all: NDCG@10",
+        "all: Recall@20",
+        "clients",
+    ];
+    let summary =
+        "What clients said of the model by the ranks of their newest items, with 95 % intervals";
+    table(&rounds, summary, &heads, |row| {
+        let figure = |pick: fn(&Measured) -> Estimate| {
+            or_dash(row.measured.as_ref(), |measured| {
+                let Estimate { mean, within } = pick(measured);
+                format!("{} ± {}", score4(mean), score4(within))
+            })
+        };
+        vec![
+            figure(|said| said.sampled.hr_at_10),
+            figure(|said| said.popularity_sampled.hr_at_10),
+            figure(|said| said.sampled.ndcg_at_10),
+            figure(|said| said.full.ndcg_at_10),
+            figure(|said| said.full.recall_at_20),
+            or_dash(row.measured.as_ref(), |said| count(said.clients)),
         ]
     })
 }
