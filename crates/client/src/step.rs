@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// What this client's history adds to the sum of the round.
-    pub(crate) fn contribution(
+    fn contribution(
         &self,
         engine: &dyn Engine,
         plan: &RoundPlan,
@@ -249,5 +249,47 @@ impl Client {
 fn not_learned(error: &dyn std::fmt::Display) -> Ending {
     Ending::NotLearned {
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_model::{Direct, Event, ItemId, Step};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::{Client, RoundPlan};
+    use crate::testing::{NOW, federation, model};
+
+    /// The newest item is in nothing that the client adds to an evaluated task but its rank, until there is a newer one.
+    #[test]
+    fn an_evaluated_task_gets_nothing_of_the_newest_item_but_its_rank() {
+        let (desk, mut members) = federation(12, false);
+        let member = &mut members[0];
+        let mut rounds = desk.lock().unwrap().plan.clone();
+        rounds.step = Step::History;
+        let bytes = model(false, 1).to_bytes().unwrap();
+        let added = |client: &Client, plan: &RoundPlan| {
+            let mut rng = ChaCha20Rng::seed_from_u64(1);
+            let delta = client.contribution(&Direct, plan, &bytes, &mut rng);
+            delta.unwrap().unwrap().into_values()
+        };
+        let touch = |client: &mut Client, item: u32, at: i64| {
+            let item = ItemId(item);
+            client.record(Event { item, at }).unwrap();
+        };
+        let before = added(&member.client, &rounds);
+        touch(&mut member.client, 20, NOW + 1);
+        let whole = added(&member.client, &rounds);
+        assert_ne!(whole, before);
+        // Held out it leaves no trace, and neither does another one in its place.
+        rounds.hold_out = true;
+        assert_eq!(added(&member.client, &rounds), before);
+        touch(&mut member.client, 21, NOW + 2);
+        assert_eq!(added(&member.client, &rounds), whole);
+        rounds.step = Step::Ranks;
+        let ranks = added(&member.client, &rounds);
+        assert_eq!(ranks.iter().filter(|value| **value == 0.5).count(), 4);
+        assert_eq!(ranks.len(), 60);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use chorus_model::{
-    Direct, Engine, Event, ItemId, Parameters, Shelf, Step as ModelStep, TrainingSet, Wish,
-};
+use chorus_model::{Direct, Engine, ItemId, Parameters, Shelf, TrainingSet, Wish};
 use chorus_privacy::{LocalNoise, Survivors};
 use chorus_protocol::{
     Digest, Floor, Identity, LogError, Next, Origin, Outcome, Participation, Refusal, Request,
@@ -585,36 +583,4 @@ async fn local_reports_are_limited_by_the_day() {
     }
     let tomorrow = NOW + 24 * 60 * 60 + 1;
     client.join(&films(), desk.invitation(), tomorrow).unwrap();
-}
-
-/// The newest item is in nothing that the client adds to an evaluated task but its rank, until there is a newer one.
-#[tokio::test]
-async fn an_evaluated_task_gets_nothing_of_the_newest_item_but_its_rank() {
-    let (desk, mut members) = federation(12, false);
-    let member = &mut members[0];
-    let mut rounds = desk.lock().unwrap().plan.clone();
-    rounds.step = ModelStep::History;
-    let bytes = model(false, 1).to_bytes().unwrap();
-    let added = |client: &Client, plan: &RoundPlan| {
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let delta = client.contribution(&Direct, plan, &bytes, &mut rng);
-        delta.unwrap().unwrap().into_values()
-    };
-    let touch = |client: &mut Client, item: u32, at: i64| {
-        let item = ItemId(item);
-        client.record(Event { item, at }).unwrap();
-    };
-    let before = added(&member.client, &rounds);
-    touch(&mut member.client, 20, NOW + 1);
-    let whole = added(&member.client, &rounds);
-    assert_ne!(whole, before);
-    // Held out it leaves no trace, and neither does another one in its place.
-    rounds.hold_out = true;
-    assert_eq!(added(&member.client, &rounds), before);
-    touch(&mut member.client, 21, NOW + 2);
-    assert_eq!(added(&member.client, &rounds), whole);
-    rounds.step = ModelStep::Ranks;
-    let ranks = added(&member.client, &rounds);
-    assert_eq!(ranks.iter().filter(|value| **value == 0.5).count(), 4);
-    assert_eq!(ranks.len(), 60);
 }
