@@ -289,3 +289,20 @@ fn counts_have_the_norm_that_they_are_charged_for() {
     let norm: f32 = values.iter().map(|value| value * value).sum();
     assert!((norm - 1.0).abs() < 1e-5);
 }
+
+/// Where no count reaches the threshold there is popularity, not nothing.
+#[test]
+fn without_a_learned_row_popularity_ranks() {
+    let recipe = Recipe::IalsPrivate(IalsPrivateRecipe {
+        row_threshold: 1e6,
+        ..recipe(None)
+    });
+    let learning = learn(&recipe, 0.0, &mut |_, _| {});
+    let counts = &learning.parameters.get("counts").unwrap().values;
+    let trainer = Direct.open(&learning.parameters).unwrap();
+    let scores = trainer.scores(&history(0)).unwrap();
+    let mut order: Vec<usize> = (0..ITEMS).collect();
+    order.sort_by(|left, right| counts[*left].total_cmp(&counts[*right]));
+    assert!(order.is_sorted_by(|left, right| scores[*left] <= scores[*right]));
+    assert!(scores[order[ITEMS - 1]] > scores[order[0]] && scores[order[0]] > 0.0);
+}

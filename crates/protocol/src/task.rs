@@ -2,7 +2,8 @@ use chorus_model::{
     Evaluate, LearnError, Learned, Learning, MeanDelta, Recipe, RecipeError, Step, Sum,
 };
 use chorus_privacy::{
-    Encoding, Guarantee, Law, LocalNoise, PrivacyError, Release, Survivors, calibrate, survivors,
+    Encoding, Guarantee, Law, LocalNoise, PrivacyError, Release, Survivors, calibrate, spent,
+    survivors,
 };
 use chorus_secagg::{Assumptions, COMPLETE_BELOW, MINIMUM_CLIENTS};
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,10 @@ pub enum TaskError {
 
 /// Clients in a round from which on anything can be shown of their ranks.
 const RANKED: usize = 50;
+/// Steps of 0.1 % by which noise grows, at most, until a law that costs more than a Gaussian stays within epsilon.
+const MORE_NOISE: usize = 1000;
+/// The largest delta that still promises something.
+const LARGEST_DELTA: f64 = 1e-3;
 
 fn everyone() -> f64 {
     1.0
@@ -345,6 +350,14 @@ impl Task {
         }
         // A sum that cannot be planned should not be found out in the middle of the task.
         let deviation = self.noise_deviation()?;
+        if let Some((_, delta)) = self.privacy.bound() {
+            require(
+                delta <= LARGEST_DELTA,
+                "privacy.delta",
+                "must be at most 0.001, and had better be under one over the population: it is the probability at which \
+                 nothing is promised",
+            )?;
+        }
         let mut shapes: Vec<(usize, f64, f64)> = Vec::new();
         for sum in self.sums() {
             let shape = (sum.length, sum.clip, sum.share);
@@ -484,13 +497,35 @@ impl Task {
     }
 
     /// The noise multiplier of a sum that had the whole budget: the smallest with which all sums together, each with its
-    /// share of it, stay within epsilon.
+    /// share of it, stay within epsilon; larger by steps of 0.1 % where the law that is drawn costs more than a Gaussian.
     fn noise_deviation(&self) -> Result<f64, TaskError> {
         let Some((epsilon, delta)) = self.privacy.bound() else {
             return Ok(0.0);
         };
         let weights: Vec<f64> = self.sums().iter().map(|sum| sum.share).collect();
-        Ok(calibrate(epsilon, delta, &weights)?)
+        let mut deviation = calibrate(epsilon, delta, &weights)?;
+        for _ in 0..MORE_NOISE {
+            let (releases, _) = self.releases(deviation)?;
+            if spent(&releases, delta)?.epsilon <= epsilon {
+                return Ok(deviation);
+            }
+            deviation *= 1.001;
+        }
+        Err(PrivacyError::Unreachable(epsilon).into())
+    }
+
+    /// What every sum costs with this noise, and whom it takes, in the smallest round that may be opened: no other has
+    /// fewer honest clients.
+    fn releases(&self, deviation: f64) -> Result<(Vec<Release>, Survivors), TaskError> {
+        let clients = self.fewest_invited();
+        let mut needed = survivors(clients, self.dropout, self.corrupt)?;
+        let mut releases = Vec::new();
+        for sum in self.sums() {
+            let (encoding, noise, survivors) = self.coding(&sum, clients, deviation)?;
+            releases.push(noise.release(&encoding, &survivors)?);
+            needed = survivors;
+        }
+        Ok((releases, needed))
     }
 
     /// What protects the clients of this task, in words: for reports, and wherever the model is shown.
@@ -501,17 +536,8 @@ impl Task {
         let Some((_, delta)) = self.privacy.bound() else {
             return Ok(NO_NOISE.to_owned());
         };
-        // The smallest round that may be opened: no other has fewer honest clients.
-        let clients = self.fewest_invited();
-        let distributed = survivors(clients, self.dropout, self.corrupt)?;
-        let mut needed = distributed;
-        let deviation = self.noise_deviation()?;
-        let mut releases: Vec<Release> = Vec::new();
-        for sum in self.sums() {
-            let (encoding, noise, survivors) = self.coding(&sum, clients, deviation)?;
-            releases.push(noise.release(&encoding, &survivors)?);
-            needed = survivors;
-        }
+        let distributed = survivors(self.fewest_invited(), self.dropout, self.corrupt)?;
+        let (releases, needed) = self.releases(self.noise_deviation()?)?;
         let guarantee = Guarantee::new(&releases, delta, &needed)?;
         Ok(match self.privacy {
             Privacy::Local { .. } => format!("{guarantee}\n{}", price(distributed.honest)),

@@ -4,7 +4,7 @@
 mod common;
 
 use chorus_model::Step;
-use chorus_privacy::{LocalNoise, Release, spent};
+use chorus_privacy::{Law, LocalNoise, Release, spent};
 use chorus_protocol::{
     Consistency, Digest, Floor, Privacy, RoundId, RoundPlan, Task, TaskError, TaskName, cost,
 };
@@ -401,4 +401,42 @@ fn an_evaluated_task_holds_out_in_every_sum_and_stays_within_its_budget() {
     );
     let error = refused("evaluate = { every = 0 }", NOISED);
     assert!(error.starts_with("evaluate.every must be"), "{error}");
+}
+
+/// What every round of a task costs together, as clients and the ledger reckon it, is within what the task promises.
+#[test]
+fn every_law_stays_within_epsilon() {
+    for law in [Law::DiscreteGaussian, Law::Skellam] {
+        for epsilon in [8.0, 20.0] {
+            let mut task = task(400, true);
+            task.noise.law = law;
+            task.privacy = Privacy::Distributed {
+                epsilon,
+                delta: 1e-5,
+            };
+            task.validate().unwrap();
+            let releases: Vec<Release> = (0..task.sums().len())
+                .map(|sum| {
+                    let plan = task.plan(sum, 400, RoundId(1), 1, Digest::ZERO).unwrap();
+                    cost(&plan).unwrap().unwrap()
+                })
+                .collect();
+            let costs = spent(&releases, 1e-5).unwrap().epsilon;
+            assert!(
+                costs <= epsilon && costs > 0.9 * epsilon,
+                "{law:?}: {costs} of {epsilon}"
+            );
+        }
+    }
+    let mut task = task(400, true);
+    task.privacy = Privacy::Distributed {
+        epsilon: 8.0,
+        delta: 0.5,
+    };
+    assert!(
+        task.validate()
+            .unwrap_err()
+            .to_string()
+            .contains("privacy.delta")
+    );
 }

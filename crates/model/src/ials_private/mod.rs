@@ -429,11 +429,7 @@ fn shown(rows: Table, popularity: &Popularity, content: Option<&Content>) -> Tab
         .collect();
     let features = content.plain.clone().weighted(&roots);
     let own = median_norm(&features, &popularity.counts);
-    let factor = if own > 0.0 {
-        FEATURE_WEIGHT * size / own
-    } else {
-        0.0
-    };
+    let factor = FEATURE_WEIGHT * size / own;
     let features = features.weighted(&vec![factor; popularity.counts.len()]);
     learned.beside(&features).beside(&column)
 }

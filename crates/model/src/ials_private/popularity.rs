@@ -90,18 +90,15 @@ pub(super) fn ones(holds: &[bool]) -> Vec<f64> {
         .collect()
 }
 
-/// The median row norm over the items with the largest counts.
+/// The median row norm over the items with the largest counts, of the rows that say something; 1 where none does.
 pub(super) fn median_norm(table: &Table, counts: &[f64]) -> f64 {
     let mut rows: Vec<(f64, f64)> = counts.iter().copied().zip(table.norms()).collect();
     rows.sort_by(|left, right| right.0.total_cmp(&left.0));
-    let mut norms: Vec<f64> = rows
-        .into_iter()
-        .take(LARGEST)
-        .map(|(_, norm)| norm)
-        .collect();
+    let norms = rows.into_iter().take(LARGEST).map(|(_, norm)| norm);
+    let mut norms: Vec<f64> = norms.filter(|norm| *norm > 0.0).collect();
     norms.sort_by(f64::total_cmp);
     let (half, odd) = (norms.len() / 2, norms.len() % 2 == 1);
-    let at = |place: usize| norms.get(place).copied().unwrap_or(0.0);
+    let at = |place: usize| norms.get(place).copied().unwrap_or(1.0);
     if odd {
         at(half)
     } else {
