@@ -134,6 +134,29 @@ fn operators_beyond_arithmetic_are_refused() {
     }
 }
 
+/// libtorch reads by recursion: what nests too deep would end the process that opens it.
+#[test]
+fn what_nests_too_deep_is_refused() {
+    let nested = |depth: usize| format!("_9 = {}1{}", "(".repeat(depth), ")".repeat(depth));
+    let hidden = format!("_9 = {}1{}", "(\")\", ".repeat(100), ")".repeat(100));
+    let blocks = |depth: usize| {
+        let lines = (1..=depth).map(|depth| format!("{}if True:\n", "  ".repeat(depth + 1)));
+        let lines: String = lines.collect();
+        format!("_9 = 1\n{lines}{}_9 = 1", "  ".repeat(depth + 2))
+    };
+    for (line, reason) in [
+        (nested(5_000), "64 brackets"),
+        (nested(65), "64 brackets"),
+        (hidden, "64 brackets"),
+        (format!("_9 = {}1", "- ".repeat(100)), "4 signs"),
+        (format!("_9 = 1{}", " * 1".repeat(1_000)), "2000 bytes"),
+        (blocks(100), "64 blocks"),
+    ] {
+        let error = with_line(&line);
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+}
+
 #[test]
 fn archives_that_are_more_than_a_module_are_refused() {
     let with = |name: &str, content: Vec<u8>| {

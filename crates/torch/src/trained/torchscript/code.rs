@@ -7,6 +7,13 @@ const MOST_CODE: usize = 256 << 10;
 /// Functions, at most.
 const MOST_FUNCTIONS: usize = 64;
 
+/// Brackets within brackets, and blocks within blocks, at most: libtorch reads and compiles by recursion, on a stack.
+const DEEPEST: usize = 64;
+/// Bytes of one statement, at most: a chain of operators is a recursion too.
+const LONGEST: usize = 2_000;
+/// Signs before a value, at most, as in `- - x`.
+const MOST_SIGNS: usize = 4;
+
 /// What a module may call: arithmetic, comparisons, shapes, indexing, activations, reductions, products and losses.
 const OPERATORS: [&str; 108] = [
     "__and__",
@@ -156,6 +163,9 @@ pub(super) fn check(file: &str, text: &[u8], files: &BTreeSet<String>) -> Result
             "it is not ASCII of {MOST_CODE} bytes at most"
         )));
     }
+    if let Some(problem) = too_deep(text) {
+        return Err(refuse(problem));
+    }
     let tokens = tokens(text).map_err(|sign| refuse(format!("the sign `{sign}`")))?;
     let at = |place: usize| tokens.get(place).copied();
     let mut functions = 0;
@@ -193,6 +203,51 @@ pub(super) fn check(file: &str, text: &[u8], files: &BTreeSet<String>) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether the text nests deeper than a stack bears. Brackets in words between quotes do not count.
+fn too_deep(text: &str) -> Option<String> {
+    let (mut open, mut length, mut signs) = (0usize, 0usize, 0usize);
+    let (mut quote, mut escaped) = (None, false);
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if indent > 2 * DEEPEST && open == 0 {
+            return Some(format!("more than {DEEPEST} blocks within each other"));
+        }
+        for sign in line.trim().bytes() {
+            length += 1;
+            if quote.is_some() {
+                if !escaped && quote == Some(sign) {
+                    quote = None;
+                }
+                escaped = sign == b'\\' && !escaped;
+                continue;
+            }
+            match sign {
+                b'"' | b'\'' => quote = Some(sign),
+                b'(' | b'[' | b'{' => open += 1,
+                b')' | b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            signs = match sign {
+                b'-' | b'+' | b'~' | b'*' => signs + 1,
+                b' ' => signs,
+                _ => 0,
+            };
+            if open > DEEPEST || signs > MOST_SIGNS {
+                return Some(format!(
+                    "more than {DEEPEST} brackets or {MOST_SIGNS} signs on each other"
+                ));
+            }
+        }
+        if length > LONGEST {
+            return Some(format!("a statement of more than {LONGEST} bytes"));
+        }
+        if open == 0 {
+            length = 0;
+        }
+    }
+    None
 }
 
 /// What is wrong with a name, with what follows its dots.
