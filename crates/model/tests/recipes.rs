@@ -196,6 +196,8 @@ fn counts_and_alpha0_come_from_the_first_sum() {
     assert!((alpha0 - 6.7 * mean / ITEMS as f64).abs() < 1e-6);
     // A third of the population heard: counts are scaled up, the mean history is not.
     delta.clients = 9;
+    // And no word moves it that nothing bounds.
+    *delta.sum.last_mut().unwrap() = 1e9;
     let scaled = recipe.apply(start, 0, &delta, 27).unwrap();
     assert_eq!(
         scaled.parameters.get("counts").unwrap().values[5],

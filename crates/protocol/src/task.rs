@@ -368,6 +368,11 @@ impl Task {
                     "bits",
                     "too few to count the ranks of so many clients exactly; take more, or leave out `evaluate`",
                 )?;
+                require(
+                    sum.step != Step::Gradient || encoding.scale() >= 2.0,
+                    "bits",
+                    "too few to learn from so many clients: the grid would be coarser than what they say; take more",
+                )?;
                 shapes.push(shape);
             }
         }

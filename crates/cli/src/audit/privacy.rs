@@ -22,9 +22,10 @@ pub struct Privacy {
     data: Option<PathBuf>,
     #[command(flatten)]
     learning: Learning,
-    /// Participants that are nobody. More prove more, and disturb the model more.
-    #[arg(long, value_name = "K", default_value_t = 500)]
-    canaries: usize,
+    /// Participants that are nobody. More prove more, and disturb the model more. [default: 500, or twice the people where
+    /// that is fewer]
+    #[arg(long, value_name = "K")]
+    canaries: Option<usize>,
     /// A fault, to see the audit fail: no client adds the noise that the plan asks for.
     #[arg(long)]
     forget_noise: bool,
@@ -69,11 +70,12 @@ impl Privacy {
         };
         progress::check_folders(self.out.as_deref())?;
         let dataset = chorus_data::read(data).or_exit(exit::DATA)?;
-        let population = dataset.users() + self.canaries;
+        let canaries = self.canaries.unwrap_or(500.min(2 * dataset.users()));
+        let population = dataset.users() + canaries;
         let task = private_task(&self.learning, population, &dataset)?;
         let options = AuditOptions {
             seed: self.learning.seed,
-            canaries: self.canaries,
+            canaries,
             forget_noise: self.forget_noise,
             run_on: self.run_on,
         };

@@ -9,7 +9,6 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{check, check_shape, normal_table, positive, tensor};
-use crate::sum::LENGTH_UNIT;
 use crate::{Block, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
 use step::{Heard, could_be_owners};
 
@@ -238,14 +237,15 @@ impl IalsRecipe {
         let n = population as f64;
         match self.place(sum_index) {
             Place::History => {
-                let (histories, length) = delta.sum.split_at(self.items);
+                let (histories, _) = delta.sum.split_at(self.items);
                 if !could_be_owners(histories, delta.clients) {
                     let problem = "no clients that keep to the protocol could have these histories";
                     return Err(LearnError::Numeric(problem.to_owned()));
                 }
                 let all = 0..self.blocks();
                 self.count(&mut learning, all, histories, delta.clients, n)?;
-                let length = LENGTH_UNIT * length.first().copied().unwrap_or(0.0);
+                // Not the word that clients send for it: nothing would bound that one.
+                let length: f64 = histories.iter().sum();
                 let mean = (length / delta.clients as f64).max(1.0);
                 let alpha0 = self
                     .alpha0

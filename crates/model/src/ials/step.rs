@@ -232,8 +232,8 @@ impl IalsRecipe {
         let mean = Table::symmetric(weighted.into_iter().map(|value| value / events), d);
         let longest = mean.trace();
         // A cohort smaller than the width leaves directions in which nobody was heard.
-        let mean = mean.plus(&Table::diagonal(d, 1e-6 * longest / d as f64 + 1e-12));
-        let (root, inverse) = mean.cholesky()?;
+        let least = 1e-6 * longest.max(0.0) / d as f64 + 1e-12;
+        let (root, inverse) = roots(&mean.plus(&Table::diagonal(d, least)), least)?;
         let table = values_of(&learning.parameters, "items", &[self.items, d])?;
         let mut along = Table::zeros(d, d);
         let mut row = vec![0.0; d];
@@ -258,7 +258,7 @@ impl IalsRecipe {
             .times(&half.transposed())
             .plus(&ridge);
         let shared = gram.scaled(1.0 / n).plus(&ridge);
-        let (_, inverse) = shared.cholesky()?;
+        let (_, inverse) = roots(&shared, self.regularisation)?;
         let within = inverse.times(&owned).times(&inverse.transposed());
         let (owned, vectors) = eigen(within.matrix())?;
         let coordinates = inverse.transposed().times(&vectors);
@@ -270,6 +270,16 @@ impl IalsRecipe {
             longest,
         })
     }
+}
+
+/// L and L^-1 of a sum of squares L L'. A coarse grid can round it to what is none: its eigenvalues are then raised to `least`.
+fn roots(squares: &Table, least: f64) -> Result<(Table, Table), LearnError> {
+    squares.cholesky().or_else(|_| {
+        let (values, vectors) = eigen(squares.matrix())?;
+        let values: Vec<f64> = values.into_iter().map(|value| value.max(least)).collect();
+        let raised = vectors.transposed().weighted(&values);
+        vectors.times(&raised).cholesky()
+    })
 }
 
 /// What v_i must be multiplied by to be b_i: along v_i, b_i.v_i = `length`, |b_i|^2 at most `longest`.
