@@ -14,10 +14,12 @@ pub const DATA: u8 = 3;
 pub const ENVIRONMENT: u8 = 4;
 /// A rule forbids it: privacy budget, revoked certificate, a plan weaker than the floor.
 pub const REFUSED: u8 = 5;
+/// A question was asked that so little data cannot answer either way.
+pub const UNDECIDED: u8 = 6;
 
 /// What `--help` says about them.
 pub const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 unusable data, \
-    4 the machine or the network lacks something, 5 refused by a rule (privacy, enrolment).";
+    4 the machine or the network lacks something, 5 refused by a rule (privacy, enrolment), 6 undecided.";
 
 /// An error that knows its exit code.
 #[derive(Debug)]

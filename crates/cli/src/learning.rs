@@ -243,6 +243,14 @@ pub fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> + Clone 
     }
 }
 
+/// A whole number within limits.
+pub fn within(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("expected a whole number, {least} to {most}")),
+    }
+}
+
 /// A share between 0 and 1.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse() {

@@ -17,13 +17,17 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn audit(folder: &Path, more: &[&str]) -> common::Said {
+    audit_with(folder, "200", more)
+}
+
+fn audit_with(folder: &Path, canaries: &str, more: &[&str]) -> common::Said {
     let flags = [
         "audit",
         "privacy",
         "--data",
         "data",
         "--canaries",
-        "200",
+        canaries,
         "--sweeps",
         "1",
         "--factors",
@@ -52,6 +56,20 @@ fn a_sound_task_passes_and_forgotten_noise_ends_with_5() {
     let forgotten = audit(folder.path(), &["--epsilon", "1", "--forget-noise"]);
     assert!(forgotten.out.contains("stopped after the sum `counts`"));
     forgotten.with(5, &["proven minimum", "above the claimed upper limit"]);
+}
+
+#[test]
+fn too_few_canaries_are_no_pass_even_where_the_noise_is_forgotten() {
+    let folder = folder();
+    for more in [&[][..], &["--forget-noise"]] {
+        let flags = ["--epsilon", "8", "--json", "--out", "a.html"];
+        let said = audit_with(folder.path(), "8", &[&flags, more].concat());
+        let found: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(found["verdict"], "cannot-refute");
+        said.with(6, &["cannot refute: 8 canaries can prove at most epsilon"]);
+    }
+    let page = fs::read_to_string(folder.path().join("a.html")).unwrap();
+    assert!(page.contains("This is no pass"));
 }
 
 #[test]
@@ -127,4 +145,11 @@ fn attacks_stay_under_their_ceilings() {
     );
     let page = fs::read_to_string(folder.path().join("attack.html")).unwrap();
     assert!(page.contains("without aggregation") || page.contains("own update"));
+
+    let few = folder.path().join("few");
+    data(&few, 40, 60);
+    let flags = ["audit", "attack", "--data", "few", "--epsilon", "4"];
+    chorus(folder.path(), &flags).with(3, &["40 people have 4 items or more", "60"]);
+    chorus(folder.path(), &[&flags[..], &["--people", "1000000"]].concat())
+        .with(2, &["--people", "2 to 1000"]);
 }

@@ -57,6 +57,19 @@ pub enum SimulateError {
         /// Honest participants of the smallest sum.
         most: usize,
     },
+    /// Too few people to tell an attack that works from chance.
+    #[error(
+        "attacks: {people} people have {shortest} items or more; a sixth of them is attacked and a sixth sends zeros, so take data \
+         with at least {fewest} of them"
+    )]
+    TooFewToAttack {
+        /// People with enough items.
+        people: usize,
+        /// Items that are enough.
+        shortest: usize,
+        /// People that are enough.
+        fewest: usize,
+    },
     /// Masks hide each client's own noise, which is not drawn here.
     #[error(
         "noise at once: with masks every client draws its own share of the noise; leave one of the two out"

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use chorus_simulator::{AttackOptions, AttackRow, Attacks, attack};
+use chorus_simulator::{AttackOptions, AttackRow, Attacks, SimulateError, attack};
 use clap::Args;
 
 use super::privacy::private_task;
 use crate::exit::{self, OrExit, stop};
-use crate::learning::{Learning, at_least};
+use crate::learning::{Learning, within};
 use crate::progress;
 use crate::simulate::command_line;
 
@@ -19,8 +19,8 @@ pub struct Attack {
     data: PathBuf,
     #[command(flatten)]
     learning: Learning,
-    /// People whose items are guessed from the sums.
-    #[arg(long, value_name = "N", default_value = "100", value_parser = at_least(2))]
+    /// People whose items are guessed from the sums: 2 to 1000, and at most a sixth of all.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = within(2, 1_000))]
     people: usize,
     /// Write a report, one HTML page.
     #[arg(long, value_name = "FILE")]
@@ -42,10 +42,13 @@ impl Attack {
         };
         let engine = crate::engine::engine();
         let bar = progress::bar(0, "attack");
-        let mut attacks = attack(&task, &dataset, &traits, &engine, options, &mut |what| {
+        let attacks = attack(&task, &dataset, &traits, &engine, options, &mut |what| {
             bar.set_message(what.to_owned());
-        })
-        .or_exit(exit::FAILED)?;
+        });
+        let mut attacks = match attacks {
+            Err(few @ SimulateError::TooFewToAttack { .. }) => return stop(exit::DATA, few),
+            attacks => attacks.or_exit(exit::FAILED)?,
+        };
         bar.finish_and_clear();
         attacks.command = command_line();
         if let Some(path) = &self.out {

@@ -24,7 +24,7 @@ pub enum Audit {
 }
 
 const EXITS: &str = "Exit codes: 0 nothing contradicts the claim, 5 the claim is contradicted: a proven minimum above it, an \
-    attack above its ceiling, or a control that was not caught; others as everywhere.";
+    attack above its ceiling, or a control that was not caught, 6 there were too few canaries to contradict it; others as everywhere.";
 
 impl Audit {
     pub fn run(&self) -> anyhow::Result<()> {

@@ -101,6 +101,16 @@ impl Privacy {
         }
         match audit.verdict() {
             Verdict::Agrees | Verdict::Unclear => Ok(()),
+            Verdict::CannotRefute => stop(
+                exit::UNDECIDED,
+                format!(
+                    "cannot refute: {} canaries can prove at most epsilon {:.2}, and {:.2} is claimed; even a task without any noise \
+                     would not be found out, so this is no pass: take more with `--canaries`, in data with more people, or claim less",
+                    audit.canaries,
+                    audit.most_provable(),
+                    audit.claimed
+                ),
+            ),
             Verdict::Broken => stop(
                 exit::REFUSED,
                 "the proven minimum lies above the claimed upper limit: program or claim is wrong, do not run this task",
@@ -170,8 +180,8 @@ fn words(audit: &PrivacyAudit) -> String {
         lines.push(adversary("sees the final model", found));
     }
     lines.push(format!(
-        "  {:<34} {} of {} canaries were included; they could prove {:.2} at most; a perfect estimate tends to {:.2}",
-        "what could be seen", audit.included, audit.canaries, audit.most_provable, audit.expected
+        "  {:<34} {} of {} canaries were included; so many guesses could prove {:.2} at most; a perfect estimate tends to {:.2}",
+        "what could be seen", audit.included, audit.canaries, audit.strong.provable, audit.expected
     ));
     if let Some(look) = audit.looks.iter().find(|look| look.stop) {
         lines.push(format!(

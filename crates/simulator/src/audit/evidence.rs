@@ -29,6 +29,8 @@ pub struct Measured {
     pub estimate_high: f64,
     /// Epsilon is proven to be at least this, at 95 % (Steinke, Nasr, Jagielski 2023, arXiv 2305.08846).
     pub minimum: f64,
+    /// The most that the minimum could have been, every guess right.
+    pub provable: f64,
     /// Canaries that the adversary guessed about.
     pub guesses: usize,
     /// How many of them it guessed right.
@@ -106,11 +108,13 @@ impl Evidence {
         let guesses = planned_guesses(self.canaries(), planned, 1.0 - CONFIDENCE, delta)?;
         let correct = self.correct(guesses);
         let minimum = self.minimum(guesses, 1.0 - CONFIDENCE, delta)?;
+        let provable = provable(self.canaries(), guesses, 1.0 - CONFIDENCE, delta)?;
         Ok(Measured {
             estimate: epsilon(mu)?,
             estimate_low: epsilon(mu - TWO_SIDED * error)?,
             estimate_high: epsilon(mu + TWO_SIDED * error)?,
             minimum,
+            provable,
             guesses,
             correct,
             mu,
@@ -154,16 +158,17 @@ fn one_run(
     run.epsilon(significance, delta)
 }
 
-/// The largest epsilon that `canaries` canaries could prove, all guessed right.
+/// The epsilon that `guesses` guesses about `canaries` canaries prove when all are right, wrong with probability `significance`.
 ///
 /// # Errors
 /// As the bound of chorus-privacy.
-pub fn most_provable(canaries: usize, significance: f64, delta: f64) -> Result<f64, SimulateError> {
-    let mut most = 0.0f64;
-    for guesses in sizes(canaries) {
-        most = most.max(one_run(canaries, guesses, guesses, significance, delta)?);
-    }
-    Ok(most)
+pub fn provable(
+    canaries: usize,
+    guesses: usize,
+    significance: f64,
+    delta: f64,
+) -> Result<f64, SimulateError> {
+    Ok(one_run(canaries, guesses, guesses, significance, delta)?)
 }
 
 /// How many guesses prove most when scores of included canaries lie `mu` deviations above the others: decided before
@@ -231,7 +236,7 @@ mod tests {
             "{strong} {weak}"
         );
         // The golden table: 100 of 100 prove 3.49.
-        assert!((most_provable(100, 0.05, 1e-5).unwrap() - 3.490).abs() < 1e-3);
+        assert!((provable(100, 100, 0.05, 1e-5).unwrap() - 3.490).abs() < 1e-3);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chorus_privacy::Spent;
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Evidence, planned_guesses};
+use super::evidence::{Evidence, planned_guesses, provable};
 use crate::SimulateError;
 
 /// How often a sound task may be stopped at all: confidence 99.9 %.
@@ -29,6 +29,8 @@ pub struct Look {
     pub claimed: f64,
     /// Epsilon is proven to be at least this, at the confidence of this look.
     pub proven: f64,
+    /// The most that this look could have proven, every guess right: what a task without any noise would show.
+    pub provable: f64,
     /// The probability with which this look may be wrong.
     pub significance: f64,
     /// True when more is proven than was claimed: the task must stop.
@@ -57,6 +59,7 @@ impl Monitor {
             sum: sum.to_owned(),
             claimed: claimed.epsilon,
             proven,
+            provable: provable(canaries, guesses, significance, claimed.delta)?,
             significance,
             stop: proven > claimed.epsilon,
         }))

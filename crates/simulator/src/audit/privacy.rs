@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::canary::{Cast, Part};
-use super::evidence::{Evidence, Measured, most_provable};
+use super::evidence::{Evidence, Measured};
 use super::monitor::{Look, Monitor};
 use crate::SimulateError;
 use crate::draw::{Stream, stream};
@@ -53,8 +53,6 @@ pub struct PrivacyAudit {
     pub included: usize,
     /// Participants that were people of the data.
     pub people: usize,
-    /// The most that so many canaries could prove at 95 %, all guessed right.
-    pub most_provable: f64,
     /// What the monitor saw, sum by sum.
     pub looks: Vec<Look>,
     /// How many sums the task has; fewer looks mean that it was stopped.
@@ -73,8 +71,10 @@ pub struct PrivacyAudit {
 pub enum Verdict {
     /// Proven minimum, estimate and claim stand in this order.
     Agrees,
-    /// The estimate is above the claim, but nothing above the claim is proven: chance, or too few canaries.
+    /// The estimate is above the claim, but nothing above the claim is proven: chance.
     Unclear,
+    /// There are too few canaries for this claim: even a task without any noise would not have been found out.
+    CannotRefute,
     /// More is proven than was claimed: the mechanism or the claim is wrong.
     Broken,
 }
@@ -86,6 +86,8 @@ impl PrivacyAudit {
         let proven = measured.into_iter().flatten().map(|found| found.minimum);
         if self.looks.iter().any(|look| look.stop) || proven.fold(0.0, f64::max) > self.claimed {
             Verdict::Broken
+        } else if !self.could_refute() {
+            Verdict::CannotRefute
         } else if self.strong.minimum <= self.strong.estimate
             && self.strong.estimate <= self.claimed
         {
@@ -93,6 +95,18 @@ impl PrivacyAudit {
         } else {
             Verdict::Unclear
         }
+    }
+
+    /// The largest epsilon that so many canaries could have proven, at the end or in a look in between.
+    pub fn most_provable(&self) -> f64 {
+        let looks = self.looks.iter().map(|look| look.provable);
+        looks.fold(self.strong.provable, f64::max)
+    }
+
+    /// Whether a task without any noise would have been found out, by a look in between or at the end.
+    fn could_refute(&self) -> bool {
+        let mut looks = self.looks.iter();
+        self.strong.provable > self.claimed || looks.any(|look| look.provable > look.claimed)
     }
 }
 
@@ -367,7 +381,6 @@ impl Audit<'_> {
             canaries: self.options.canaries,
             included: self.cast.included.iter().filter(|coin| **coin).count(),
             people: self.dataset.users(),
-            most_provable: most_provable(self.options.canaries, 0.05, claimed.delta)?,
             looks: monitor.looks().to_vec(),
             sums: self.task.sums().len(),
             data: self.dataset.name.clone(),

@@ -55,6 +55,7 @@ impl PrivacyAudit {
             Verdict::Unclear => {
                 "Nothing above the claim is proven, but the estimate does not lie below it"
             }
+            Verdict::CannotRefute => "Too few canaries: this audit could not have contradicted the claim",
             Verdict::Broken => "More is given away than was claimed",
         }
     }
@@ -120,11 +121,15 @@ fn answers(audit: &PrivacyAudit) -> String {
     row(
         "What could be seen",
         format!(
-            "So many canaries could prove at most {:.2}, if every guess were right. A perfect adversary's estimate tends to {:.2}.",
-            audit.most_provable, audit.expected
+            "So many guesses could prove at most {:.2}, if every one were right. A perfect adversary's estimate tends to {:.2}.",
+            audit.strong.provable, audit.expected
         ),
     );
     let warning = match audit.verdict() {
+        Verdict::CannotRefute => {
+            "<div class=\"note warn\"><p><strong>This is no pass.</strong> Even without any noise, so few canaries could not \
+             have proven more than is claimed. Take more of them, or claim less.</p></div>"
+        }
         Verdict::Broken => {
             "<div class=\"note warn\"><p><strong>Stop this task.</strong> Program or claim is wrong: the proven minimum lies \
              above the claimed upper limit.</p></div>"
@@ -303,6 +308,7 @@ mod tests {
             estimate_low: 0.9 * estimate,
             estimate_high: 1.1 * estimate,
             minimum,
+            provable: 3.7,
             guesses: 120,
             correct: 101,
             mu: 1.5,
@@ -317,11 +323,11 @@ mod tests {
             canaries: 500,
             included: 251,
             people: 6_040,
-            most_provable: 4.6,
             looks: vec![Look {
                 sum: "<counts>".into(),
                 claimed: 2.1,
                 proven: 0.4,
+                provable: 2.6,
                 significance: 6e-4,
                 stop: minimum > 7.999,
             }],
@@ -333,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_stands_alone_and_says_which_of_the_three_it_is() {
+    fn the_page_stands_alone_and_says_which_verdict_it_is() {
         for (name, minimum, estimate, words) in [
             ("audit-agrees", 1.9, 7.2, "agrees"),
             ("audit-unclear", 1.9, 8.3, "does not lie below"),
@@ -351,5 +357,9 @@ mod tests {
                 audit.verdict() == Verdict::Broken
             );
         }
+        let mut weak = invented(0.0, 7.2);
+        weak.looks[0].provable = 2.0;
+        assert_eq!(weak.verdict(), Verdict::CannotRefute);
+        assert!(weak.to_html("").contains("This is no pass"));
     }
 }

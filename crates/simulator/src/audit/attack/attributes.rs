@@ -51,8 +51,12 @@ pub(super) fn on_screen(
         }
         Ok(scores)
     };
-    let mut row = scores(groups.present)?.row();
-    let without = scores(groups.absent)?.row();
+    let without = scores(groups.absent)?.row(&Ceiling::None);
+    let known = |mu| Ceiling::Known {
+        mu,
+        without: without.auc,
+    };
+    let mut row = scores(groups.present)?.row(&world.mu.map_or(Ceiling::None, known));
     row.question = wanted.name.clone();
     row.adversary = format!("the {SHOWN} items that the screen shows");
     row.noise = world.mu.is_some();
@@ -60,7 +64,7 @@ pub(super) fn on_screen(
     row.popularity = Some(0.5);
     row.without = Some(without.auc);
     row.error = row.error.hypot(without.error);
-    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known)))
+    Ok(row)
 }
 
 /// The mean item vector of what the device would show.

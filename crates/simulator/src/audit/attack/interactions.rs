@@ -56,13 +56,14 @@ pub(super) fn on_sums(
         popularity,
         ..row
     };
-    let (fresh, known) = match world.mu {
-        Some(mu) => (Ceiling::Fresh(mu), Ceiling::Known(mu)),
-        None => (Ceiling::None, Ceiling::None),
-    };
     let informed = of(|person| &person.informed);
     let mut alone = of(|person| &person.alone);
-    alone.without = Some(of(|person| &person.alone_without).auc);
+    let without = of(|person| &person.alone_without).auc;
+    alone.without = Some(without);
+    let (fresh, known) = match world.mu {
+        Some(mu) => (Ceiling::Fresh(mu), Ceiling::Known { mu, without }),
+        None => (Ceiling::None, Ceiling::None),
+    };
     let mut rows = vec![
         row("the sums, all others known", informed).under(&fresh),
         row("the sums alone", alone).under(&known),
@@ -199,7 +200,11 @@ pub(super) fn on_model(
     row.popularity = Some(of(&found, |pair| &pair.1).auc);
     row.without = Some(without.auc);
     row.error = row.error.hypot(without.error);
-    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Known)))
+    let known = |mu| Ceiling::Known {
+        mu,
+        without: without.auc,
+    };
+    Ok(row.under(&world.mu.map_or(Ceiling::None, known)))
 }
 
 /// Takes one of each of `values` out.

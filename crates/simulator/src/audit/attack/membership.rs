@@ -53,8 +53,8 @@ pub(super) fn on_sums(
             false => scores.negative.push(score),
         }
     }
-    let row = named(scores.row(), "the sums, all others known", world);
-    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh)))
+    let row = scores.row(&world.mu.map_or(Ceiling::None, Ceiling::Fresh));
+    Ok(named(row, "the sums, all others known", world))
 }
 
 /// By an adversary that has the released model and the person's history: how well does the one explain the other?
@@ -87,6 +87,6 @@ pub(super) fn on_model(
         positive: fit(present)?,
         negative: fit(absent)?,
     };
-    let row = named(scores.row(), "the model, the history known", world);
-    Ok(row.under(&world.mu.map_or(Ceiling::None, Ceiling::Fresh)))
+    let row = scores.row(&world.mu.map_or(Ceiling::None, Ceiling::Fresh));
+    Ok(named(row, "the model, the history known", world))
 }

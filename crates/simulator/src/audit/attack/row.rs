@@ -46,9 +46,16 @@ pub(super) enum Ceiling {
     Fresh(f64),
     /// Something is known before: the attack on zeros in the person's place wins with probability p, so on the person
     /// with at most Phi(Phi^-1(p) + mu). That is concave in p, so it holds for the mean over people too.
-    Known(f64),
+    Known {
+        /// mu.
+        mu: f64,
+        /// p.
+        without: f64,
+    },
 }
 
+/// Standard errors on either side that leave out 5 % of a normal law.
+const TWO_SIDED: f64 = 1.959_963_984_540_054;
 /// Standard errors by which chance may carry an attack above its ceiling.
 const ERRORS: f64 = 3.0;
 
@@ -57,6 +64,12 @@ impl AttackRow {
     pub fn is_above(&self) -> bool {
         self.ceiling
             .is_some_and(|ceiling| self.auc > ceiling + ERRORS * self.error)
+    }
+
+    /// True when the area is not above its ceiling by more than chance, but its 95 % interval is not below it either.
+    pub fn is_open(&self) -> bool {
+        let high = self.auc + TWO_SIDED * self.error;
+        !self.is_above() && self.ceiling.is_some_and(|ceiling| high > ceiling)
     }
 
     /// Fills in what the guarantee leaves.
@@ -69,9 +82,8 @@ impl AttackRow {
                 self.tpr_ceiling_at_1_percent = Some(ceiling.true_positive_rate(0.01));
                 self.tpr_ceiling_at_01_percent = Some(ceiling.true_positive_rate(0.001));
             }
-            Ceiling::Known(mu) => {
-                let without = self.without.unwrap_or(0.5);
-                self.ceiling = Some(audit::Ceiling { mu: *mu }.true_positive_rate(without));
+            Ceiling::Known { mu, without } => {
+                self.ceiling = Some(audit::Ceiling { mu: *mu }.true_positive_rate(*without));
             }
         }
         self
@@ -97,17 +109,22 @@ impl Scores {
         is_known.then(rate).flatten()
     }
 
-    /// A row over one group of independent cases.
-    pub fn row(&self) -> AttackRow {
+    /// A row over one group of independent cases. Where few are told apart without a miss, the standard error of what was
+    /// seen is 0, so it is at least that of an area at the ceiling.
+    pub fn row(&self, ceiling: &Ceiling) -> AttackRow {
         let auc = self.auc();
-        AttackRow {
+        let error = |auc: f64| curve::error(auc, self.positive.len(), self.negative.len());
+        let row = AttackRow {
             auc,
-            error: curve::error(auc, self.positive.len(), self.negative.len()),
+            error: error(auc),
             tpr_at_1_percent: self.rate(0.01),
             tpr_at_01_percent: self.rate(0.001),
             people: self.positive.len() + self.negative.len(),
             ..AttackRow::default()
-        }
+        };
+        let mut row = row.under(ceiling);
+        row.error = row.ceiling.map_or(row.error, |limit| row.error.max(error(limit)));
+        row
     }
 
     /// A row over many people, each with cases of its own: the mean over the people.
