@@ -12,6 +12,7 @@ use crate::client::runtime;
 use crate::coordinator::{listen, shutdown};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::within;
 
 /// The authority's folder.
 #[derive(Args)]
@@ -64,10 +65,10 @@ pub enum Authority {
         )]
         server_name: Option<String>,
         /// Hours for which they can be used.
-        #[arg(long, value_name = "HOURS", default_value_t = 72)]
+        #[arg(long, value_name = "HOURS", default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         hours: u64,
         /// How many.
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1, 1_000_000))]
         count: usize,
     },
     /// Revoke a client, or one certificate. Coordinators learn of it when they next look.
@@ -97,7 +98,7 @@ pub enum Authority {
         #[arg(long, value_name = "NAME", default_value = "localhost")]
         server_name: String,
         /// Days for which a certificate is valid.
-        #[arg(long, value_name = "DAYS", default_value_t = 7)]
+        #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3_650))]
         days: u64,
     },
 }

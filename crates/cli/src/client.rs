@@ -16,7 +16,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::exit::{self, OrExit, stop};
-use crate::{learning, progress, words};
+use crate::{learning, progress, ranges, words};
 
 /// Flags of `chorus client`.
 #[derive(Args)]
@@ -63,10 +63,10 @@ enum Action {
         #[arg(long)]
         allow_without_noise: bool,
         /// Largest epsilon over all contributions to the task.
-        #[arg(long, value_name = "E", default_value_t = Floor::default().epsilon)]
+        #[arg(long, value_name = "E", default_value_t = Floor::default().epsilon, value_parser = ranges::epsilon)]
         epsilon: f64,
         /// Largest delta at which a plan may count.
-        #[arg(long, value_name = "D", default_value_t = Floor::default().delta)]
+        #[arg(long, value_name = "D", default_value_t = Floor::default().delta, value_parser = ranges::delta)]
         delta: f64,
         /// Take part only in rounds that a witness outside the coordinator vouches for.
         #[arg(long)]
@@ -78,10 +78,10 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         task: String,
         /// How many.
-        #[arg(long, value_name = "N", default_value_t = 10)]
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = ranges::within(1, 1_000_000))]
         count: usize,
         /// Share of the list that is drawn by chance, between 0 and 1.
-        #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+        #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = ranges::share)]
         exploration: f64,
         /// As JSON.
         #[arg(long)]
@@ -98,7 +98,7 @@ enum Action {
         #[arg(long, value_name = "NUMBER")]
         item: u32,
         /// At most so many reasons.
-        #[arg(long, value_name = "N", default_value_t = 3)]
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::within(1, 1_000_000))]
         count: usize,
         /// As JSON.
         #[arg(long)]

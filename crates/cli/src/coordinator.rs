@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 
 use crate::client::{read_authority, runtime};
 use crate::exit::{self, OrExit, stop};
+use crate::ranges::seconds;
 use crate::{progress, words};
 
 /// The coordinator's folder.
@@ -93,13 +94,13 @@ pub struct Run {
     #[arg(long)]
     independent_authority: bool,
     /// After so long a round starts with enough clients instead of all.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     gather_seconds: Option<f64>,
     /// A phase of a round never lasts longer.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     phase_seconds: Option<f64>,
     /// Once enough clients answered, a phase ends after so long a silence.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     quiet_seconds: Option<f64>,
 }
 

@@ -1,16 +1,19 @@
 //! The flags that say what is learned and how it is protected, the same for `simulate` and `demo`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chorus_coordinator::PlanFiles;
 use chorus_data::Dataset;
 use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Initial, Recipe, TrainedRecipe};
 use chorus_privacy::Law;
-use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
+use chorus_protocol::{
+    COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskError, TaskName,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
+use crate::ranges::{self, within};
 
 /// Gradient rounds where nobody says how many.
 const ROUNDS: usize = 30;
@@ -58,52 +61,52 @@ pub struct Learning {
     #[arg(long, value_enum, value_name = "off|local")]
     pub noise: Option<NoiseChoice>,
     /// Privacy bound over everything that one client contributes; clients add the noise for it.
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", value_parser = ranges::epsilon)]
     pub epsilon: Option<f64>,
     /// Probability at which epsilon may fail.
-    #[arg(long, value_name = "D", default_value_t = 1e-5)]
+    #[arg(long, value_name = "D", default_value_t = 1e-5, value_parser = ranges::delta)]
     pub delta: f64,
     /// With noise, directions that a sweep learns [default: 16 under epsilon 6, else 24]; without, the width of the item
     /// table [default: 32, 128 from 1,000 clients]; 64 makes an upload half as large.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1, 1_024))]
     pub factors: Option<usize>,
     /// Share of the clients in one round [default: 1 with noise, 0.1 without].
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = ranges::some_share)]
     pub cohort: Option<f64>,
     /// Gradient rounds without noise, or rounds of a `--model` [default: 30; 22 in the demo].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1, 100_000))]
     pub rounds: Option<usize>,
     /// Rounds after those, without noise, for the model that ranks beside the item table; 0 for none [default: as many as
     /// hear everyone once, at most a third of the gradient rounds].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(0, 100_000))]
     pub head: Option<usize>,
     /// Sweeps with noise; each takes two sums, after one of counts [default: 2 under epsilon 6, else 3].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1, 20))]
     pub sweeps: Option<usize>,
     /// With noise, an item's row is learned only from a weighted count of at least K over the root of the typical history
     /// length, and of two standard deviations of the noise.
-    #[arg(long, value_name = "K", default_value_t = 20.0)]
+    #[arg(long, value_name = "K", default_value_t = 20.0, value_parser = ranges::threshold)]
     pub row_threshold: f64,
     /// With noise, leave out what the data says about its items publicly: genres and years.
     #[arg(long)]
     pub no_features: bool,
     /// Split each noised sum over so many disjoint cohorts; its noise variance grows as much.
-    #[arg(long, value_name = "C", default_value_t = 1)]
+    #[arg(long, value_name = "C", default_value_t = 1, value_parser = within(1, 100_000))]
     pub split: usize,
     /// Largest share of a round's clients that may be lost [default: 0.2 with noise, 0.3 without].
     ///
     /// With noise, the plan adds noise for the worst case, so a larger share costs quality.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = ranges::bearable)]
     pub bearable_dropout: Option<f64>,
     /// Bits of one value of a sum: 16, 20, 24 or 32. Fewer make a smaller upload and a coarser grid.
-    #[arg(long, value_name = "BITS", default_value_t = 32)]
+    #[arg(long, value_name = "BITS", default_value_t = 32, value_parser = ranges::ring_bits)]
     pub bits: u32,
     /// Have a witness outside the coordinator vouch that all clients of a round are told the same. Above 5,000 clients
     /// a round needs one in any case.
     #[arg(long)]
     pub witness: bool,
     /// Train so many rows of the item table in each round, without noise: a smaller upload for a large catalogue.
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = within(1, 1 << 24))]
     pub block: Option<usize>,
     /// The law of each client's noise.
     #[arg(long, value_enum, value_name = "LAW", default_value_t = LawChoice::DiscreteGaussian)]
@@ -157,23 +160,11 @@ impl Learning {
         let noise = privacy.bound().is_some();
         let recipe = match (&self.model, privacy.bound()) {
             (Some(path), bound) => {
-                let PlanFiles { plan, module } = crate::task::model(path)
-                    .map_err(anyhow::Error::msg)
-                    .or_exit(exit::DATA)?;
-                let is_of_features = plan
-                    .tensors
-                    .iter()
-                    .any(|tensor| tensor.initial == Initial::Features);
-                let features = dataset.features.clone().filter(|_| is_of_features);
-                let mut recipe = TrainedRecipe {
+                let rounds = self.rounds.unwrap_or(ROUNDS);
+                Recipe::Trained(TrainedRecipe {
                     noise: bound.is_some(),
-                    features: features.map(Features::Table),
-                    ..TrainedRecipe::new(items, self.rounds.unwrap_or(ROUNDS), plan)
-                };
-                if let Some(module) = module {
-                    recipe.set_module(&module);
-                }
-                Recipe::Trained(recipe)
+                    ..trained(path, dataset, rounds)?
+                })
             }
             (None, Some((epsilon, _))) => {
                 let features = dataset.features.clone().filter(|_| !self.no_features);
@@ -225,38 +216,58 @@ impl Learning {
         if self.witness || task.cohort_size() > COHORT_MOST {
             task.consistency = Consistency::Witness;
         }
-        task.validate().or_exit(exit::USAGE)?;
+        task.validate().map_err(blamed).or_exit(exit::USAGE)?;
         Ok(task)
     }
+}
+
+/// An error of a task that flags made: it names the flag instead of the field.
+fn blamed(error: TaskError) -> anyhow::Error {
+    let (field, problem) = match &error {
+        TaskError::Field { field, problem } => (*field, problem.as_str()),
+        TaskError::Recipe(recipe) => (recipe.field.as_ref(), recipe.problem.as_ref()),
+        _ => return error.into(),
+    };
+    let flag = match field {
+        "cohort" | "split" | "bits" | "factors" | "rounds" | "head" | "sweeps" | "block" => field,
+        "dropout" => "bearable-dropout",
+        "privacy.delta" => "delta",
+        "row_threshold" => "row-threshold",
+        _ => return error.into(),
+    };
+    anyhow::anyhow!("--{flag}: {problem}")
+}
+
+/// The recipe without noise of the plan in a file or folder, with what the data says of its items where the plan asks for it.
+///
+/// # Errors
+/// A plan that cannot be read or followed.
+pub fn trained(path: &Path, dataset: &Dataset, rounds: usize) -> anyhow::Result<TrainedRecipe> {
+    let code = match path.exists() {
+        true => exit::USAGE,
+        false => exit::DATA,
+    };
+    let PlanFiles { plan, module } = crate::task::model(path)
+        .map_err(anyhow::Error::msg)
+        .or_exit(code)?;
+    let is_of_features = plan
+        .tensors
+        .iter()
+        .any(|tensor| tensor.initial == Initial::Features);
+    let features = dataset.features.clone().filter(|_| is_of_features);
+    let mut recipe = TrainedRecipe {
+        features: features.map(Features::Table),
+        ..TrainedRecipe::new(dataset.items, rounds, plan)
+    };
+    if let Some(module) = module {
+        recipe.set_module(&module);
+    }
+    Ok(recipe)
 }
 
 /// The width of an item table for so many people: with fewer, more directions learn chance.
 pub fn width(people: usize) -> usize {
     if people < 1_000 { 32 } else { 128 }
-}
-
-/// A whole number that is large enough.
-pub fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if number >= least => Ok(number),
-        _ => Err(format!("expected a whole number, at least {least}")),
-    }
-}
-
-/// A whole number within limits.
-pub fn within(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("expected a whole number, {least} to {most}")),
-    }
-}
-
-/// A share between 0 and 1.
-pub fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("expected a share between 0 and 1, such as 0.1".to_owned()),
-    }
 }
 
 /// A task name from text.

@@ -14,6 +14,7 @@ mod exit;
 mod learning;
 mod model;
 mod progress;
+mod ranges;
 mod secagg;
 mod simulate;
 mod task;
@@ -47,7 +48,7 @@ enum Action {
     /// Learn the same model in one place, the yardstick of every simulation.
     ///
     /// Examples: chorus train --local --data ml-1m --factors 64 --json figures.json
-    /// or chorus train --local --data ml-1m --scores scores.f32
+    /// or chorus train --local --model models/bpr-mf --data ml-100k
     Train(train::Train),
     /// Measure a ranking: how good it is, what its lists are like, and for whom.
     ///
@@ -117,5 +118,103 @@ fn main() -> ExitCode {
             progress::complain(&exit::sentence(&error));
             ExitCode::from(exit::code_of(&error))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+    use clap::error::ErrorKind;
+    use clap::{ArgAction, CommandFactory};
+
+    const EXTREMES: [&str; 8] = ["0", "-1", "NaN", "inf", "1e308", "1e-320", BEYOND, LARGEST];
+    const BEYOND: &str = "9223372036854775808";
+    const LARGEST: &str = "18446744073709551615";
+    const NEARLY_ZERO: [&str; 2] = ["0", "1e-320"];
+
+    /// Flags that take some of these, and which. Whatever is not here takes none.
+    const TAKEN: &[(&str, &[&str])] = &[
+        ("seed", &["0", BEYOND, LARGEST]),
+        ("version", &["0", BEYOND, LARGEST]),
+        ("head", &["0"]),
+        ("item", &["0"]),
+        ("secrecy-bits", &["0"]),
+        ("correctness-bits", &["0"]),
+        ("bearable-dropout", &NEARLY_ZERO),
+        ("corrupt", &NEARLY_ZERO),
+        ("drift", &NEARLY_ZERO),
+        ("dropout", &NEARLY_ZERO),
+        ("exploration", &NEARLY_ZERO),
+        ("row-threshold", &NEARLY_ZERO),
+        ("sampling-rate", &NEARLY_ZERO),
+        ("skew", &NEARLY_ZERO),
+        ("vanish", &NEARLY_ZERO),
+        // Whoever asks for a plan is told what is too large.
+        ("clients", &[BEYOND, LARGEST]),
+    ];
+
+    /// Every command with every flag of it that takes numbers.
+    fn flags() -> Vec<(Vec<String>, String)> {
+        let mut open = vec![(vec!["chorus".to_owned()], Command::command())];
+        let mut all = Vec::new();
+        while let Some((path, command)) = open.pop() {
+            for flag in command.get_arguments() {
+                let takes_value = matches!(flag.get_action(), ArgAction::Set | ArgAction::Append);
+                if let (true, Some(name)) = (takes_value, flag.get_long()) {
+                    all.push((path.clone(), name.to_owned()));
+                }
+            }
+            for inner in command
+                .get_subcommands()
+                .filter(|inner| !inner.is_hide_set())
+            {
+                let mut path = path.clone();
+                path.push(inner.get_name().to_owned());
+                open.push((path, inner.clone()));
+            }
+        }
+        all
+    }
+
+    /// What is said of one flag; nothing when its value is taken.
+    fn said(path: &[String], flag: &str, value: &str) -> Option<String> {
+        let words = path.iter().cloned().chain([format!("--{flag}={value}")]);
+        let error = Command::command().try_get_matches_from(words).err()?;
+        let is_of_value = matches!(
+            error.kind(),
+            ErrorKind::ValueValidation | ErrorKind::InvalidValue
+        );
+        is_of_value.then(|| error.to_string())
+    }
+
+    #[test]
+    fn no_flag_takes_a_number_that_it_cannot_use() {
+        let (mut numeric, mut taken_too) = (0, Vec::new());
+        for (path, flag) in flags() {
+            let is_number = said(&path, &flag, "x").is_some()
+                && ["1", "16", "20", "0.5"]
+                    .iter()
+                    .any(|value| said(&path, &flag, value).is_none());
+            if !is_number {
+                continue;
+            }
+            numeric += 1;
+            for value in EXTREMES {
+                match said(&path, &flag, value) {
+                    Some(sentence) => {
+                        assert!(sentence.contains(&format!("--{flag}")), "{sentence}")
+                    }
+                    None => {
+                        let taken = TAKEN.iter().find(|(name, _)| *name == flag);
+                        let is_taken = taken.is_some_and(|(_, values)| values.contains(&value));
+                        if !is_taken {
+                            taken_too.push(format!("{} --{flag}={value}", path.join(" ")));
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(taken_too, Vec::<String>::new());
+        assert!(numeric > 60, "{numeric}");
     }
 }

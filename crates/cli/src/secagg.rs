@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{at_least, share};
 use crate::words::bytes;
 
 /// Actions of `chorus secagg`.
@@ -35,13 +36,13 @@ impl SecAgg {
 #[command(after_help = exit::HELP)]
 pub struct Plan {
     /// Clients in the cohort.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least(1))]
     clients: usize,
     /// Largest share of them that vanishes during the round.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     dropout: f64,
     /// Largest share of them that tells the coordinator everything it knows.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     corrupt: f64,
     /// Values of one update.
     #[arg(long, value_name = "M", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=LARGEST_LENGTH as u64))]

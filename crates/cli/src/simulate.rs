@@ -10,7 +10,8 @@ use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
 use crate::exit::{self, OrExit, stop};
-use crate::learning::{Learning, at_least};
+use crate::learning::Learning;
+use crate::ranges::{bearable, within};
 use crate::{progress, words};
 
 /// Flags of `chorus simulate`.
@@ -25,7 +26,7 @@ pub struct Simulate {
     #[command(flatten)]
     learning: Learning,
     /// Share of a round's clients that vanish before they contribute.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = bearable)]
     dropout: f64,
     /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
     #[arg(long)]
@@ -35,11 +36,11 @@ pub struct Simulate {
     #[arg(long, conflicts_with = "masks")]
     noise_at_once: bool,
     /// Simulate a population so many times as large: every user is there so often, and measured once.
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least(1))]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = within(1, 1 << 22))]
     copies: usize,
     /// Have clients evaluate the model themselves, after so many rounds each time (sweeps with noise) and at the end: everyone leaves
     /// the newest item out of training and adds its rank to a sum, as in a task with `evaluate`.
-    #[arg(long, value_name = "ROUNDS", value_parser = at_least(1))]
+    #[arg(long, value_name = "ROUNDS", value_parser = within(1, 100_000))]
     evaluate: Option<usize>,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
@@ -67,7 +68,7 @@ impl Simulate {
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
         let mut dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
         if self.copies > 1 {
-            dataset = dataset.repeated(self.copies);
+            dataset = dataset.repeated(self.copies).or_exit(exit::USAGE)?;
         }
         let mut task = self
             .learning

@@ -1,15 +1,19 @@
 //! `chorus train`: the same model learned in one place, as a yardstick.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chorus_model::{Engine, IalsRecipe, Quality};
-use chorus_simulator::{Central, evaluate, popularity, train_centrally};
+use chorus_data::Dataset;
+use chorus_model::{Engine, IalsRecipe, Parameters, Quality, Recipe};
+use chorus_simulator::{
+    Central, CentralPlan, evaluate, popularity, train_centrally, train_plan_centrally,
+};
 use clap::Args;
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
-use crate::learning::{at_least, width};
+use crate::learning::{trained, width};
+use crate::ranges::within;
 use crate::simulate::{command_line, write_scores};
 use crate::{progress, words};
 
@@ -17,24 +21,32 @@ use crate::{progress, words};
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Train {
-    /// Learn in one place, from every history in the open: `ials` by exact alternating least squares.
+    /// Learn in one place, from every history in the open: `ials` by exact alternating least squares, the model of a plan by
+    /// stochastic gradient descent over batches of people, who are each learned from by the plan's own trainer. Nothing is
+    /// clipped, rounded, noised or lost.
     #[arg(long, required = true)]
     local: bool,
+    /// Train the model of a plan: a file such as `models/bpr-mf/model.toml`, or its folder. Left out: `ials`.
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["factors", "no_head"])]
+    model: Option<PathBuf>,
     /// Folder of a data set, as for `chorus simulate`.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Width of the item table [default: 32, 128 from 1,000 people].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1, 1_024))]
     factors: Option<usize>,
-    /// Sweeps over all people, then all items.
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    epochs: usize,
+    /// Sweeps over all people, then all items; of a plan, passes over everyone [default: 12, of a plan 10].
+    #[arg(long, value_name = "N", value_parser = within(1, 10_000))]
+    epochs: Option<usize>,
+    /// With --model: people whose mean change makes one step of the plan's optimiser [default: a tenth of all].
+    #[arg(long, value_name = "N", value_parser = within(1, 1 << 22), requires = "model")]
+    batch: Option<usize>,
     /// Leave out the low-rank EASE model that ranks beside the item table.
     #[arg(long)]
     no_head: bool,
     /// Decides the first item table.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least(0))]
-    seed: usize,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,12 +65,20 @@ struct Figures {
     quality: Quality,
     popularity: Quality,
     data: String,
-    factors: usize,
+    #[serde(flatten)]
+    learned: Learned,
     epochs: usize,
-    head: bool,
-    seed: usize,
+    seed: u64,
     wall_seconds: f64,
     command: String,
+}
+
+/// What was learned, with what of its settings is its own.
+#[derive(Serialize)]
+#[serde(tag = "model", rename_all = "kebab-case")]
+enum Learned {
+    Ials { factors: usize, head: bool },
+    Plan { name: String, batch: usize },
 }
 
 impl Train {
@@ -66,32 +86,25 @@ impl Train {
         let files = [&self.json, &self.scores, &self.save_model];
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
         let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
-        let factors = self.factors.unwrap_or_else(|| width(dataset.users()));
-        let recipe = IalsRecipe {
-            head: self.no_head.then_some(0),
-            ..IalsRecipe::new(dataset.items, factors, 1)
-        };
-        let central = Central {
-            recipe,
-            epochs: self.epochs,
-            seed: self.seed as u64,
-        };
         let engine = crate::engine::engine();
-        let bar = progress::bar(self.epochs as u64, "epochs");
         let began = Instant::now();
-        let model = train_centrally(&dataset, &engine, &central, &mut |epoch| {
-            bar.set_position(epoch as u64);
-        });
+        let epochs = self
+            .epochs
+            .unwrap_or(if self.model.is_some() { 10 } else { 12 });
+        let bar = progress::bar(epochs as u64, "epochs");
+        let mut swept = |epoch: usize| bar.set_position(epoch as u64);
+        let (learned, model) = match &self.model {
+            Some(path) => self.plan(path, &dataset, &engine, epochs, &mut swept)?,
+            None => self.ials(&dataset, &engine, epochs, &mut swept)?,
+        };
         bar.finish_and_clear();
-        let model = model.or_exit(exit::FAILED)?;
         let trainer = engine.open(&model)?;
         let figures = Figures {
             quality: evaluate(&dataset, trainer.as_ref())?,
             popularity: popularity(&dataset)?,
             data: dataset.name.clone(),
-            factors,
-            epochs: self.epochs,
-            head: !self.no_head,
+            learned,
+            epochs,
             seed: self.seed,
             wall_seconds: began.elapsed().as_secs_f64(),
             command: command_line(),
@@ -113,5 +126,50 @@ impl Train {
             figures.wall_seconds
         ));
         Ok(())
+    }
+
+    fn ials(
+        &self,
+        dataset: &Dataset,
+        engine: &dyn Engine,
+        epochs: usize,
+        swept: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<(Learned, Parameters)> {
+        let factors = self.factors.unwrap_or_else(|| width(dataset.users()));
+        let central = Central {
+            recipe: IalsRecipe {
+                head: self.no_head.then_some(0),
+                ..IalsRecipe::new(dataset.items, factors, 1)
+            },
+            epochs,
+            seed: self.seed,
+        };
+        let model = train_centrally(dataset, engine, &central, swept).or_exit(exit::FAILED)?;
+        let head = !self.no_head;
+        Ok((Learned::Ials { factors, head }, model))
+    }
+
+    fn plan(
+        &self,
+        path: &Path,
+        dataset: &Dataset,
+        engine: &dyn Engine,
+        epochs: usize,
+        swept: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<(Learned, Parameters)> {
+        let recipe = trained(path, dataset, 1)?;
+        Recipe::Trained(recipe.clone())
+            .validate()
+            .or_exit(exit::USAGE)?;
+        let name = recipe.plan()?.name.clone();
+        let batch = self.batch.unwrap_or(dataset.users().div_ceil(10));
+        let central = CentralPlan {
+            recipe,
+            epochs,
+            batch,
+            seed: self.seed,
+        };
+        let model = train_plan_centrally(dataset, engine, &central, swept).or_exit(exit::FAILED)?;
+        Ok((Learned::Plan { name, batch }, model))
     }
 }

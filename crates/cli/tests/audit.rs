@@ -150,6 +150,9 @@ fn attacks_stay_under_their_ceilings() {
     data(&few, 40, 60);
     let flags = ["audit", "attack", "--data", "few", "--epsilon", "4"];
     chorus(folder.path(), &flags).with(3, &["40 people have 4 items or more", "60"]);
-    chorus(folder.path(), &[&flags[..], &["--people", "1000000"]].concat())
-        .with(2, &["--people", "2 to 1000"]);
+    chorus(
+        folder.path(),
+        &[&flags[..], &["--people", "1000000"]].concat(),
+    )
+    .with(2, &["--people", "2 to 1000"]);
 }

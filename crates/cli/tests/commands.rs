@@ -454,6 +454,62 @@ fn a_model_is_learned_in_one_place() {
     let [again, measured] = [again, measured].map(|found| found["ndcg_at_10"].as_f64().unwrap());
     assert!((again - measured).abs() < 1e-12);
     chorus(folder, &["train", "--data", "data"]).with(2, &["--local"]);
+
+    let plan = root().join("models/bpr-mf");
+    let local = ["train", "--local", "--data", "data"];
+    let more = [
+        "--epochs", "2", "--batch", "8", "--json", "f.json", "--model",
+    ];
+    let train = |model: &str| chorus(folder, &[&local[..], &more, &[model]].concat());
+    train(plan.to_str().unwrap()).well();
+    let measured = json(&folder.join("f.json"));
+    assert_eq!(
+        (&measured["model"], &measured["name"], &measured["batch"]),
+        (&"plan".into(), &"bpr-mf".into(), &8.into())
+    );
+    chorus(folder, &[&local[..], &["--batch", "8"]].concat()).with(2, &["--model"]);
+
+    // The same plan is refused with the same code by every command.
+    let good = fs::read_to_string(plan.join("model.toml")).unwrap();
+    let bad = good.replace("step_size = 0.5", "step_size = -1.0");
+    fs::write(folder.join("model.toml"), bad).unwrap();
+    fs::copy(plan.join("task.toml"), folder.join("task.toml")).unwrap();
+    coordinator(folder);
+    let simulate = [
+        "simulate", "--data", "data", "--noise", "off", "--cohort", "1",
+    ];
+    let create = ["task", "create", "--file", "task.toml"];
+    for said in [
+        train("model.toml"),
+        chorus(
+            folder,
+            &[&simulate[..], &["--model", "model.toml"]].concat(),
+        ),
+        chorus(folder, &create),
+    ] {
+        said.with(2, &["step_size"]);
+    }
+    train("nowhere").with(3, &["cannot read nowhere"]);
+}
+
+#[test]
+fn flags_are_blamed_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(&folder.join("data"), 60, 30);
+    let simulate =
+        |more: &[&str]| chorus(folder, &[&["simulate", "--data", "data"], more].concat());
+    let off = ["--noise", "off"];
+    simulate(&off).with(2, &["--cohort: 6 of 60 clients", "a share of 0.17 or more"]);
+    simulate(&[&off[..], &["--cohort", "1", "--copies", "100000000"]].concat())
+        .with(2, &["copies"]);
+    simulate(&[&off[..], &["--cohort", "1", "--copies", "4194304"]].concat())
+        .with(2, &["take fewer copies"]);
+    simulate(&["--epsilon", "8", "--split", "9"])
+        .with(2, &["--split: 6 of 60", "6 cohorts or fewer"]);
+    simulate(&["--epsilon", "8", "--delta", "0.01"]).with(2, &["--delta: must be at most 0.001"]);
+    simulate(&["--epsilon", "1", "--mechanism", "skellam"])
+        .with(2, &["take fewer bits", "discrete Gaussian"]);
 }
 
 #[test]

@@ -192,9 +192,9 @@ fn people_are_made_up_and_fitted() {
         .with(5, &["exact copies (none allowed)", "not written"]);
     assert!(!folder.path().join("four").exists());
     synth("one", &[]).with(2, &["there are files in one already"]);
-    synth("five", &["--drift", "2"]).with(2, &["--drift must lie within 0 and 1"]);
+    synth("five", &["--drift", "2"]).with(2, &["--drift", "between 0 and 1"]);
     synth("five", &["--events-per-user", "90"]).with(2, &["within 5 and 61 for 240 items"]);
-    synth("five", &["--skew", "NaN"]).with(2, &["--skew must lie"]);
+    synth("five", &["--skew", "NaN"]).with(2, &["--skew", "between 0 and 4"]);
     synth("five", &["--fit", "one", "--groups", "90"]).with(2, &["at most one for every 10"]);
     synth("five", &["--fit", "one", "--skew", "1"]).with(2, &["cannot be used with"]);
 }

@@ -2,7 +2,11 @@ use chorus_model::{Case, Categories, ItemFeatures, ItemId, TrainingSet};
 
 use crate::films::categories;
 
-use crate::Split;
+use crate::{DataError, Split};
+
+/// People of a repeated population, and events of theirs, that fit into the memory of a large machine.
+const MOST_PEOPLE: u128 = 1 << 22;
+const MOST_EVENTS: u128 = 250_000_000;
 
 /// A population: what each user touched, and what was held out to measure a model with.
 ///
@@ -72,17 +76,30 @@ impl Dataset {
 
     /// A population `copies` times as large, in which every user is there so many times. Only the first of each is measured:
     /// the others would say the same.
-    pub fn repeated(&self, copies: usize) -> Self {
+    ///
+    /// # Errors
+    /// When so many people, or events of theirs, are more than fits into the memory of a large machine.
+    pub fn repeated(&self, copies: usize) -> Result<Self, DataError> {
         let copies = copies.max(1);
+        let events: usize = self.histories.iter().map(Vec::len).sum();
+        let (people, events) = (self.users() as u128, events as u128);
+        let (people, events) = (people * copies as u128, events * copies as u128);
+        if people > MOST_PEOPLE || events > MOST_EVENTS {
+            return Err(DataError::Copies {
+                copies,
+                people,
+                events,
+            });
+        }
         let mut cases = self.cases.clone();
         cases.resize(self.cases.len() * copies, None);
-        Self {
+        Ok(Self {
             histories: cycle(&self.histories, copies),
             times: self.times.as_ref().map(|times| cycle(times, copies)),
             user_ids: self.user_ids.as_ref().map(|ids| cycle(ids, copies)),
             cases,
             ..self.clone()
-        }
+        })
     }
 
     /// What user number `user` learns from, as a sequence: distinct items, the one touched last at the end. Where the

@@ -212,7 +212,11 @@ fn published_splits_may_name_the_answer_among_the_negatives_but_not_in_the_histo
 
 #[test]
 fn a_population_of_copies_is_sound() {
-    assert_eq!(check(&sound().repeated(3)), Ok(()));
+    assert_eq!(check(&sound().repeated(3).unwrap()), Ok(()));
+    for copies in [100_000_000, usize::MAX] {
+        let refused = sound().repeated(copies).err().unwrap().to_string();
+        assert!(refused.contains("take fewer copies"), "{refused}");
+    }
 }
 
 #[test]

@@ -102,9 +102,16 @@ pub enum PrivacyError {
     NoiseTooNarrow(u64),
     /// One client's share is wider than the exact sampler can draw.
     #[error(
-        "variance is {0:e} grid units^2 for one client, but must be at most 2^46: use a coarser scale or less noise"
+        "variance is {0:e} grid units^2 for one client, but must be at most 2^46: take fewer bits, which makes a coarser grid, or \
+         less noise, by a larger epsilon"
     )]
     NoiseTooWide(f64),
+    /// One client's share is wider than the exact Skellam sampler can draw.
+    #[error(
+        "variance is {0:e} grid units^2 for one client, but Skellam noise is drawn up to 2^32: take fewer bits, which makes a coarser \
+         grid, or discrete Gaussian noise, which is drawn up to 2^46"
+    )]
+    SkellamTooWide(f64),
     /// Skellam noise is the difference of two Poisson draws of a whole mean.
     #[error(
         "variance is {0} grid units^2 for one client, but Skellam noise needs an even one: add 1 to it"

@@ -309,11 +309,7 @@ impl Task {
             )?;
         }
         let clients = self.cohort_size();
-        require(
-            clients >= MINIMUM_CLIENTS,
-            "cohort",
-            "it gives fewer than 10 clients a round; clients refuse that",
-        )?;
+        self.check_size(clients)?;
         require(
             clients <= WITNESS_MOST,
             "cohort",
@@ -377,6 +373,26 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Enough clients for a round, or what to change.
+    fn check_size(&self, clients: usize) -> Result<(), TaskError> {
+        let population = self.population;
+        let (field, change) = match self.split {
+            0 | 1 => {
+                let least = MINIMUM_CLIENTS as f64 / population as f64;
+                let least = (100.0 * least).ceil() / 100.0;
+                ("cohort", format!("take a share of {least} or more"))
+            }
+            _ => {
+                let most = population / MINIMUM_CLIENTS;
+                ("split", format!("take {most} cohorts or fewer"))
+            }
+        };
+        let few = format!(
+            "{clients} of {population} clients in a round are too few, clients refuse fewer than 10: {change}"
+        );
+        require(clients >= MINIMUM_CLIENTS, field, &few)
     }
 
     fn assumptions(&self) -> Assumptions {

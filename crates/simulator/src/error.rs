@@ -1,4 +1,4 @@
-use chorus_model::{LearnError, MetricsError, ParametersError, TrainError};
+use chorus_model::{LearnError, MetricsError, ParametersError, RecipeError, TrainError};
 use chorus_privacy::PrivacyError;
 use chorus_protocol::{Refusal, TaskError};
 use thiserror::Error;
@@ -9,6 +9,9 @@ pub enum SimulateError {
     /// The task cannot be run.
     #[error("task: {0}")]
     Task(#[from] TaskError),
+    /// The plan of a model cannot be followed.
+    #[error("recipe: {0}")]
+    Recipe(#[from] RecipeError),
     /// The task is for another population than the data holds.
     #[error(
         "the task is for {task} clients, but the data holds {data} users: set `population` to {data}"

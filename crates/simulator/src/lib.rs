@@ -18,7 +18,7 @@ pub use audit::{
     Finding, Look, Measured, Monitor, OneRound, PrivacyAudit, Proof, Verdict, attack,
     attack_one_round, audit_privacy, control, self_test,
 };
-pub use central::{Central, train_centrally};
+pub use central::{Central, CentralPlan, train_centrally, train_plan_centrally};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
     Evaluation, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,

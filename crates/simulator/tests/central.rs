@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use chorus_data::{Dataset, Synthesis, read, synthesise};
-use chorus_model::{Direct, Engine, IalsRecipe, Parameters, Quality, Recipe};
+use chorus_model::{
+    Direct, Engine, IalsRecipe, ModelPlan, Parameters, Quality, Recipe, TrainedRecipe,
+};
 use chorus_protocol::{Consistency, Privacy, Task};
 use chorus_simulator::{
-    Central, Options, SimulateError, evaluate, popularity, simulate, train_centrally,
+    Central, CentralPlan, Options, SimulateError, evaluate, popularity, simulate, train_centrally,
+    train_plan_centrally,
 };
 
 fn people() -> Dataset {
@@ -176,4 +179,57 @@ fn the_yardstick_on_ml_100k() {
         found.hr_at_10 >= 0.575 && found.ndcg_at_10 >= 0.31,
         "{found:?}"
     );
+}
+
+fn descent(dataset: &Dataset, plan: ModelPlan, batch: usize) -> CentralPlan {
+    CentralPlan {
+        recipe: TrainedRecipe::new(dataset.items, 1, plan),
+        epochs: 4,
+        batch,
+        seed: 1,
+    }
+}
+
+fn bpr() -> ModelPlan {
+    toml::from_str(include_str!("../../../models/bpr-mf/model.toml")).unwrap()
+}
+
+#[test]
+fn the_model_of_a_plan_learns_in_one_place_too() {
+    let dataset = people();
+    let plan = bpr();
+    let learn = |central: &CentralPlan| {
+        let mut epochs = 0;
+        let swept = &mut |_| epochs += 1;
+        let model = train_plan_centrally(&dataset, &Direct, central, swept).unwrap();
+        assert_eq!(epochs, central.epochs);
+        model
+    };
+    let central = descent(&dataset, plan.clone(), 30);
+    let model = learn(&central);
+    assert_eq!(model, learn(&central));
+    // What is published is the plan itself, guard and all, so that any client opens it.
+    assert_eq!(model.plan(), Some(&plan));
+    let popular = popularity(&dataset).unwrap();
+    let found = quality(&dataset, &model);
+    println!(
+        "NDCG@10 {:.4}, {:.4} popularity",
+        found.ndcg_at_10, popular.ndcg_at_10
+    );
+    assert!(found.ndcg_at_10 > popular.ndcg_at_10 + 0.1);
+
+    // Nothing is clipped and no guard looks on: where the federation would clip everything to nothing, this is the same.
+    let mut tight = plan;
+    tight.groups.values_mut().for_each(|bound| *bound = 1e-6);
+    let unclipped = learn(&descent(&dataset, tight, 30));
+    assert_eq!(unclipped.get("items"), model.get("items"));
+
+    let everyone = learn(&descent(&dataset, bpr(), dataset.users()));
+    assert_eq!(everyone, learn(&descent(&dataset, bpr(), usize::MAX)));
+    assert_ne!(everyone, model);
+
+    let mut other = central;
+    other.recipe.items += 1;
+    let refused = train_plan_centrally(&dataset, &Direct, &other, &mut |_| {});
+    assert!(matches!(refused, Err(SimulateError::Catalogue { .. })));
 }

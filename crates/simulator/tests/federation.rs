@@ -401,7 +401,7 @@ fn noise_can_be_drawn_at_once_but_not_behind_masks() {
 #[test]
 fn copies_make_the_population_larger_and_are_not_measured_twice() {
     let dataset = small();
-    let three = dataset.repeated(3);
+    let three = dataset.repeated(3).unwrap();
     assert_eq!((three.users(), three.items), (120, dataset.items));
     assert!(three.training_set(0) == three.training_set(80));
     assert_eq!(popularity(&three).unwrap(), popularity(&dataset).unwrap());

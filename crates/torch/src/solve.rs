@@ -133,8 +133,22 @@ fn gram(table: &Tensor, items: usize, factors: usize) -> Result<Tensor, TchError
     Ok(gram)
 }
 
-/// libtorch's errors carry a C++ stack trace after their first line.
+/// An error of libtorch, in the words that are for people.
 pub(crate) fn numeric(error: TchError) -> TrainError {
-    let text = error.to_string();
-    TrainError::Numeric(text.lines().next().unwrap_or("libtorch failed").to_owned())
+    TrainError::Numeric(cause(&error))
+}
+
+/// What went wrong, in one line: the errors of a module's code begin with where that was and end with what it was; all others
+/// carry a C++ stack trace after their first line.
+pub(crate) fn cause(error: &TchError) -> String {
+    let text = match error {
+        TchError::Torch(text) | TchError::Convert(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let raised = text.lines().find_map(|line| {
+        let (kind, words) = line.split_once("Error: ")?;
+        kind.chars().all(char::is_alphabetic).then_some(words)
+    });
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    raised.or(first).unwrap_or("libtorch failed").to_owned()
 }

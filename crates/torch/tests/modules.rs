@@ -13,6 +13,7 @@ use chorus_torch::{ModuleError, Torch, check_module};
 use common::learned;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -283,6 +284,47 @@ fn a_module_that_the_plan_does_not_name_is_not_opened() {
     model.set_module(packed(&entries()));
     let error = Torch.open(&model).err().unwrap().to_string();
     assert!(error.contains("the module that its plan names"), "{error}");
+}
+
+#[test]
+fn a_module_that_fails_is_named_and_libtorch_keeps_its_words_to_itself() {
+    for (from, to, words) in [
+        (
+            "matmul(_1, person)",
+            "matmul(person, _1)",
+            "for a history of 2 items and 24 candidates",
+        ),
+        (
+            "return _4",
+            "return _2, _4",
+            "libtorch cannot open the module",
+        ),
+        ("return _4", "return person", "scores of the shape [16]"),
+    ] {
+        let mut entries = entries();
+        let code = String::from_utf8(entries[CODE].clone()).unwrap();
+        assert!(code.contains(from));
+        entries.insert(CODE.to_owned(), code.replace(from, to).into_bytes());
+        let module = packed(&entries);
+        let mut plan = plan();
+        let digest = Sha256::digest(&module);
+        plan.module = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+        let mut recipe = TrainedRecipe::new(ITEMS, 1, plan);
+        recipe.set_module(&module);
+        let model = Recipe::Trained(recipe).start(1).parameters;
+        let scores = Torch
+            .open(&model)
+            .and_then(|trainer| trainer.scores(&history(&[1, 2])));
+        let error = scores.unwrap_err().to_string();
+        assert!(
+            error.contains(words) && error.contains("export it again"),
+            "{error}"
+        );
+        assert!(
+            !error.contains("Internal torch error") && !error.contains('\n'),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::privacy::private_task;
 use crate::exit::{self, OrExit, stop};
-use crate::learning::{Learning, within};
+use crate::learning::Learning;
 use crate::progress;
+use crate::ranges::within;
 use crate::simulate::command_line;
 
 /// Flags of `chorus audit attack`.

@@ -12,6 +12,7 @@ use clap::Args;
 use crate::exit::{self, OrExit, stop};
 use crate::learning::Learning;
 use crate::progress;
+use crate::ranges::within;
 use crate::simulate::command_line;
 
 /// Flags of `chorus audit privacy`.
@@ -24,7 +25,7 @@ pub struct Privacy {
     learning: Learning,
     /// Participants that are nobody. More prove more, and disturb the model more. [default: 500, or twice the people where
     /// that is fewer]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = within(2, 1_000_000))]
     canaries: Option<usize>,
     /// A fault, to see the audit fail: no client adds the noise that the plan asks for.
     #[arg(long)]
@@ -36,7 +37,7 @@ pub struct Privacy {
     #[arg(long, conflicts_with_all = ["data", "out"])]
     self_test: bool,
     /// With --self-test: runs of the white-box audit with a client, and as many without.
-    #[arg(long, value_name = "N", default_value_t = Effort::FULL.runs, requires = "self_test")]
+    #[arg(long, value_name = "N", default_value_t = Effort::FULL.runs, requires = "self_test", value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
     trials: u64,
     /// Write a report, one HTML page.
     #[arg(long, value_name = "FILE")]

@@ -17,6 +17,7 @@ use super::limits::{Keystream, sum};
 use super::memory;
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{ring_bits, share, within};
 use crate::words::bytes;
 
 /// Which code expands AES keystreams.
@@ -33,19 +34,19 @@ enum KernelChoice {
 #[command(after_help = exit::HELP)]
 pub struct SecAgg {
     /// Clients in the cohort.
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = within(1, 100_000))]
     clients: usize,
     /// Values of one update.
-    #[arg(long, value_name = "M", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "M", default_value_t = 1_000_000, value_parser = within(1, 100_000_000))]
     length: usize,
     /// Share of the clients that vanish after they shared and before they upload.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
     dropout: f64,
     /// Bits of one value of the sum: 16, 20, 24 or 32.
-    #[arg(long, value_name = "BITS", default_value_t = 32)]
+    #[arg(long, value_name = "BITS", default_value_t = 32, value_parser = ring_bits)]
     bits: u32,
     /// Share of the clients that the plan takes to be corrupt.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     corrupt: f64,
     /// Which code expands AES keystreams.
     #[arg(long, value_enum, default_value_t = KernelChoice::Auto)]
@@ -121,9 +122,6 @@ impl SecAgg {
             ..Assumptions::DEFAULT
         };
         let plan = plan(self.clients, &assumptions).or_exit(exit::REFUSED)?;
-        if self.length == 0 || self.length > 100_000_000 {
-            return stop(exit::USAGE, "`--length` must be between 1 and 100000000");
-        }
         let kernel = match self.kernel {
             KernelChoice::Auto => Kernel::detect(),
             KernelChoice::Portable => Kernel::PORTABLE,

@@ -8,6 +8,10 @@ use serde::Serialize;
 
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{share, skew, within};
+
+/// Events that fit into the memory of a large machine.
+const MOST_EVENTS: usize = 250_000_000;
 
 /// Flags of `chorus data synth`.
 #[derive(Args)]
@@ -17,22 +21,22 @@ pub struct Synth {
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
     /// How many users; 400, or with --fit as many as are real.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1, 1 << 22))]
     users: Option<usize>,
     /// How many items: at least 20. [default: 240]
-    #[arg(long, value_name = "M", conflicts_with = "fit")]
+    #[arg(long, value_name = "M", conflicts_with = "fit", value_parser = within(20, 1 << 24))]
     items: Option<usize>,
     /// Events of a user on average: at least 5, at most a quarter of the items. [default: 25]
-    #[arg(long, value_name = "X", conflicts_with = "fit")]
+    #[arg(long, value_name = "X", conflicts_with = "fit", value_parser = within(5, 1 << 22))]
     events_per_user: Option<usize>,
     /// How unequally popular items are, from 0 (equally) to 4; 1 is Zipf's law. [default: 1]
-    #[arg(long, value_name = "S", conflicts_with = "fit")]
+    #[arg(long, value_name = "S", conflicts_with = "fit", value_parser = skew)]
     skew: Option<f64>,
     /// How many taste groups; at most a tenth of the items, with --fit a tenth of the people it is fitted to.
-    #[arg(long, value_name = "G", default_value_t = 5)]
+    #[arg(long, value_name = "G", default_value_t = 5, value_parser = within(1, 1 << 22))]
     groups: usize,
     /// The part of popularity that moves to other items over the year that is covered, from 0 to 1.
-    #[arg(long, value_name = "D", default_value_t = 0.0)]
+    #[arg(long, value_name = "D", default_value_t = 0.0, value_parser = share)]
     drift: f64,
     /// The same seed writes the same bytes.
     #[arg(long, value_name = "K", default_value_t = 1)]
@@ -140,19 +144,6 @@ impl Synth {
         let is_fitted = self.fit.is_some();
         let faults = [
             (
-                asked.users == 0 || asked.users > 1 << 22,
-                "--users must lie within 1 and 4194304".to_owned(),
-            ),
-            (
-                !(0.0..=1.0).contains(&self.drift),
-                "--drift must lie within 0 and 1".to_owned(),
-            ),
-            (self.groups == 0, "--groups must be at least 1".to_owned()),
-            (
-                !is_fitted && !(20..=1 << 24).contains(&asked.items),
-                "--items must lie within 20 and 16777216".to_owned(),
-            ),
-            (
                 !is_fitted && !(4..=most).contains(&asked.mean_history),
                 format!(
                     "--events-per-user must lie within 5 and {} for {} items",
@@ -161,8 +152,11 @@ impl Synth {
                 ),
             ),
             (
-                !(0.0..=4.0).contains(&asked.skew),
-                "--skew must lie within 0 and 4".to_owned(),
+                !is_fitted && asked.users.saturating_mul(asked.mean_history) > MOST_EVENTS,
+                format!(
+                    "--users times --events-per-user is {}; at most {MOST_EVENTS} events are made up",
+                    asked.users.saturating_mul(asked.mean_history + 1)
+                ),
             ),
             (
                 !is_fitted && asked.tastes > asked.items / 10,

@@ -16,7 +16,8 @@ use chorus_protocol::{Privacy, Task};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
-use crate::learning::{DEFAULT_EPSILON, Learning, at_least, share};
+use crate::learning::{DEFAULT_EPSILON, Learning};
+use crate::ranges::{bearable, within};
 use crate::{progress, words};
 use plan::{DemoPlan, Source};
 use processes::Processes;
@@ -32,18 +33,18 @@ pub struct Demo {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// How many people are made up.
-    #[arg(long, value_name = "N", default_value_t = 300, conflicts_with = "data", value_parser = at_least(10))]
+    #[arg(long, value_name = "N", default_value_t = 300, conflicts_with = "data", value_parser = within(10, 100_000))]
     clients: usize,
     /// How many items they choose from.
-    #[arg(long, value_name = "N", default_value_t = 240, conflicts_with = "data", value_parser = at_least(20))]
+    #[arg(long, value_name = "N", default_value_t = 240, conflicts_with = "data", value_parser = within(20, 1 << 24))]
     items: usize,
     #[command(flatten)]
     learning: Learning,
     /// Share of all clients that vanish in the middle of each round, drawn anew each time.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = bearable)]
     vanish: f64,
     /// Processes that hold the clients.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1, 1_000))]
     processes: usize,
     /// Write the figures to a file.
     #[arg(long, value_name = "FILE")]
@@ -147,7 +148,18 @@ impl Demo {
         let privacy = self.learning.privacy()?.unwrap_or(default);
         let mut learning = self.learning.clone();
         learning.rounds.get_or_insert(ROUNDS);
-        learning.task("demo", dataset.users(), dataset, privacy)
+        let task = learning.task("demo", dataset.users(), dataset, privacy)?;
+        if self.vanish > task.dropout {
+            return exit::stop(
+                exit::USAGE,
+                format!(
+                    "`--vanish {}`: a round that loses more than {} of its clients ends without a sum; let fewer vanish, or \
+                     raise `--bearable-dropout`",
+                    self.vanish, task.dropout
+                ),
+            );
+        }
+        Ok(task)
     }
 
     fn introduce(&self, task: &Task, dataset: &chorus_data::Dataset) {

@@ -8,22 +8,23 @@ use super::epsilon::up;
 use super::question::{Kind, Question, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{self, MOST_STEPS};
 
 /// Flags of `chorus dp calibrate`.
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub struct Calibrate {
     /// What is to be promised.
-    #[arg(long, value_name = "EPSILON")]
+    #[arg(long, value_name = "EPSILON", value_parser = ranges::epsilon)]
     epsilon: f64,
     /// Whose noise.
     #[arg(long, value_enum)]
     mechanism: Kind,
     /// How often the mechanism runs; for a tree or a matrix, its rounds.
-    #[arg(long, value_name = "T", default_value_t = 1)]
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     steps: u64,
     /// The probability that the promise may fail with.
-    #[arg(long, value_name = "DELTA")]
+    #[arg(long, value_name = "DELTA", value_parser = ranges::delta)]
     delta: f64,
     #[command(flatten)]
     terms: Terms,

@@ -10,6 +10,7 @@ use super::drawing::{Line, draw};
 use super::question::{Kind, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{self, MOST_STEPS};
 
 /// Points of one line.
 const POINTS: i32 = 16;
@@ -28,14 +29,15 @@ pub struct Curve {
         long,
         value_name = "Z,Z,...",
         value_delimiter = ',',
+        value_parser = ranges::positive,
         default_value = "0.7,1,2,4"
     )]
     noise_multiplier: Vec<f64>,
     /// The most rounds that are drawn.
-    #[arg(long, value_name = "T", default_value_t = 100)]
+    #[arg(long, value_name = "T", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     steps: u64,
     /// The probability that the promise may fail with.
-    #[arg(long, value_name = "DELTA")]
+    #[arg(long, value_name = "DELTA", value_parser = ranges::delta)]
     delta: f64,
     #[command(flatten)]
     terms: Terms,

@@ -10,6 +10,7 @@ use super::batch;
 use super::question::{Kind, Question, Terms, code};
 use crate::exit::{self, OrExit, stop};
 use crate::progress;
+use crate::ranges::{self, MOST_STEPS};
 
 /// Flags of `chorus dp epsilon`.
 #[derive(Args)]
@@ -19,13 +20,13 @@ pub struct Epsilon {
     #[arg(long, value_enum, required_unless_present = "batch")]
     mechanism: Option<Kind>,
     /// Deviation of the noise over the clip.
-    #[arg(long, value_name = "Z", required_unless_present = "batch")]
+    #[arg(long, value_name = "Z", required_unless_present = "batch", value_parser = ranges::positive)]
     noise_multiplier: Option<f64>,
     /// How often the mechanism runs; for a tree or a matrix, its rounds.
-    #[arg(long, value_name = "T", default_value_t = 1)]
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     steps: u64,
     /// The probability that the promise may fail with.
-    #[arg(long, value_name = "DELTA", required_unless_present = "batch")]
+    #[arg(long, value_name = "DELTA", required_unless_present = "batch", value_parser = ranges::delta)]
     delta: Option<f64>,
     #[command(flatten)]
     terms: Terms,

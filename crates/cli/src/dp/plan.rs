@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::exit::{self, OrExit, stop};
 use crate::learning::LawChoice;
 use crate::progress;
+use crate::ranges;
 use crate::words::bytes;
 
 /// Flags of `chorus dp plan`.
@@ -17,36 +18,37 @@ use crate::words::bytes;
 #[command(after_help = exit::HELP)]
 pub struct Plan {
     /// Clients in all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = ranges::at_least(1))]
     clients: usize,
     /// Largest share of them that vanishes during the round.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = ranges::share)]
     dropout: f64,
     /// Largest share of them that tells the coordinator everything it knows.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = ranges::share)]
     corrupt: f64,
     /// Values of one update.
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=LARGEST_LENGTH as u64))]
     length: u64,
     /// L2 norm that one update is clipped to.
-    #[arg(long, value_name = "C", default_value_t = 1.0)]
+    #[arg(long, value_name = "C", default_value_t = 1.0, value_parser = ranges::positive)]
     clip: f64,
     /// Bits of the sum: 16, 18, 20, 24 or 32.
-    #[arg(long, value_name = "BITS", default_value_t = 32)]
+    #[arg(long, value_name = "BITS", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
     bits: u32,
     /// Deviation of the noise in the sum, in units of what one client can change.
     #[arg(
         long,
         value_name = "Z",
+        value_parser = ranges::positive,
         conflicts_with = "epsilon",
         required_unless_present = "epsilon"
     )]
     noise_multiplier: Option<f64>,
     /// Or the epsilon of all sums together: the least noise that reaches it is planned.
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", value_parser = ranges::epsilon)]
     epsilon: Option<f64>,
     /// The probability that epsilon may fail with.
-    #[arg(long, value_name = "D", default_value_t = 1e-5)]
+    #[arg(long, value_name = "D", default_value_t = 1e-5, value_parser = ranges::delta)]
     delta: f64,
     /// Sums like this one that each client takes part in.
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -58,7 +60,7 @@ pub struct Plan {
     #[arg(long, value_enum, default_value_t = LawChoice::DiscreteGaussian)]
     mechanism: LawChoice,
     /// Disjoint cohorts that the clients are split into; each makes a sum of its own.
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = ranges::within(1, 100_000))]
     cohorts: usize,
     /// As JSON.
     #[arg(long)]

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::exit;
+use crate::ranges::{MOST_STEPS, positive, share};
 
 /// Rounds up to which the error of a factorisation is computed: it takes their square.
 const ROUNDS_OF_ERROR: u64 = 20_000;
@@ -73,19 +74,19 @@ pub struct Details {
     #[arg(long, value_name = "INTEGER", value_parser = clap::value_parser!(u32).range(1..))]
     pub shift: Option<u32>,
     /// Skellam noise: steps of the integer grid in one clip norm.
-    #[arg(long, value_name = "STEPS", default_value_t = 65_536.0)]
+    #[arg(long, value_name = "STEPS", default_value_t = 65_536.0, value_parser = positive)]
     pub grid: f64,
     /// Tree: how many trees, one after the other; every client is once in each.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     pub trees: u64,
     /// Matrix: coefficients of the square root that are kept. Without it, all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     pub bands: Option<u64>,
     /// Matrix: not the square root, but the best encoder of so many buffers, for up to 2048 rounds.
     #[arg(long, value_name = "N", conflicts_with = "bands", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub buffers: Option<u8>,
     /// Matrix: rounds between two rounds of one client. Without it, each client takes part once.
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     pub min_separation: Option<u64>,
 }
 
@@ -106,7 +107,7 @@ impl Default for Details {
 #[derive(Args)]
 pub struct Terms {
     /// Probability that a client is in one step. Holds only against those who do not know the sample: not against a coordinator.
-    #[arg(long, value_name = "Q", default_value_t = 1.0)]
+    #[arg(long, value_name = "Q", default_value_t = 1.0, value_parser = share)]
     pub sampling_rate: f64,
     /// Who computes.
     #[arg(long, value_enum, default_value = "best")]

@@ -86,7 +86,7 @@ pub fn fit(dataset: &Dataset, fit: &Fit) -> Result<(Population, Likeness), FitEr
     }
     real.shuffle(&mut rng);
     let (holdout, train) = real.split_at(real.len() / HOLDOUT);
-    if fit.tastes.max(1) * A_GROUP > train.len() {
+    if fit.tastes.max(1).saturating_mul(A_GROUP) > train.len() {
         return Err(FitError::TooManyTastes {
             tastes: fit.tastes,
             users: train.len(),

@@ -88,7 +88,10 @@ impl LocalNoise {
         let variance =
             ((noise_multiplier * encoding.sensitivity()).powi(2) / survivors.honest as f64).ceil();
         if variance > MAX_VARIANCE as f64 {
-            return Err(PrivacyError::NoiseTooWide(variance));
+            return Err(match mechanism {
+                Law::DiscreteGaussian => PrivacyError::NoiseTooWide(variance),
+                Law::Skellam => PrivacyError::SkellamTooWide(variance),
+            });
         }
         let variance = variance as u64;
         let noise = match mechanism {
@@ -131,20 +134,26 @@ impl LocalNoise {
     /// # Errors
     /// A variance outside [`MIN_VARIANCE`]..=[`MAX_VARIANCE`]; for Skellam one above [`MAX_SKELLAM_VARIANCE`], or an odd one.
     pub fn check(&self) -> Result<(), PrivacyError> {
-        let (variance, most) = match *self {
-            LocalNoise::Off => return Ok(()),
-            LocalNoise::DiscreteGaussian { variance } => (variance, MAX_VARIANCE),
-            LocalNoise::Skellam { variance } if !variance.is_multiple_of(2) => {
-                return Err(PrivacyError::OddVariance(variance));
+        match *self {
+            LocalNoise::DiscreteGaussian { variance } | LocalNoise::Skellam { variance }
+                if variance < MIN_VARIANCE =>
+            {
+                Err(PrivacyError::NoiseTooNarrow(variance))
             }
-            LocalNoise::Skellam { variance } => (variance, MAX_SKELLAM_VARIANCE),
-            // It was checked when it came into being.
-            LocalNoise::Layered(_) => return Ok(()),
-        };
-        match variance {
-            narrow if narrow < MIN_VARIANCE => Err(PrivacyError::NoiseTooNarrow(narrow)),
-            wide if wide > most => Err(PrivacyError::NoiseTooWide(wide as f64)),
-            _ => Ok(()),
+            LocalNoise::DiscreteGaussian { variance } if variance > MAX_VARIANCE => {
+                Err(PrivacyError::NoiseTooWide(variance as f64))
+            }
+            LocalNoise::Skellam { variance } if variance > MAX_SKELLAM_VARIANCE => {
+                Err(PrivacyError::SkellamTooWide(variance as f64))
+            }
+            LocalNoise::Skellam { variance } if !variance.is_multiple_of(2) => {
+                Err(PrivacyError::OddVariance(variance))
+            }
+            // Layers were checked when they came into being.
+            LocalNoise::Off
+            | LocalNoise::DiscreteGaussian { .. }
+            | LocalNoise::Skellam { .. }
+            | LocalNoise::Layered(_) => Ok(()),
         }
     }
 

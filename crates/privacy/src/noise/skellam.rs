@@ -15,7 +15,7 @@ pub(super) struct Skellam {
 impl Skellam {
     pub(super) fn new(variance: u64) -> Result<Self, PrivacyError> {
         if variance > MAX_SKELLAM_VARIANCE {
-            return Err(PrivacyError::NoiseTooWide(variance as f64));
+            return Err(PrivacyError::SkellamTooWide(variance as f64));
         }
         if !variance.is_multiple_of(2) {
             return Err(PrivacyError::OddVariance(variance));

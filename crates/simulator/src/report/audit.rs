@@ -55,7 +55,9 @@ impl PrivacyAudit {
             Verdict::Unclear => {
                 "Nothing above the claim is proven, but the estimate does not lie below it"
             }
-            Verdict::CannotRefute => "Too few canaries: this audit could not have contradicted the claim",
+            Verdict::CannotRefute => {
+                "Too few canaries: this audit could not have contradicted the claim"
+            }
             Verdict::Broken => "More is given away than was claimed",
         }
     }

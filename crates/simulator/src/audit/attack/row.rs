@@ -123,7 +123,9 @@ impl Scores {
             ..AttackRow::default()
         };
         let mut row = row.under(ceiling);
-        row.error = row.ceiling.map_or(row.error, |limit| row.error.max(error(limit)));
+        row.error = row
+            .ceiling
+            .map_or(row.error, |limit| row.error.max(error(limit)));
         row
     }
 

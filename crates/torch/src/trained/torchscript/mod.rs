@@ -16,6 +16,7 @@ use thiserror::Error;
 pub use self::check::check_module;
 use super::network::{Batch, Declared, Network};
 use super::tensors::{Tensors, indices};
+use crate::solve::cause;
 
 /// Why a module is not opened.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -52,6 +53,13 @@ pub enum ModuleError {
 
 /// Steps of an update, at least: so that most of the history is shown while the rest of it is asked for.
 const LEAST_STEPS: usize = 4;
+
+/// What is wrong with a module, and what to do.
+fn unusable(problem: &str) -> TchError {
+    TchError::Convert(format!(
+        "{problem}; mend model.py, try it in Python, and export it again with scripts/export_model.py"
+    ))
+}
 
 /// A TorchScript module: `forward(history [k], candidates [c]) -> scores [c]`.
 pub(super) struct Torchscript {
@@ -106,7 +114,12 @@ impl Network for Torchscript {
             .pop();
         let module = match spare {
             Some(module) => module,
-            None => CModule::load_data(&mut Cursor::new(&self.archive))?,
+            None => CModule::load_data(&mut Cursor::new(&self.archive)).map_err(|error| {
+                unusable(&format!(
+                    "libtorch cannot open the module: {}",
+                    cause(&error)
+                ))
+            })?,
         };
         for (name, mut parameter) in module.named_parameters()? {
             if let Some(plain) = self.tensors.get(&name) {
@@ -137,11 +150,19 @@ impl Network for Torchscript {
         let history = indices(&shown)?;
         let scores = loan
             .ok_or_else(missing)?
-            .forward_ts(&[history.shallow_clone(), items.shallow_clone()])?;
+            .forward_ts(&[history.shallow_clone(), items.shallow_clone()])
+            .map_err(|error| {
+                unusable(&format!(
+                    "`forward` of the module failed for a history of {shown} items and {candidates} candidates: {}",
+                    cause(&error),
+                    shown = shown.len(),
+                    candidates = items.numel(),
+                ))
+            })?;
         match scores.size() == items.size() && scores.f_kind()? == Kind::Float {
             true => Ok(scores),
-            false => Err(TchError::Convert(format!(
-                "the module gives scores of the shape {:?} for {:?} candidates",
+            false => Err(unusable(&format!(
+                "`forward` of the module gives scores of the shape {:?} for candidates of the shape {:?}, or not in float32",
                 scores.size(),
                 items.size()
             ))),

@@ -1,5 +1,7 @@
 //! The yardstick: the same model learned in one place from all histories in the open.
 
+mod plan;
+
 use chorus_data::Dataset;
 use chorus_model::{
     Engine, IalsRecipe, ItemId, Learning, MeanDelta, Parameters, Recipe, Ridge, Tensor, TrainError,
@@ -9,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::SimulateError;
 use crate::draw::{Stream, stream};
+pub use plan::{CentralPlan, train_plan_centrally};
 
 /// People whose contributions are held in memory at a time.
 const BATCH: usize = 256;
@@ -49,27 +52,14 @@ pub fn train_centrally(
         ..central.recipe.clone()
     };
     let recipe = Recipe::Ials(settled.clone());
-    if recipe.items() != dataset.items {
-        return Err(SimulateError::Catalogue {
-            recipe: recipe.items(),
-            data: dataset.items,
-        });
-    }
-    let histories: Vec<TrainingSet> = (0..dataset.users())
-        .map(|user| dataset.training_set(user))
-        .collect();
-    let place = Place {
-        recipe: &recipe,
-        engine,
-        histories: &histories,
-        seed: central.seed,
-    };
-    let mut learning = place.sum(recipe.start(central.seed), 0)?;
+    let place = Place::new(dataset, &recipe, engine, central.seed)?;
+    let everyone: Vec<usize> = (0..dataset.users()).collect();
+    let mut learning = place.sum(recipe.start(central.seed), 0, &everyone)?;
     let factors = settled.factors;
     let alpha0 = f64::from(learning.parameters.scalar("alpha0")?);
     let lambda = settled.regularisation;
-    let owners = owners(&histories, dataset.items);
-    let persons: Vec<&[ItemId]> = histories.iter().map(TrainingSet::items).collect();
+    let owners = owners(&place.histories, dataset.items);
+    let persons: Vec<&[ItemId]> = place.histories.iter().map(TrainingSet::items).collect();
     let owners: Vec<&[ItemId]> = owners.iter().map(Vec::as_slice).collect();
     let mut items = learning.parameters.require("items")?.values.clone();
     for epoch in 1..=central.epochs {
@@ -81,7 +71,7 @@ pub fn train_centrally(
     learning.parameters.set("items", items);
     if heads > 0 {
         settled.freeze(&mut learning)?;
-        learning = place.sum(learning, 2)?;
+        learning = place.sum(learning, 2, &everyone)?;
     }
     Ok(learning.parameters)
 }
@@ -90,22 +80,49 @@ pub fn train_centrally(
 struct Place<'a> {
     recipe: &'a Recipe,
     engine: &'a dyn Engine,
-    histories: &'a [TrainingSet],
+    histories: Vec<TrainingSet>,
     seed: u64,
 }
 
-impl Place<'_> {
-    /// One named sum over everyone, added up without a grid, and the step after it.
-    fn sum(&self, learning: Learning, index: usize) -> Result<Learning, SimulateError> {
+impl<'a> Place<'a> {
+    fn new(
+        dataset: &Dataset,
+        recipe: &'a Recipe,
+        engine: &'a dyn Engine,
+        seed: u64,
+    ) -> Result<Self, SimulateError> {
+        if recipe.items() != dataset.items {
+            return Err(SimulateError::Catalogue {
+                recipe: recipe.items(),
+                data: dataset.items,
+            });
+        }
+        let histories = (0..dataset.users()).map(|user| dataset.training_set(user));
+        Ok(Self {
+            recipe,
+            engine,
+            histories: histories.collect(),
+            seed,
+        })
+    }
+
+    /// One named sum over `people`, added up without a grid, and the step after it.
+    fn sum(
+        &self,
+        learning: Learning,
+        index: usize,
+        people: &[usize],
+    ) -> Result<Learning, SimulateError> {
         let sums = self.recipe.sums();
         let trainer = self.engine.open(&learning.parameters)?;
         let mut total = Vec::new();
         if let Some(sum) = sums.get(index) {
             total.resize(sum.length, 0.0);
-            for batch in self.histories.chunks(BATCH) {
-                let parts = batch.par_iter().map(|history| {
-                    let mut rng = stream(self.seed, 0, Stream::Client(0));
-                    trainer.contribution(sum.step, sum.block, history, &mut rng)
+            for batch in people.chunks(BATCH) {
+                let parts = batch.par_iter().filter_map(|person| {
+                    let history = self.histories.get(*person)?;
+                    let mut rng = stream(self.seed, index as u64, Stream::Client(*person));
+                    Some(trainer.contribution(sum.step, sum.block, history, &mut rng))
                 });
                 // Added in the order of the people, so that the sum has the same bits on any number of threads.
                 for delta in parts.collect::<Result<Vec<_>, TrainError>>()? {
@@ -114,12 +131,12 @@ impl Place<'_> {
                 }
             }
         }
-        let everyone = self.histories.len();
         let delta = MeanDelta {
             sum: total,
-            clients: everyone,
+            clients: people.len(),
             noise: 0.0,
         };
+        let everyone = self.histories.len();
         Ok(self.recipe.apply(learning, index, &delta, everyone)?)
     }
 }
