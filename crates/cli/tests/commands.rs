@@ -500,13 +500,12 @@ fn flags_are_blamed_by_their_names() {
     let simulate =
         |more: &[&str]| chorus(folder, &[&["simulate", "--data", "data"], more].concat());
     let off = ["--noise", "off"];
-    simulate(&off).with(2, &["--cohort: 6 of 60 clients", "a share of 0.17 or more"]);
+    simulate(&off).with(2, &["--cohort: 6 of 60 clients", "take 0.17 or more"]);
     simulate(&[&off[..], &["--cohort", "1", "--copies", "100000000"]].concat())
         .with(2, &["copies"]);
     simulate(&[&off[..], &["--cohort", "1", "--copies", "4194304"]].concat())
         .with(2, &["take fewer copies"]);
-    simulate(&["--epsilon", "8", "--split", "9"])
-        .with(2, &["--split: 6 of 60", "6 cohorts or fewer"]);
+    simulate(&["--epsilon", "8", "--split", "9"]).with(2, &["--split: 6 of 60", "6 or fewer"]);
     simulate(&["--epsilon", "8", "--delta", "0.01"]).with(2, &["--delta: must be at most 0.001"]);
     simulate(&["--epsilon", "1", "--mechanism", "skellam"])
         .with(2, &["take fewer bits", "discrete Gaussian"]);

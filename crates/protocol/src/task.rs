@@ -375,24 +375,15 @@ impl Task {
         Ok(())
     }
 
-    /// Enough clients for a round, or what to change.
     fn check_size(&self, clients: usize) -> Result<(), TaskError> {
-        let population = self.population;
+        let (all, least) = (self.population, MINIMUM_CLIENTS);
+        let share = (100 * least).div_ceil(all) as f64 / 100.0;
         let (field, change) = match self.split {
-            0 | 1 => {
-                let least = MINIMUM_CLIENTS as f64 / population as f64;
-                let least = (100.0 * least).ceil() / 100.0;
-                ("cohort", format!("take a share of {least} or more"))
-            }
-            _ => {
-                let most = population / MINIMUM_CLIENTS;
-                ("split", format!("take {most} cohorts or fewer"))
-            }
+            0 | 1 => ("cohort", format!("{share} or more")),
+            _ => ("split", format!("{} or fewer", all / least)),
         };
-        let few = format!(
-            "{clients} of {population} clients in a round are too few, clients refuse fewer than 10: {change}"
-        );
-        require(clients >= MINIMUM_CLIENTS, field, &few)
+        let few = format!("{clients} of {all} clients a round; {least} are needed: take {change}");
+        require(clients >= least, field, &few)
     }
 
     fn assumptions(&self) -> Assumptions {
