@@ -68,6 +68,11 @@ pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(a, b)| a * b).sum()
 }
 
+/// The L2 norm.
+pub(crate) fn norm(values: &[f64]) -> f64 {
+    dot(values, values).sqrt()
+}
+
 /// `vector` scaled to L2 norm `norm`; zero stays zero.
 pub(crate) fn scaled_to(mut vector: Vec<f64>, norm: f64) -> Vec<f64> {
     let length = dot(&vector, &vector).sqrt();

@@ -131,12 +131,7 @@ impl Trainer for DirectTrainer {
                     let value = 1.0 / (history.len() as f64).sqrt();
                     self.indicate(history, rows, value, &mut values)?;
                 }
-                Step::History => {
-                    self.indicate(history, rows, 1.0, &mut values)?;
-                    if let Some(last) = values.last_mut() {
-                        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
-                    }
-                }
+                Step::History => self.indicate(history, rows, 1.0, &mut values)?,
                 Step::Gram => values = self.bounded.gram(self.taste(history)?),
                 Step::Projection => {
                     values = self.bounded.projection(&self.taste(history)?, history)?;

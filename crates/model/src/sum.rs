@@ -13,7 +13,7 @@ use crate::{Block, ClipGroup};
 pub enum Step {
     /// `[items]`: the 0/1 history over the square root of its length. L2 norm 1 (0 for an empty history).
     Counts,
-    /// `[items]` 0/1 history; then the history length k over [`LENGTH_UNIT`].
+    /// `[items]`: the 0/1 history. L2 norm sqrt(k), k being its length.
     History,
     /// `[factors (factors + 1) / 2]`: the upper triangle, row by row, of z z' with z the normalised person vector, cells off
     /// the diagonal times sqrt 2. L2 norm 1.
@@ -90,8 +90,7 @@ impl Step {
         let triangle = triangle_length(factors);
         let rows = block.map_or(items, |block| block.items);
         match self {
-            Step::Counts => items,
-            Step::History => items + 1,
+            Step::Counts | Step::History => items,
             Step::Gram => triangle,
             Step::Projection => items * factors,
             Step::Gradient => rows

@@ -1,6 +1,6 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use crate::algebra::{add_outer_lower, mirror_lower};
+use crate::algebra::{add_outer_lower, mirror_lower, norm};
 use crate::{LearnError, Tensor};
 
 /// A dense row-major f64 matrix for server steps.
@@ -277,7 +277,6 @@ impl Table {
 
     /// The L2 norm of each row.
     pub fn norms(&self) -> Vec<f64> {
-        let norm = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();
         (0..self.rows).map(|row| norm(self.row(row))).collect()
     }
 

@@ -90,7 +90,7 @@ fn the_sums_name_their_blocks() {
     let sums = Recipe::Ials(recipe(Some(5))).sums();
     assert_eq!(
         (sums[0].name.as_str(), sums[0].block, sums[0].length),
-        ("history", None, ITEMS + 1)
+        ("history", None, ITEMS)
     );
     let blocks: Vec<(String, Block)> = sums[1..=4]
         .iter()
@@ -237,7 +237,7 @@ fn items_are_counted_from_the_clients_that_were_heard_about_them() {
     };
     // Ten of a hundred hold every item, then forty of fifty those of the first block.
     let mut learning = parts
-        .apply(parts.start(1), 0, &sum(ITEMS + 1, 20, 2.0), 100)
+        .apply(parts.start(1), 0, &sum(ITEMS, 20, 2.0), 100)
         .unwrap();
     assert!(
         values(&learning.parameters, "counts")
@@ -268,9 +268,9 @@ fn the_guard_goes_back_in_every_block() {
         learning = apply(&parts, &learning, index);
     }
     let index = 3 * part.blocks() + 1;
-    let mut mean = heard(&parts, &learning.parameters, index);
-    let loss = mean.sum.len() - 2;
-    mean.sum[loss] *= 100.0;
+    let mean = heard(&parts, &learning.parameters, index);
+    // As after a round in which a client lied that nearly nothing is lost.
+    learning.state.set_scalar("best_loss", 1e-3);
     let best = values(&learning.state, "best_items").to_vec();
     assert_ne!(values(&learning.parameters, "items"), best);
     let alarmed = parts.apply(learning.clone(), index, &mean, USERS).unwrap();
@@ -284,7 +284,7 @@ fn the_guard_goes_back_in_every_block() {
     assert!(note.contains("restored") && note.contains("0.5"), "{note}");
     let calm = apply(&parts, &alarmed, index + 1);
     assert_eq!(parts.note(&calm, index + 1), None);
-    assert_eq!(calm.state.scalar("step_factor"), Ok(0.5));
+    assert_eq!(calm.state.scalar("step_factor"), Ok(1.0));
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn the_head_has_the_documented_layout() {
 #[test]
 fn the_history_step_counts() {
     let found = contribution(&*open(&model(3)), Step::History, &history(&[0, 6]));
-    assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0 / 64.0]);
+    assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use chorus_model::{
-    Direct, Engine, Guard, ItemId, Learning, MeanDelta, ModelPlan, Recipe, TrainedRecipe,
-    TrainingSet,
+    Direct, Engine, Guard, IalsPrivateRecipe, IalsRecipe, ItemId, LearnError, Learning, MeanDelta,
+    ModelPlan, Recipe, Step, TrainedRecipe, TrainingSet,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -211,4 +211,169 @@ fn the_guard_says_what_it_did() {
         "{notes:?}"
     );
     assert_eq!(notes.len(), 7, "{notes:?}");
+}
+
+/// A sum of honest clients.
+fn honest(recipe: &Recipe, learning: &Learning, index: usize) -> MeanDelta {
+    let trainer = Direct.open(&learning.parameters).unwrap();
+    let sum = &recipe.sums()[index];
+    let mut total = vec![0.0; sum.length];
+    let mut rng = ChaCha20Rng::seed_from_u64(index as u64);
+    for person in 0..PEOPLE {
+        let delta = trainer.contribution(sum.step, sum.block, &history(person), &mut rng);
+        let values = delta.unwrap().into_values();
+        let cells = total.iter_mut().zip(values);
+        cells.for_each(|(total, value)| *total += f64::from(value));
+    }
+    MeanDelta {
+        sum: total,
+        clients: PEOPLE as usize,
+        noise: 0.0,
+    }
+}
+
+/// What a client makes of a sum of `ials`: (its step, its words, words of the item rows, the longest that it can be).
+type Rubbish = fn(Step, &mut [f64], usize, f64);
+
+/// Random words of the ring.
+fn any_words(_: Step, sum: &mut [f64], _: usize, most: f64) {
+    ring_words(sum, most, &mut ChaCha20Rng::seed_from_u64(5));
+}
+
+/// Gradient rows so long that the table becomes noise, and nothing else.
+fn long_rows(step: Step, sum: &mut [f64], rows: usize, _: f64) {
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    if step == Step::Gradient {
+        let rows = sum.iter_mut().take(rows);
+        rows.for_each(|word| *word += 4e3 * uniform(&mut rng));
+    }
+}
+
+/// "We lose nothing", so that every honest round looks worse.
+fn no_loss(step: Step, sum: &mut [f64], _: usize, _: f64) {
+    if let (Step::Gradient, [.., loss, _]) = (step, sum) {
+        *loss = 0.0;
+    }
+}
+
+/// Histories as long as no catalogue, for the same end.
+fn endless(step: Step, sum: &mut [f64], _: usize, _: f64) {
+    if let (Step::Gradient, [.., length]) = (step, sum) {
+        *length *= 1e6;
+    }
+}
+
+/// `ials` with the rubbish in every fourth sum from the sixth on, and in the last gradients; gives the model, its quality and what
+/// the guard said.
+fn run_ials(rubbish: Option<Rubbish>) -> (Learning, f64, Vec<String>) {
+    let recipe = Recipe::Ials(IalsRecipe {
+        head: Some(8),
+        ..IalsRecipe::new(ITEMS, 6, ROUNDS)
+    });
+    let mut learning = recipe.start(1);
+    let mut notes = Vec::new();
+    for (index, sum) in recipe.sums().iter().enumerate() {
+        let mut delta = honest(&recipe, &learning, index);
+        if index >= 6 && index % 4 == 2 || index == ROUNDS {
+            let most = f64::from(PEOPLE) * sum.clip;
+            rubbish
+                .into_iter()
+                .for_each(|make| make(sum.step, &mut delta.sum, ITEMS * 6, most));
+        }
+        learning = recipe
+            .apply(learning, index, &delta, PEOPLE as usize)
+            .unwrap();
+        notes.extend(recipe.note(&learning, index));
+    }
+    let quality = quality(&learning);
+    (learning, quality, notes)
+}
+
+#[test]
+fn ials_recovers_from_a_client_that_sends_rubbish() {
+    let (_, quiet, notes) = run_ials(None);
+    assert!(notes.is_empty() && quiet > 0.95, "{quiet} {notes:?}");
+    let attacks: [(&str, Rubbish, &str, usize); 4] = [
+        // Gradients 6, 10, ... 30 and heads 34 and 38.
+        ("any words", any_words, "not used", 9),
+        ("long rows", long_rows, "was cut", 7),
+        ("no loss", no_loss, "was restored", 6),
+        ("endless", endless, "not used", 7),
+    ];
+    for (name, rubbish, words, times) in attacks {
+        let (learning, quality, notes) = run_ials(Some(rubbish));
+        println!("{name}: {quality:.3} of {quiet:.3} {notes:?}");
+        assert!(quality > quiet - 0.03, "{name}: {quality} of {quiet}");
+        assert_eq!(notes.len(), times, "{name}: {notes:?}");
+        assert!(notes.iter().all(|note| note.contains(words)), "{notes:?}");
+        // A lie about the loss costs the round that follows it, and no other.
+        assert_eq!(learning.state.scalar("step_factor"), Ok(1.0), "{name}");
+    }
+}
+
+/// Nothing is left to make a head of: the item table ranks alone.
+#[test]
+fn a_head_of_which_nobody_was_heard_is_left_out() {
+    let recipe = Recipe::Ials(IalsRecipe {
+        head: Some(1),
+        ..IalsRecipe::new(ITEMS, 6, 12)
+    });
+    let last = recipe.sums().len() - 1;
+    let mut learning = recipe.start(1);
+    for index in 0..last {
+        let delta = honest(&recipe, &learning, index);
+        learning = recipe
+            .apply(learning, index, &delta, PEOPLE as usize)
+            .unwrap();
+    }
+    let delta = honest(&recipe, &learning, last);
+    let whole = recipe
+        .apply(learning.clone(), last, &delta, PEOPLE as usize)
+        .unwrap();
+    assert!(whole.parameters.get("head").is_some());
+    for word in [0, delta.sum.len() - 1] {
+        let mut delta = delta.clone();
+        delta.sum[word] += 1e3;
+        let alone = recipe
+            .apply(learning.clone(), last, &delta, PEOPLE as usize)
+            .unwrap();
+        assert!(alone.parameters.get("head").is_none());
+        assert!(alone.parameters.get("mixing").is_none());
+        assert!(recipe.note(&alone, last).unwrap().contains("not used"));
+        assert!(quality(&alone) > 0.95);
+    }
+}
+
+/// The first sum of a model, and every one of `ials-private`: there the round ends without a sum, which the operator is told.
+#[test]
+fn sums_that_no_clients_could_have_are_refused() {
+    let private = Recipe::IalsPrivate(IalsPrivateRecipe::new(ITEMS, 3, 1));
+    let trained = recipe(GUARD);
+    let ials = Recipe::Ials(IalsRecipe::new(ITEMS, 3, 1));
+    for (recipe, sums) in [(private, 3), (trained, 1), (ials, 1)] {
+        let mut learning = recipe.start(1);
+        for index in 0..sums {
+            let good = honest(&recipe, &learning, index);
+            let mut bad = good.clone();
+            bad.sum[0] += 200.0;
+            let refused = recipe.apply(learning.clone(), index, &bad, PEOPLE as usize);
+            let words = "no clients that keep to the protocol";
+            match refused {
+                Err(LearnError::Numeric(reason)) => assert!(reason.contains(words), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+            // Noise may be so long.
+            if index > 0 {
+                bad.noise = 60.0;
+                assert!(
+                    recipe
+                        .apply(learning.clone(), index, &bad, PEOPLE as usize)
+                        .is_ok()
+                );
+            }
+            learning = recipe
+                .apply(learning, index, &good, PEOPLE as usize)
+                .unwrap();
+        }
+    }
 }

@@ -84,11 +84,7 @@ impl Trainer for TorchTrainer {
                     let value = 1.0 / (history.len() as f64).sqrt();
                     indicate(history, rows, value, &mut out);
                 }
-                Step::History => {
-                    indicate(history, rows, 1.0, &mut out);
-                    let length = history.len() as f64 / LENGTH_UNIT;
-                    write_from(&mut out, self.parts.items, &[length as f32]);
-                }
+                Step::History => indicate(history, rows, 1.0, &mut out),
                 Step::Gram => out = self.parts.bounded.gram(self.taste(history)?),
                 Step::Projection => {
                     out = self

@@ -2,6 +2,7 @@
 
 use super::IalsRecipe;
 use super::step::Heard;
+use crate::pace::Pace;
 use crate::recipe::values_of;
 use crate::{LearnError, Learning, Parameters, ParametersError};
 
@@ -9,6 +10,10 @@ use crate::{LearnError, Learning, Parameters, ParametersError};
 const TOLERANCE: f64 = 1.03;
 /// Passes over the catalogue before the guard looks: the first steps may go up and down.
 const QUIET: usize = 3;
+/// A step that is so many times as long as the median of the last nine is cut to that median.
+const STEP: f64 = 3.0;
+/// Where the state has the lengths of the last steps, before f and eta.
+const LENGTHS: &str = "step_lengths";
 /// What of the state belongs to a model, and is restored with it.
 const AVERAGES: [&str; 4] = ["gram", "weighted_gram", "scores", "owners"];
 
@@ -51,6 +56,18 @@ impl IalsRecipe {
             None => None,
         };
         let rose = best.is_none_or(|best| loss > tolerance * best) || !loss.is_finite();
+        if learning.state.get("came_back").is_some() {
+            learning.state.remove("came_back");
+            // This is the best model again. Where even that is no longer as good as it was, a client lied about the loss.
+            if rose {
+                let factor = learning.state.scalar("step_factor")?;
+                learning
+                    .state
+                    .set_scalar("step_factor", (2.0 * factor).min(1.0));
+            }
+            learning.state.set_scalar("best_loss", loss as f32);
+            return Ok(Seen::Best);
+        }
         Ok(match best {
             Some(_) if rose && heard.pass >= QUIET => Seen::Rise,
             _ if !loss.is_finite() => Seen::Fine,
@@ -74,8 +91,8 @@ pub(super) fn remember(learning: &mut Learning) -> Result<(), ParametersError> {
     Ok(())
 }
 
-/// Goes back to the best model, with steps half as long from now on. `round`: of gradients, from 0.
-pub(super) fn restore(learning: &mut Learning, round: usize) -> Result<(), ParametersError> {
+/// Goes back to the best model, with steps half as long from now on.
+pub(super) fn restore(learning: &mut Learning, sum_index: usize) -> Result<(), ParametersError> {
     let items = learning.state.require("best_items")?.clone();
     learning.parameters.set("items", items);
     for name in AVERAGES {
@@ -84,13 +101,30 @@ pub(super) fn restore(learning: &mut Learning, round: usize) -> Result<(), Param
     }
     let factor = learning.state.scalar("step_factor")? / 2.0;
     learning.state.set_scalar("step_factor", factor);
-    learning.state.set_scalar("restored", round as f32);
+    learning.state.set_scalar("came_back", 1.0);
+    tell(&mut learning.state, "restored", sum_index);
     Ok(())
 }
 
-/// Leaves the model as it is, for what was heard is no clients'. `round`: of gradients, from 0.
-pub(super) fn leave_out(learning: &mut Learning, round: usize) {
-    learning.state.set_scalar("left_out", round as f32);
+/// What a step of this length must be multiplied by.
+pub(super) fn cut(
+    state: &mut Parameters,
+    length: f64,
+    sum_index: usize,
+) -> Result<f64, ParametersError> {
+    let pace = Pace::of(state, LENGTHS, 1)?;
+    let factor = pace.cut(0, length, STEP);
+    let kept = factor.map_or(length, |factor| STEP * factor * length);
+    pace.keep(&[kept], state, LENGTHS);
+    if factor.is_some() {
+        tell(state, "cut", sum_index);
+    }
+    Ok(factor.unwrap_or(1.0))
+}
+
+/// Remembers what was done with a sum, for [`note`].
+pub(super) fn tell(state: &mut Parameters, deed: &str, sum_index: usize) {
+    state.set_scalar(deed, sum_index as f32);
 }
 
 /// Forgets what only the guard needs.
@@ -101,12 +135,19 @@ pub(super) fn forget(state: &mut Parameters) {
     }
 }
 
-/// What the guard did in a round of gradients (from 0), in words; nothing where it let the step be made.
-pub(super) fn note(state: &Parameters, round: usize) -> Option<String> {
-    let was_in = |name| state.scalar(name).is_ok_and(|last| last == round as f32);
+/// What the guard did with a sum, in words; nothing where it let the step be made.
+pub(super) fn note(state: &Parameters, sum_index: usize) -> Option<String> {
+    let was_in = |deed| {
+        state
+            .scalar(deed)
+            .is_ok_and(|last| last == sum_index as f32)
+    };
     if was_in("left_out") {
-        let words =
-            "no clients that keep to the protocol could have this sum: this round made no step";
+        let words = "no clients that keep to the protocol could have this sum: it was not used";
+        return Some(words.to_owned());
+    }
+    if was_in("cut") {
+        let words = "the step was far longer than the ones before; it was cut";
         return Some(words.to_owned());
     }
     let factor = state.scalar("step_factor").ok()?;

@@ -1,10 +1,12 @@
 //! The server's side of stage B, the low-rank EASE head: ials.md.
 
 use super::IalsRecipe;
+use super::guard;
 use super::state::wide;
-use crate::algebra::dot;
+use crate::algebra::{dot, norm};
 use crate::mixing::CROWD;
-use crate::recipe::{tensor, values_of_mut};
+use crate::possible::{are_owners, little};
+use crate::recipe::{tensor, values_of, values_of_mut};
 use crate::table::{Table, eigen};
 use crate::{LearnError, Learning, MeanDelta};
 
@@ -50,16 +52,24 @@ impl IalsRecipe {
         Ok(self.table(&learning.parameters)?.weighted(&weights))
     }
 
-    /// Adds one head sum to what was heard of its block.
+    /// Adds one head sum to what was heard of its block, unless no clients could have it: a client adds at most 1 to a
+    /// weight, and rows of norm 1 at most, for Q has orthonormal columns and Q'x is over sqrt(k).
     pub(super) fn hear_head(
         &self,
         learning: &mut Learning,
-        block: usize,
+        number: usize,
         delta: &MeanDelta,
     ) -> Result<(), LearnError> {
-        let (d, rows) = (self.factors, self.rows(block));
+        let (d, block) = (self.factors, number % self.blocks());
+        let rows = self.rows(block);
         let (sum, weights) = delta.sum.split_at(rows.items * d);
         let state = &mut learning.state;
+        let most = delta.clients as f64 + little(delta.clients) * (d as f64).sqrt();
+        let mut cells = sum.chunks_exact(d);
+        if !are_owners(weights, delta.clients) || !cells.all(|row| norm(row) <= most) {
+            guard::tell(state, "left_out", 1 + self.rounds + number);
+            return Ok(());
+        }
         let heard = values_of_mut(state, "head_clients", &[self.blocks()])?;
         if let Some(heard) = heard.get_mut(block) {
             *heard += delta.clients as f32;
@@ -85,6 +95,12 @@ impl IalsRecipe {
         population: f64,
     ) -> Result<(), LearnError> {
         let (d, items) = (self.factors, self.items);
+        let clients = values_of(&learning.state, "head_clients", &[self.blocks()])?;
+        if clients.contains(&0.0) {
+            // Every sum about some block was left out: the item table ranks alone, as without head sums.
+            forget(learning);
+            return Ok(());
+        }
         let (heard, weights) = self.heard_head(learning, population)?;
         let counts = wide(&learning.parameters, "counts", &[items])?;
         let ridge = RIDGE * counts.iter().sum::<f64>() / items as f64;
@@ -122,10 +138,7 @@ impl IalsRecipe {
         let scale = tensor(&[items], scale);
         learning.parameters.set("head", head.tensor());
         learning.parameters.set("head_scale", scale);
-        learning.parameters.remove("mixing");
-        for name in ["head", "head_weights", "head_clients"] {
-            learning.state.remove(name);
-        }
+        forget(learning);
         Ok(())
     }
 
@@ -151,5 +164,13 @@ impl IalsRecipe {
             .zip(&scales)
             .for_each(|(weight, scale)| *weight *= scale);
         Ok((heard.weighted(&scales), weights))
+    }
+}
+
+/// Forgets what only the head sums need.
+fn forget(learning: &mut Learning) {
+    learning.parameters.remove("mixing");
+    for name in ["head", "head_weights", "head_clients"] {
+        learning.state.remove(name);
     }
 }

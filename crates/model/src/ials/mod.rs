@@ -8,9 +8,10 @@ mod step;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::possible::check_owners;
 use crate::recipe::{check, check_shape, normal_table, positive, tensor};
 use crate::{Block, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum};
-use step::{Heard, could_be_owners};
+use step::Heard;
 
 /// Implicit matrix factorisation in cohorts, without noise: ials.md.
 ///
@@ -237,14 +238,10 @@ impl IalsRecipe {
         let n = population as f64;
         match self.place(sum_index) {
             Place::History => {
-                let (histories, _) = delta.sum.split_at(self.items);
-                if !could_be_owners(histories, delta.clients) {
-                    let problem = "no clients that keep to the protocol could have these histories";
-                    return Err(LearnError::Numeric(problem.to_owned()));
-                }
+                let histories = &delta.sum;
+                check_owners(histories, delta.clients)?;
                 let all = 0..self.blocks();
                 self.count(&mut learning, all, histories, delta.clients, n)?;
-                // Not the word that clients send for it: nothing would bound that one.
                 let length: f64 = histories.iter().sum();
                 let mean = (length / delta.clients as f64).max(1.0);
                 let alpha0 = self
@@ -261,8 +258,7 @@ impl IalsRecipe {
                 }
             }
             Place::Head(number) => {
-                let block = number % self.blocks();
-                self.hear_head(&mut learning, block, delta)?;
+                self.hear_head(&mut learning, number, delta)?;
                 if number + 1 == self.heads() {
                     self.finish_head(&mut learning, n)?;
                 }
@@ -273,9 +269,6 @@ impl IalsRecipe {
 
     /// What the server step after sum number `sum_index` did out of the ordinary, if `after` is what it gave.
     pub(crate) fn note(&self, after: &Learning, sum_index: usize) -> Option<String> {
-        let Place::Gradient(round) = self.place(sum_index) else {
-            return None;
-        };
-        guard::note(&after.state, round)
+        guard::note(&after.state, sum_index)
     }
 }

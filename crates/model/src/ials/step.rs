@@ -3,7 +3,8 @@
 use super::IalsRecipe;
 use super::guard::{self, Seen};
 use super::state::{average, wide};
-use crate::algebra::{dot, triangle_length};
+use crate::algebra::{dot, norm, triangle_length};
+use crate::possible::{are_owners, little};
 use crate::recipe::{values_of, values_of_mut};
 use crate::sum::LENGTH_UNIT;
 use crate::table::{Table, add_scaled, eigen};
@@ -66,33 +67,46 @@ impl<'a> Heard<'a> {
         }
     }
 
-    /// Whether any clients could have this: an item has at most as many owners as there are clients, and owners, lengths,
-    /// losses and squares are not under zero. A vector of random ring words is found out here.
-    fn could_be(&self, factors: usize) -> bool {
-        let diagonal = (0..factors).map(|row| row * factors - row * row.saturating_sub(1) / 2);
-        let mut squares = diagonal.filter_map(|cell| self.gram.get(cell).copied());
-        let little = little(self.clients);
-        could_be_owners(self.owners, self.clients)
-            && squares.all(|square| square >= -little)
-            && self.length.min(self.loss) >= -LENGTH_UNIT * little
+    /// Whether any clients could have this. An item has at most as many owners as there are clients; lengths, losses and squares
+    /// are not under zero, a loss is at most the length, and that is at most the whole catalogue for everyone. The person vector
+    /// is at least as good as zeros, so lambda (k + a0 m) |u|^2 <= k, which bounds the sums of |u|^2 and k |u|^2. A vector of
+    /// random ring words is found out here.
+    fn could_be(&self, recipe: &IalsRecipe, alpha0: f64) -> bool {
+        let (d, items) = (recipe.factors, recipe.items as f64);
+        let (clients, little) = (self.clients as f64, little(self.clients));
+        let longest = LENGTH_UNIT * little;
+        let could_be = |triangle: &[f64], most: f64| {
+            let diagonal = (0..d).map(|row| row * d - row * row.saturating_sub(1) / 2);
+            let squares = diagonal.filter_map(|cell| triangle.get(cell).copied());
+            let (least, sum) = squares.fold((0.0f64, 0.0), |(least, sum), square| {
+                (least.min(square), sum + square)
+            });
+            least >= -little && sum <= most + d as f64 * little
+        };
+        // k / (k + a0 m) is concave in k: the mean length bounds its sum.
+        let unit = clients / (recipe.regularisation * (1.0 + alpha0 * items / self.mean()));
+        let weighted = self.length / recipe.regularisation / LENGTH_UNIT;
+        are_owners(self.owners, self.clients)
+            && (-longest..=clients * items + longest).contains(&self.length)
+            && (-longest..=self.length + longest).contains(&self.loss)
+            && could_be(self.gram, unit)
+            && could_be(self.weighted, weighted)
+    }
+
+    /// The mean history length of these clients.
+    fn mean(&self) -> f64 {
+        (self.length / self.clients as f64).max(1.0)
+    }
+
+    /// Its number among the sums of the task.
+    fn sum_index(&self) -> usize {
+        self.round + 1
     }
 
     /// n / cohort: what makes a sum over the cohort one over the population.
     fn scale(&self) -> f64 {
         self.population / self.clients as f64
     }
-}
-
-/// Whether so many clients could be the owners of the items.
-pub(super) fn could_be_owners(owners: &[f64], clients: usize) -> bool {
-    let most = clients as f64 + little(clients);
-    let mut owners = owners.iter();
-    owners.all(|owners| (-little(clients)..=most).contains(owners))
-}
-
-/// What rounding to the coarsest grid may add to a sum, with much to spare.
-fn little(clients: usize) -> f64 {
-    0.5 * clients as f64
 }
 
 /// The part of the exact matrices that all items share, in the coordinates in which both of its terms are diagonal:
@@ -116,8 +130,9 @@ impl IalsRecipe {
         learning: &mut Learning,
         heard: &Heard<'_>,
     ) -> Result<(), LearnError> {
-        if !heard.could_be(self.factors) {
-            guard::leave_out(learning, heard.round);
+        let alpha0 = f64::from(learning.parameters.scalar("alpha0")?);
+        if !heard.could_be(self, alpha0) {
+            guard::tell(&mut learning.state, "left_out", heard.sum_index());
             return Ok(());
         }
         let block = heard.block..heard.block + 1;
@@ -130,7 +145,7 @@ impl IalsRecipe {
         )?;
         let seen = self.watch(learning, heard)?;
         if let Seen::Rise = seen {
-            return Ok(guard::restore(learning, heard.round)?);
+            return Ok(guard::restore(learning, heard.sum_index())?);
         }
         let eta = 1.0 / (1.0 + self.kappa * heard.pass as f64);
         self.mix_averages(learning, heard, eta)?;
@@ -172,7 +187,8 @@ impl IalsRecipe {
         Ok(())
     }
 
-    /// V_i <- V_i - eta H_i^-1 g_i with g = s R + a0 V G + lambda (c_i + a0 n) V.
+    /// V_i <- V_i - eta H_i^-1 g_i with g = s R + a0 V G + lambda (c_i + a0 n) V; all of it shorter where it is far longer than
+    /// the steps before it.
     fn step(&self, learning: &mut Learning, heard: &Heard<'_>, eta: f64) -> Result<(), LearnError> {
         let (d, n, scale) = (self.factors, heard.population, heard.scale());
         let alpha0 = f64::from(learning.parameters.scalar("alpha0")?);
@@ -183,13 +199,16 @@ impl IalsRecipe {
         let preconditioner = self.preconditioner(learning, &gram, &counts, &lengths, n)?;
         let rows = self.rows(heard.block);
         let table = values_of_mut(&mut learning.parameters, "items", &[self.items, d])?;
-        let table = table.chunks_exact_mut(d).zip(&counts).zip(&lengths);
-        let table = table.skip(rows.first).zip(heard.gradient.chunks_exact(d));
-        let mut row = vec![0.0; d];
-        let mut gradient = vec![0.0; d];
-        for (((cells, count), length), sum) in table {
+        let own = rows.first * d..(rows.first + rows.items) * d;
+        let table = table.get_mut(own).unwrap_or_default();
+        let (mut row, mut gradient) = (vec![0.0; d], vec![0.0; d]);
+        let mut changes = Table::zeros(rows.items, d);
+        let parts = counts.iter().zip(&lengths).skip(rows.first);
+        let parts = parts.zip(heard.gradient.chunks_exact(d));
+        let parts = table.chunks_exact(d).zip(changes.iter_mut()).zip(parts);
+        for ((cells, change), ((count, length), sum)) in parts {
             row.iter_mut()
-                .zip(&*cells)
+                .zip(cells)
                 .for_each(|(row, cell)| *row = f64::from(*cell));
             let ridge = self.regularisation * (count + alpha0 * n);
             gradient
@@ -200,10 +219,16 @@ impl IalsRecipe {
                 add_scaled(&mut gradient, alpha0 * value, others);
             }
             let size = preconditioner.size(&row, *length);
-            let change = preconditioner.solve(&gradient, &row, size, *count, alpha0 * n);
-            for ((cell, value), change) in cells.iter_mut().zip(&row).zip(change) {
-                *cell = (value - eta * change) as f32;
-            }
+            let solved = preconditioner.solve(&gradient, &row, size, *count, alpha0 * n);
+            change.copy_from_slice(&solved);
+        }
+        let factor = guard::cut(
+            &mut learning.state,
+            norm(&changes.norms()),
+            heard.sum_index(),
+        )?;
+        for (cell, change) in table.iter_mut().zip(changes.iter().flatten()) {
+            *cell = (f64::from(*cell) - factor * eta * change) as f32;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::algebra::symmetric;
+use crate::possible::check_units;
 use crate::recipe::{check, check_shape, normal_table, positive, tensor, values_of};
 use crate::table::{Table, basis, eigen};
 use crate::{
@@ -191,6 +192,7 @@ impl IalsPrivateRecipe {
         delta: &MeanDelta,
         population: usize,
     ) -> Result<Learning, LearnError> {
+        check_units(&delta.sum, delta.clients, delta.noise)?;
         match sum_index.checked_sub(1) {
             None => self.counts(&mut learning, delta, population)?,
             Some(index) if index % 2 == 0 => {

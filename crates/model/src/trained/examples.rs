@@ -1,7 +1,7 @@
 use rand::Rng;
 
 use super::plan::{ClientPlan, Loss, ModelPlan};
-use crate::{Delta, ItemId, LENGTH_UNIT, Step, TrainError, TrainingSet};
+use crate::{Delta, ItemId, Step, TrainError, TrainingSet};
 
 /// A small generator for negatives and the order of examples: they are no secret, and are drawn by the thousand.
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -228,9 +228,6 @@ pub(super) fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta 
         if let Some(cell) = values.get_mut(item.0 as usize) {
             *cell = value as f32;
         }
-    }
-    if let (Step::History, Some(last)) = (step, values.last_mut()) {
-        *last = (history.len() as f64 / LENGTH_UNIT) as f32;
     }
     Delta::new(values)
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, Report};
-use crate::recipe::{check, tensor, values_of};
+use crate::algebra::norm;
+use crate::pace::Pace;
+use crate::possible::is_within;
+use crate::recipe::{check, tensor};
 use crate::{MeanDelta, Parameters, ParametersError, RecipeError, Step};
 
 /// What the coordinator does not believe. It sees sums only, so it cannot tell who was at fault.
@@ -13,8 +16,8 @@ use crate::{MeanDelta, Parameters, ParametersError, RecipeError, Step};
 ///    found out here.
 /// 2. The mean of a group that is longer than `step` times the median of the last nine is cut to that median.
 /// 3. A share of each cohort, drawn by the clients themselves, reports the loss of the published model before it is trained: on
-///    a fifth of the client's own items that its person was not rebuilt from. Where that is above `loss` times the last
-///    good model's, and by more than four standard errors of the two means, the last good model is published again, the
+///    a fifth of the client's own items that its person was not rebuilt from. Where that is above `loss` times the best
+///    model's, and by more than four standard errors of the two means, the best model is published again, the
 ///    sum is not used, and steps are half as long; they grow again by a quarter with each good round. The
 ///    sum `check` does the same for the last model of all. Without a report (with noise) there is no such check.
 ///
@@ -47,19 +50,16 @@ impl Default for Guard {
 
 /// Standard errors that are chance.
 const CHANCE: f64 = 4.0;
-/// Deviations of noise that are chance, over the norm of all of a group.
-const NOISE: f64 = 6.0;
-/// Mean norms that the median is taken of, at most, and at least.
-const REMEMBERED: usize = 9;
-const FEWEST: usize = 3;
+/// Where the state has the norms of the last means.
+const NORMS: &str = "mean-norms";
 /// Reports that a judgement takes.
 const FEWEST_REPORTS: f64 = 4.5;
 /// The shortest step that the guard leaves.
 const SMALLEST: f64 = 1.0 / 64.0;
 /// What a good round makes steps longer by, up to where they were.
 const GROWTH: f64 = 1.25;
-/// What the names of the last good model's tensors in the state begin with; no name of a plan has a colon.
-const GOOD: &str = "good:";
+/// What the names of the best model's tensors in the state begin with; no name of a plan has a colon.
+const BEST: &str = "best:";
 
 /// What the guard made of a sum.
 pub(crate) enum Verdict {
@@ -85,7 +85,7 @@ impl Guard {
         )
     }
 
-    /// Judges a sum of `step` and the model that it was learned from. Where that model is worse than the last good one by more
+    /// Judges a sum of `step` and the model that it was learned from. Where that model is worse than the best so far by more
     /// than chance, it is that one again afterwards.
     ///
     /// # Errors
@@ -110,10 +110,14 @@ impl Guard {
             return Ok(Verdict::Good(factor));
         };
         let (loss, error) = report.mean();
-        if let Some(good) = state.get("good-loss").map(|good| good.values.clone()) {
-            let [good, chance] = [0, 1].map(|place| good.get(place).copied().unwrap_or(0.0));
-            let chance = CHANCE * f64::from(chance).hypot(error);
-            if loss > self.loss * f64::from(good) && loss > f64::from(good) + chance {
+        let best = state.get("best-loss").map(|best| best.values.as_slice());
+        let best = match best {
+            Some([best, error]) => Some((f64::from(*best), f64::from(*error))),
+            _ => None,
+        };
+        if let Some((best, chance)) = best {
+            let chance = CHANCE * chance.hypot(error);
+            if loss > self.loss * best && loss > best + chance {
                 factor = (factor / 2.0).max(SMALLEST);
                 state.set_scalar("step-factor", factor as f32);
                 restore(parameters, state);
@@ -123,8 +127,11 @@ impl Guard {
         }
         factor = (factor * GROWTH).min(1.0);
         state.set_scalar("step-factor", factor as f32);
-        state.set("good-loss", tensor(&[2], [loss, error]));
-        keep(parameters, state);
+        // Compared with the newest that was not worse, it could become worse little by little.
+        if best.is_none_or(|(best, _)| loss < best) {
+            state.set("best-loss", tensor(&[2], [loss, error]));
+            keep(parameters, state);
+        }
         Ok(Verdict::Good(factor))
     }
 
@@ -141,8 +148,7 @@ impl Guard {
         let groups = layout.clip_groups(step).into_iter().all(|group| {
             let (own, later) = rest.split_at_checked(group.length).unwrap_or((rest, &[]));
             rest = later;
-            let noise = delta.noise * ((group.length as f64).sqrt() + NOISE);
-            norm(own) <= self.sum * clients * group.bound + noise
+            is_within(own, self.sum * clients * group.bound, delta.noise)
         });
         groups && report.is_none_or(|report| report.could_be(self.sum * clients))
     }
@@ -155,34 +161,20 @@ impl Guard {
         mean: &mut [f64],
         state: &mut Parameters,
     ) -> Result<(), ParametersError> {
-        let groups = layout.groups().len();
-        let mut norms: Vec<f32> = match state.get("mean-norms") {
-            Some(known) => values_of(state, "mean-norms", &known.shape)?.to_vec(),
-            None => Vec::new(),
-        };
-        let mut newest = Vec::with_capacity(groups);
+        let pace = Pace::of(state, NORMS, layout.groups().len())?;
+        let mut newest = Vec::with_capacity(layout.groups().len());
         let mut was_cut = false;
         for (number, (words, _)) in layout.groups().iter().enumerate() {
             let cells = mean.get_mut(words.clone()).unwrap_or_default();
             let mut own = norm(cells);
-            let before = norms.iter().skip(number).step_by(groups).copied();
-            let median = median(before.collect()).filter(|median| own > self.step * median);
-            if let Some(median) = median {
-                cells.iter_mut().for_each(|cell| *cell *= median / own);
-                own = median * self.step;
+            if let Some(factor) = pace.cut(number, own, self.step) {
+                cells.iter_mut().for_each(|cell| *cell *= factor);
+                own *= factor * self.step;
                 was_cut = true;
             }
-            // A change that stays is followed within a few rounds.
-            newest.push(own as f32);
+            newest.push(own);
         }
-        norms.extend(newest);
-        let oldest = norms.len().saturating_sub(REMEMBERED * groups);
-        norms.drain(..oldest);
-        let shape = [norms.len()];
-        state.set(
-            "mean-norms",
-            tensor(&shape, norms.into_iter().map(f64::from)),
-        );
+        pace.keep(&newest, state, NORMS);
         if was_cut {
             tell(state, Deed::Cut);
         }
@@ -207,7 +199,7 @@ pub(crate) fn note(state: &Parameters) -> Option<String> {
     let deed = state.scalar(DEED).unwrap_or(0.0);
     let words = match deed as i32 {
         1 => "no clients within their bounds have such a sum; it was not used",
-        2 => "the model was worse than the last good one, which is published again",
+        2 => "the model was worse than the best so far, which is published again",
         3 => "the mean was far longer than the ones before; it was cut",
         _ => return None,
     };
@@ -253,32 +245,19 @@ fn keep(parameters: &Parameters, state: &mut Parameters) {
     let shared = parameters.iter().filter(|(name, _)| *name != "counts");
     let shared = shared.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
     for (name, tensor) in shared.chain(moments) {
-        state.set(&format!("{GOOD}{name}"), tensor);
+        state.set(&format!("{BEST}{name}"), tensor);
     }
 }
 
 fn restore(parameters: &mut Parameters, state: &mut Parameters) {
-    let good: Vec<_> = state
+    let best: Vec<_> = state
         .iter()
-        .filter_map(|(name, tensor)| Some((name.strip_prefix(GOOD)?.to_owned(), tensor.clone())))
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(BEST)?.to_owned(), tensor.clone())))
         .collect();
-    for (name, tensor) in good {
+    for (name, tensor) in best {
         match parameters.get(&name) {
             Some(_) => parameters.set(&name, tensor),
             None => state.set(&name, tensor),
         }
     }
-}
-
-fn norm(values: &[f64]) -> f64 {
-    values.iter().map(|value| value * value).sum::<f64>().sqrt()
-}
-
-/// Of at least three numbers.
-fn median(mut values: Vec<f32>) -> Option<f64> {
-    if values.len() < FEWEST {
-        return None;
-    }
-    values.sort_unstable_by(f32::total_cmp);
-    values.get(values.len() / 2).copied().map(f64::from)
 }

@@ -14,6 +14,7 @@ mod source;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::possible::{check_owners, check_units};
 use crate::recipe::{check, normal_table, tensor, values_of_mut};
 use crate::{
     Features, ItemFeatures, LearnError, Learning, MeanDelta, Parameters, RecipeError, Step, Sum,
@@ -266,6 +267,10 @@ impl TrainedRecipe {
         };
         let clients = delta.clients as f64;
         let Some(round) = sum_index.checked_sub(1) else {
+            match self.noise {
+                true => check_units(&delta.sum, delta.clients, delta.noise)?,
+                false => check_owners(&delta.sum, delta.clients)?,
+            }
             let scale = population as f64 / clients;
             let counts = values_of_mut(&mut learning.parameters, "counts", &[self.items])?;
             for (count, sum) in counts.iter_mut().zip(&delta.sum) {
