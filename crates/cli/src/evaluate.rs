@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use chorus_model::{Engine, Parameters};
-use chorus_simulator::{Evaluation, Group, Source, evaluation};
+use chorus_simulator::{Evaluation, Explanations, Group, Source, evaluation};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
@@ -171,6 +171,7 @@ fn text(found: &Evaluation) -> String {
             lines.push(format!("  {name:<30} {ours:>8.4} {popular:>21.4}"));
         }
     }
+    lines.extend(found.explanations.iter().flat_map(explained));
     lines.push(String::new());
     lines.push("  NDCG@10 against all items, by group".to_owned());
     for groups in &found.groups {
@@ -186,6 +187,19 @@ fn text(found: &Evaluation) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What is under the lists about their reasons.
+fn explained(found: &Explanations) -> [String; 5] {
+    let people = format!("reasons of {} people's first item", found.people);
+    let row = |name: &str, value: f64| format!("  {name:<30} {value:>8.4}");
+    [
+        format!("\n  {people:<30}"),
+        row("places lost without three", found.fall),
+        row("share that leaves the ten", found.left),
+        row("what three carry of all", found.carried),
+        row("what the causes leave over", found.remainder),
+    ]
 }
 
 fn group(group: &Group) -> String {

@@ -21,7 +21,7 @@ pub use audit::{
 pub use central::{Central, CentralPlan, train_centrally, train_plan_centrally};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
-    Evaluation, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
+    Evaluation, Explanations, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
 };
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
 pub use report::{Picture, Report};

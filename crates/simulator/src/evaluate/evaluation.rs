@@ -9,11 +9,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::BATCH;
+use super::explained::{Explanations, explanations};
 use super::groups::{Groups, Person, by_activity, by_trait};
 use crate::EvaluateError;
 
 /// Length of the lists that are measured.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 
 /// Where everyone's scores come from.
 pub enum Source<'a> {
@@ -43,6 +44,9 @@ pub struct Evaluation {
     pub popularity: Quality,
     /// What its lists are like.
     pub popularity_lists: ListFigures,
+    /// What the reasons are worth that a model gives; nothing of a matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanations: Option<Explanations>,
     /// By how much people did, in quarters; and by what the data knows of them.
     pub groups: Vec<Groups>,
 }
@@ -72,17 +76,20 @@ pub fn evaluation(
         .collect();
     let counts = chorus_model::popularity(&histories, dataset.items);
     let world = World::new(&counts, dataset.users(), categories);
-    let model = match source {
-        Source::Model(trainer) => measure(dataset, &histories, &world, |users| {
-            let rows = users.par_iter().filter_map(|user| histories.get(*user));
-            rows.map(|history| Ok(trainer.scores(history)?)).collect()
-        })?,
+    let (model, explanations) = match source {
+        Source::Model(trainer) => {
+            let measured = measure(dataset, &histories, &world, |users| {
+                let rows = users.par_iter().filter_map(|user| histories.get(*user));
+                rows.map(|history| Ok(trainer.scores(history)?)).collect()
+            })?;
+            (measured, explanations(&histories, trainer)?)
+        }
         Source::Rows(reader) => {
             let measured = measure(dataset, &histories, &world, |users| {
                 users.iter().map(|_| row(reader, dataset.items)).collect()
             })?;
             match reader.read(&mut [0; 1]).map_err(EvaluateError::Read)? {
-                0 => measured,
+                0 => (measured, None),
                 _ => {
                     return Err(EvaluateError::Longer {
                         users: dataset.users(),
@@ -116,6 +123,7 @@ pub fn evaluation(
         exposure: model.exposure,
         popularity: summary(&popular.people).0,
         popularity_lists: popular.lists,
+        explanations,
         groups,
     })
 }

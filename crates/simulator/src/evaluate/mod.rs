@@ -1,4 +1,5 @@
 mod evaluation;
+mod explained;
 mod groups;
 
 use std::io::Write;
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use crate::EvaluateError;
 
 pub use evaluation::{Evaluation, Source, evaluation};
+pub use explained::Explanations;
 pub use groups::{Gap, Group, Groups};
 
 /// Users whose scores are held in memory at a time.
