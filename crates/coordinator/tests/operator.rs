@@ -42,7 +42,7 @@ fn a_wrong_task_file_names_the_field_and_the_reason() {
         ),
         (
             with("population = 20", "population = 20\ncohort = 0.2"),
-            vec!["cohort", "fewer than 10"],
+            vec!["cohort", "10 are needed"],
         ),
         (
             with("population = 20", "population = 20\ndropout = 0.5"),
