@@ -42,7 +42,7 @@ struct Ranking {
 impl Evaluate {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::check_folders(self.json.iter().map(PathBuf::as_path))?;
-        let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
+        let dataset = crate::data::read(&self.data)?;
         let traits = chorus_data::traits(&self.data, &dataset).or_exit(exit::DATA)?;
         let categories = dataset.categories();
         let measure = |source: Source<'_>| {

@@ -66,7 +66,7 @@ impl Simulate {
         };
         let files = [&self.json, &self.scores, &self.report, &self.save_model];
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
-        let mut dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
+        let mut dataset = crate::data::read(&self.data)?;
         if self.copies > 1 {
             dataset = dataset.repeated(self.copies).or_exit(exit::USAGE)?;
         }

@@ -85,7 +85,7 @@ impl Train {
     pub fn run(&self) -> anyhow::Result<()> {
         let files = [&self.json, &self.scores, &self.save_model];
         progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
-        let dataset = chorus_data::read(&self.data).or_exit(exit::DATA)?;
+        let dataset = crate::data::read(&self.data)?;
         let engine = crate::engine::engine();
         let began = Instant::now();
         let epochs = self

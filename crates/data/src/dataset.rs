@@ -37,6 +37,8 @@ pub struct Dataset {
     pub cases: Vec<Option<Held>>,
     /// Held-out items that were taken out of a published split, because the history had them already.
     pub repaired: usize,
+    /// What of the files is not used as it stands, in sentences: columns that nothing reads, people without a history.
+    pub notes: Vec<String>,
 }
 
 /// The held-out item of one user.

@@ -71,6 +71,7 @@ pub(crate) fn read(dir: &Path, file: Option<&Path>) -> Result<Option<Log>, DataE
         user_ids: text(user_ids),
         item_ids: text(item_ids),
         has_times: true,
+        notes: Vec::new(),
         users: sorted,
     }))
 }

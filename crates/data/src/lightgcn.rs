@@ -6,6 +6,7 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::lines::{find, for_each_line};
 use crate::marks::Marks;
+use crate::ncf::only_tested;
 use crate::negatives::{SEED, negatives};
 use crate::read::folder_name;
 use crate::{DataError, Dataset, Held, Split};
@@ -25,6 +26,9 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
     let mut histories = histories;
     histories.resize(users, Vec::new());
     held.resize(users, Vec::new());
+    let pairs = histories.iter().zip(&held);
+    let tested = pairs.filter(|(history, held)| history.is_empty() && !held.is_empty());
+    let tested = tested.count();
     let all = histories.iter().flatten().chain(held.iter().flatten());
     let items = all.map(|item| item.0 as usize + 1).max().unwrap_or(0);
     let mut rng = ChaCha20Rng::seed_from_u64(SEED);
@@ -61,6 +65,7 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         times: None,
         cases,
         repaired,
+        notes: only_tested(&test, tested),
     }))
 }
 

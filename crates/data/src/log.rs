@@ -18,6 +18,8 @@ pub(crate) struct Log {
     pub(crate) item_ids: Vec<String>,
     /// Whether the source has times. Without, every event is at 0, and their order is that of the file.
     pub(crate) has_times: bool,
+    /// What of the files is not used as it stands, in sentences.
+    pub(crate) notes: Vec<String>,
     /// The events of each user, in the order of the file.
     pub(crate) users: Vec<Vec<Event>>,
 }

@@ -24,6 +24,13 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
     let (train, test, negative) = (file(TRAIN)?, file(".test.rating")?, file(".test.negative")?);
     let (mut users, has_times) = read_train(&train)?;
     let positives = read_test(&test, &mut users)?;
+    let untrained =
+        |(user, _): &(usize, &Option<Positive>)| users.get(*user).is_some_and(Vec::is_empty);
+    let tested = positives
+        .iter()
+        .enumerate()
+        .filter(|(_, held)| held.is_some());
+    let tested = tested.filter(untrained).count();
     let cases = read_negatives(&negative, &test, positives)?;
     let (histories, times) = sequences(users, has_times);
     let trained = histories.iter().flatten();
@@ -49,7 +56,19 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         times,
         cases,
         repaired: 0,
+        notes: only_tested(&test, tested),
     }))
+}
+
+/// Says how many users are in a test file alone: numbers that are new to the model, or wrong.
+pub(crate) fn only_tested(file: &Path, users: usize) -> Vec<String> {
+    let note = || {
+        format!(
+            "{}: users that are not in the training file, {users}; they are taken as new, without a history",
+            file.display()
+        )
+    };
+    (users > 0).then(note).into_iter().collect()
 }
 
 /// The NAME of NAME.train.rating.

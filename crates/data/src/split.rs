@@ -167,6 +167,7 @@ impl Log {
             times: parts.times,
             cases: parts.cases,
             repaired: 0,
+            notes: self.notes,
         })
     }
 

@@ -53,6 +53,21 @@ const TEST: (&str, &[u8]) = ("tiny.test.rating", b"0\t3\t5\t100\n1\t2\t4\t200\n"
 const NEGATIVE: (&str, &[u8]) = ("tiny.test.negative", b"(0,3)\t0\t4\n(1,2)\t1\t2\n");
 
 #[test]
+fn people_of_the_test_file_alone_are_told() {
+    assert_eq!(good(&[TRAIN, TEST, NEGATIVE]).notes, Vec::<String>::new());
+    let test: File<'_> = (TEST.0, b"0\t3\n1\t2\n7\t3\n");
+    let negative: File<'_> = (NEGATIVE.0, b"(0,3)\t0\t4\n(1,2)\t1\t2\n(7,3)\t1\n");
+    let lists: [File<'_>; 2] = [("train.txt", b"0 1 2\n"), ("test.txt", b"0 3\n4 1\n")];
+    for files in [&[TRAIN, test, negative][..], &lists] {
+        let notes = good(files).notes;
+        assert!(
+            notes[0].contains("not in the training file, 1;"),
+            "{notes:?}"
+        );
+    }
+}
+
+#[test]
 fn a_published_split_is_read() {
     let dataset = good(&[TRAIN, TEST, NEGATIVE]);
     assert_eq!(

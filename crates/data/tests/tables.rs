@@ -178,6 +178,27 @@ fn a_missing_time_and_a_damaged_file_are_named() {
 }
 
 #[test]
+fn columns_that_say_the_same_are_refused_and_those_that_nothing_reads_are_named() {
+    let doubtful =
+        |header: &str| complaint(&[("events.csv", &format!("{header}\na,x,3\na,y,4\n"))]);
+    assert_eq!(
+        doubtful("user,item,user"),
+        "DIR/events.csv: the columns `user` and `user` could both be the user: rename one, or name the right one in data.toml"
+    );
+    assert!(doubtful("user,item,item_id").contains("`item` and `item_id` could both be the item"));
+    for empty in ["", "\n"] {
+        assert_eq!(
+            complaint(&[("events.csv", empty)]),
+            "DIR/events.csv holds no events"
+        );
+    }
+    let noted = |header: &str| good(&[("events.csv", &format!("{header}\na,x,3\na,y,4\n"))]).notes;
+    assert!(noted("user,item,tiem")[0].ends_with("events.csv: nothing reads `tiem`"));
+    assert_eq!(noted("user,item,time"), Vec::<String>::new());
+    assert_eq!(noted("user,item,session"), Vec::<String>::new());
+}
+
+#[test]
 fn columns_are_named_beside_the_data_or_by_the_caller() {
     let events = "customer,product,bought\na,x,2001-01-01\na,y,2001-01-02 12:00:00\n";
     assert_eq!(

@@ -77,6 +77,11 @@ pub enum FeaturesError {
         /// The item.
         item: u32,
     },
+    /// Weights that are all 0.
+    #[error(
+        "features: every weight is 0, which is the weight of what an item does not have: give weights, such as 1"
+    )]
+    Nothing,
     /// No entries, or more than a task can hold.
     #[error(
         "features: {entries} entries of {names} features; there must be at least one, at most 4000000 entries and at most 4096 features"
@@ -122,7 +127,7 @@ impl ItemFeatures {
     /// Reads `item,feature,weight` lines under that header. Items are numbers from 0; a feature's name holds no comma.
     ///
     /// # Errors
-    /// The first line that is no entry, and as [`ItemFeatures::new`].
+    /// The first line that is no entry, weights that are all 0, and as [`ItemFeatures::new`].
     pub fn from_csv(text: &str) -> Result<Self, FeaturesError> {
         let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
         let mut names = Vec::new();
@@ -152,6 +157,9 @@ impl ItemFeatures {
                 names.len() as u32 - 1
             });
             entries.push((item, feature, weight));
+        }
+        if !entries.is_empty() && entries.iter().all(|(_, _, weight)| *weight == 0.0) {
+            return Err(FeaturesError::Nothing);
         }
         Self::new(names, entries)
     }

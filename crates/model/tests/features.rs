@@ -52,6 +52,8 @@ fn lines_that_are_no_entries_are_named() {
             "{weight}"
         );
     }
+    assert!(complaint("item,feature,weight\n3,old,0\n4,old,0.0\n").contains("every weight is 0"));
+    assert!(ItemFeatures::from_csv("item,feature,weight\n3,old,0\n4,old,1\n").is_ok());
     assert!(
         complaint("item,feature,weight\n3,old,1\n3,old,2\n")
             .starts_with("item 3 has the feature `old` twice")

@@ -70,7 +70,7 @@ impl Privacy {
             return self.controls();
         };
         progress::check_folders(self.out.as_deref())?;
-        let dataset = chorus_data::read(data).or_exit(exit::DATA)?;
+        let dataset = crate::data::read(data)?;
         let canaries = self.canaries.unwrap_or(500.min(2 * dataset.users()));
         let population = dataset.users() + canaries;
         let task = private_task(&self.learning, population, &dataset)?;

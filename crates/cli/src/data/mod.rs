@@ -5,12 +5,13 @@ mod fetch;
 mod page;
 mod synth;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use chorus_data::{Columns, Dataset, Reading, Split};
+use chorus_data::{Columns, DataError, Dataset, Reading, Split};
 use clap::{Args, Subcommand};
 
 use crate::exit::{self, OrExit};
+use crate::progress;
 
 /// Actions of `chorus data`.
 #[derive(Subcommand)]
@@ -76,6 +77,18 @@ impl Source {
                 ..Columns::default()
             },
         };
-        chorus_data::read_as(&self.data, &reading).or_exit(exit::DATA)
+        told(chorus_data::read_as(&self.data, &reading))
     }
+}
+
+/// Reads a data set.
+pub fn read(path: &Path) -> anyhow::Result<Dataset> {
+    told(chorus_data::read(path))
+}
+
+/// Says on standard error what of the files is not used as it stands.
+fn told(read: Result<Dataset, DataError>) -> anyhow::Result<Dataset> {
+    let dataset = read.or_exit(exit::DATA)?;
+    dataset.notes.iter().for_each(|note| progress::tell(note));
+    Ok(dataset)
 }

@@ -101,7 +101,7 @@ impl Synth {
         let Some(folder) = &self.fit else {
             return Ok((invent(&self.synthesis()), None));
         };
-        let dataset = chorus_data::read(folder).or_exit(exit::DATA)?;
+        let dataset = super::read(folder)?;
         let how = Fit {
             users: self.users,
             tastes: self.groups,

@@ -156,6 +156,7 @@ impl Population {
             times: parts.times,
             cases: parts.cases,
             repaired: 0,
+            notes: Vec::new(),
         }
     }
 }

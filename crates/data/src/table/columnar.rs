@@ -10,7 +10,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::pages::Pages;
-use super::row::{Place, Row, Value, Wanted};
+use super::row::{Header, Place, Row, Value, Wanted};
 use crate::DataError;
 
 /// Rows that are in memory at a time.
@@ -21,7 +21,7 @@ pub(super) fn for_each_row(
     file: &Path,
     wanted: &[Wanted<'_>],
     each: &mut dyn FnMut(&Row<'_>) -> Result<(), DataError>,
-) -> Result<Vec<bool>, DataError> {
+) -> Result<Header, DataError> {
     let opened = File::open(file).map_err(|source| DataError::Unreadable {
         file: file.to_owned(),
         source,
@@ -74,7 +74,7 @@ pub(super) fn for_each_row(
             left -= rows;
         }
     }
-    Ok(places.iter().map(Option::is_some).collect())
+    Ok(Header::new(&places, &names))
 }
 
 /// One column of a row group, a batch of it in memory.

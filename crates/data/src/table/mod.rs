@@ -15,7 +15,7 @@ use crate::log::{Event, Log, push};
 use crate::numbering::Numbering;
 use crate::read::folder_name;
 use crate::{Columns, DataError, grouplens};
-use row::{Row, Wanted};
+use row::{Header, Row, Wanted};
 pub(crate) use text::people;
 
 /// Endings of tables, the first one there wins.
@@ -53,7 +53,7 @@ pub(crate) fn read(
     let mut user_ids = Numbering::<String>::new("users", MOST_USERS);
     let mut item_ids = Numbering::<String>::new("items", MOST_ITEMS);
     let mut users = Vec::new();
-    let present = for_each_row(&events, &event_columns(columns), &mut |row| {
+    let header = for_each_row(&events, &event_columns(columns), &mut |row| {
         let user = user_ids.number(&*row.id(0, "user")?, &events)?;
         let id = row.id(1, "item")?;
         if let Some(catalogue) = &catalogue
@@ -95,10 +95,22 @@ pub(crate) fn read(
         features,
         user_ids: user_ids.ids().to_vec(),
         item_ids: item_ids.ids().to_vec(),
-        has_times: present.get(2).copied().unwrap_or(false),
+        has_times: header.present.get(2).copied().unwrap_or(false),
+        notes: unread(&events, &header),
         users,
         file: events,
     }))
+}
+
+/// The column that `chorus data synth` writes for whoever looks at its files.
+const SESSION: &str = "session";
+
+/// Says which columns nothing reads: one of them may be a misspelt one that was meant.
+fn unread(file: &Path, header: &Header) -> Vec<String> {
+    let names = header.unread.iter().filter(|name| *name != SESSION);
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let note = || format!("{}: nothing reads {}", file.display(), names.join(", "));
+    (!names.is_empty()).then(note).into_iter().collect()
 }
 
 /// Titles and genres of the items.
@@ -142,7 +154,7 @@ fn for_each_row(
     file: &Path,
     wanted: &[Wanted<'_>],
     each: &mut dyn FnMut(&Row<'_>) -> Result<(), DataError>,
-) -> Result<Vec<bool>, DataError> {
+) -> Result<Header, DataError> {
     match ending(file).as_str() {
         "parquet" => columnar::for_each_row(file, wanted, each),
         "tsv" => text::for_each_row(file, b'\t', wanted, each),

@@ -46,15 +46,43 @@ impl<'a> Wanted<'a> {
 
     /// Its place among the columns of a file.
     pub(super) fn find(&self, file: &Path, columns: &[String]) -> Result<Option<usize>, DataError> {
-        let place = |name: &&str| columns.iter().position(|column| column == name);
-        match self.names.iter().find_map(place) {
-            None if self.is_needed => Err(DataError::NoColumn {
+        let places = columns.iter().enumerate();
+        let mut places = places.filter(|(_, column)| self.names.contains(&column.as_str()));
+        match (places.next(), places.next()) {
+            (None, _) if self.is_needed => Err(DataError::NoColumn {
                 file: file.to_owned(),
                 column: self.key,
                 wanted: self.names.iter().map(|name| format!("`{name}`")).collect(),
                 found: columns.iter().map(|name| format!("`{name}`")).collect(),
             }),
-            place => Ok(place),
+            (Some((_, one)), Some((_, other))) => Err(DataError::BadTable {
+                file: file.to_owned(),
+                reason: format!(
+                    "the columns `{one}` and `{other}` could both be the {}: rename one, or name the right one in data.toml",
+                    self.key
+                ),
+            }),
+            (first, _) => Ok(first.map(|(place, _)| place)),
+        }
+    }
+}
+
+/// What the first row of a table says.
+pub(super) struct Header {
+    /// Which of the wanted columns there are.
+    pub(super) present: Vec<bool>,
+    /// The others: nothing reads them.
+    pub(super) unread: Vec<String>,
+}
+
+impl Header {
+    /// `places`: of the wanted columns among all `columns`.
+    pub(super) fn new(places: &[Option<usize>], columns: &[String]) -> Self {
+        let others = columns.iter().enumerate();
+        let others = others.filter(|(place, _)| !places.contains(&Some(*place)));
+        Self {
+            present: places.iter().map(Option::is_some).collect(),
+            unread: others.map(|(_, name)| name.clone()).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::row::{Place, Row, Value, Wanted};
+use super::row::{Header, Place, Row, Value, Wanted};
 use crate::lines::open;
 use crate::{Columns, DataError};
 
@@ -13,7 +13,7 @@ pub(super) fn for_each_row(
     separator: u8,
     wanted: &[Wanted<'_>],
     each: &mut dyn FnMut(&Row<'_>) -> Result<(), DataError>,
-) -> Result<Vec<bool>, DataError> {
+) -> Result<Header, DataError> {
     let unreadable = |error: csv::Error| DataError::Unreadable {
         file: file.to_owned(),
         source: error.into(),
@@ -51,7 +51,7 @@ pub(super) fn for_each_row(
             values: &values,
         })?;
     }
-    Ok(places.iter().map(Option::is_some).collect())
+    Ok(Header::new(&places, &columns))
 }
 
 /// A file whose first row is read, and the names of its columns.
@@ -72,7 +72,12 @@ fn started(file: &Path, separator: u8) -> Result<Started, DataError> {
             source: error.into(),
         })?;
     let name = |name: &[u8]| String::from_utf8_lossy(name).trim().to_owned();
-    let columns = header.iter().map(name).collect();
+    let columns: Vec<String> = header.iter().map(name).collect();
+    if columns.iter().all(String::is_empty) {
+        return Err(DataError::Empty {
+            file: file.to_owned(),
+        });
+    }
     Ok((reader, columns))
 }
 
