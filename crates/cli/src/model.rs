@@ -27,7 +27,7 @@ pub enum Model {
     },
     /// What clients' own ranks said of the versions of a task with `evaluate`: of their newest items, which nothing was trained on.
     ///
-    /// Every number is one of at least 50 people, or comes from such numbers alone; intervals are of 95 %.
+    /// Intervals are of 95 %. No cell of fewer than 50 people can be computed from what one sum of ranks shows.
     Quality {
         #[command(flatten)]
         place: Place,

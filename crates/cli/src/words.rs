@@ -2,7 +2,7 @@
 
 use chorus_client::{Ending, EnrolmentStatus};
 use chorus_coordinator::VersionQuality;
-use chorus_model::{Estimate, Measured};
+use chorus_model::{Interval, Measured};
 use chorus_protocol::{ClientId, Outcome};
 use chorus_simulator::Figures;
 
@@ -85,11 +85,11 @@ pub fn figures(figures: &Figures) -> String {
         ),
         format!("  time      {:.1} s", figures.wall_seconds),
     ];
-    if let Some(live) = figures.live.last() {
+    if let Some(live) = figures.served() {
         lines.push(format!(
             "  clients   {}: {}",
             live.round,
-            measured(&live.measured)
+            measured(live.measured.as_ref())
         ));
     }
     lines.extend(
@@ -101,11 +101,23 @@ pub fn figures(figures: &Figures) -> String {
     lines.join("\n")
 }
 
+/// A figure with both ends of its interval, or that it says nothing.
+fn figure(found: Interval) -> String {
+    let Interval { mean, low, high } = found;
+    match found.tells() {
+        true => format!("{mean:.4} ({low:.4} to {high:.4})"),
+        false => format!("too few to tell ({low:.4} to {high:.4})"),
+    }
+}
+
 /// What clients' own ranks say, in a line.
-pub fn measured(measured: &Measured) -> String {
-    let figure = |name: &str, ours: Estimate, popularity: Estimate| {
-        let (mean, within, popular) = (ours.mean, ours.within, popularity.mean);
-        format!("{name} {mean:.4} ± {within:.4} (popularity {popular:.4})")
+pub fn measured(measured: Option<&Measured>) -> String {
+    let Some(measured) = measured else {
+        return "nothing can be shown: it would be of fewer than 50 people, or no clients could have such ranks".to_owned();
+    };
+    let figure = |name: &str, ours: Interval, popularity: Interval| {
+        let [ours, popularity] = [ours, popularity].map(figure);
+        format!("{name} {ours}, by popularity {popularity}")
     };
     let Measured {
         sampled,
@@ -125,15 +137,12 @@ pub fn measured(measured: &Measured) -> String {
         ),
         figure("Recall@20", full.recall_at_20, popularity_full.recall_at_20),
     ]
-    .join(", ")
+    .join("; ")
 }
 
 /// What a sum of ranks said of a version.
 pub fn quality(version: &VersionQuality) -> String {
-    let said = match &version.measured {
-        Some(measured) => self::measured(measured),
-        None => "nothing can be shown, for it would be of fewer than 50 people".to_owned(),
-    };
+    let said = measured(version.measured.as_ref());
     let note = version.note.as_ref();
     let note = note.map_or_else(String::new, |note| format!("; {note}"));
     format!(
@@ -281,5 +290,19 @@ pub fn ending(ending: &Ending) -> String {
         Ending::Refused(refusal) => format!("this client did not go along: {refusal}"),
         Ending::Rejected { message, .. } => format!("the coordinator did not take it: {message}"),
         Ending::NotLearned { reason } => format!("nothing was learned: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_has_both_ends_or_says_nothing() {
+        let [mean, low] = [0.5, 0.4];
+        let found = |high| figure(Interval { mean, low, high });
+        assert_eq!(found(0.65), "0.5000 (0.4000 to 0.6500)");
+        assert_eq!(found(0.8), "too few to tell (0.4000 to 0.8000)");
+        assert!(measured(None).starts_with("nothing can be shown: "));
     }
 }

@@ -6,6 +6,7 @@ mod desk;
 mod directory;
 mod error;
 mod gathering;
+mod left;
 mod operator;
 mod refusals;
 mod registry;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chorus_model::{Delta, Direct, Engine, ItemId, Parameters, Step, TrainingSet};
-use chorus_privacy::Encoding;
+use chorus_privacy::{Encoding, NoisedUpdate};
 use chorus_protocol::{
     Certificates, Charge, Floor, Identity, Invitation, LogView, Next, Outcome, Participation,
-    Refusal, Request, Response, RoundId, Standing, Task, TaskName, contribute, encode, noise_share,
+    Refusal, Request, Response, RoundId, RoundPlan, Standing, Task, TaskName, contribute, encode,
+    noise_share,
 };
 use chorus_wire::revocation::Revocations;
 use chorus_wire::server::Peer;
@@ -197,33 +198,9 @@ impl Member {
             };
             match participation.poll() {
                 Next::Learn { plan, model } => {
-                    let model = Parameters::from_bytes(model).unwrap();
-                    let trainer = Direct.open(&model).unwrap();
-                    let delta =
-                        contribute(trainer.as_ref(), plan, &self.set, &mut self.rng.clone())
-                            .unwrap();
-                    let mut bounds = plan.clone();
-                    let delta = match self.spoil {
-                        None => delta,
-                        Some(spoil) => {
-                            let (scale, bits) = (plan.encoding.scale(), plan.encoding.bits());
-                            let clip = f64::from(1 << 30) / scale;
-                            bounds.encoding =
-                                Encoding::new(clip, scale, plan.encoding.length(), bits).unwrap();
-                            let mut values = delta.into_values();
-                            spoil(plan.step, &mut values);
-                            Delta::new(values)
-                        }
-                    };
-                    let encoded = encode(
-                        delta,
-                        &bounds,
-                        noise_share(plan, &mut self.rng).unwrap(),
-                        &mut self.rng,
-                    )
-                    .unwrap();
+                    let update = learn(plan, model, &self.set, self.spoil, &mut self.rng);
                     participation
-                        .learned(encoded.update, &self.identity, &mut self.rng)
+                        .learned(update, &self.identity, &mut self.rng)
                         .unwrap();
                 }
                 Next::Send(request) => {
@@ -252,6 +229,12 @@ impl Member {
         }
     }
 
+    /// What it would upload, without a mask.
+    pub fn unmasked(&mut self, plan: &RoundPlan, model: &[u8]) -> Vec<u32> {
+        let update = learn(plan, model, &self.set, self.spoil, &mut self.rng);
+        update.words().to_vec()
+    }
+
     /// Takes the answer, and keeps what it costs.
     pub fn hear(&mut self, response: Response) {
         let Some(participation) = &mut self.participation else {
@@ -273,4 +256,28 @@ impl Member {
     pub fn left_out(&mut self) {
         self.participation = None;
     }
+}
+
+/// What a client makes of its history; `spoil` keeps to no bound.
+fn learn(
+    plan: &RoundPlan,
+    model: &[u8],
+    set: &TrainingSet,
+    spoil: Option<fn(Step, &mut [f32])>,
+    rng: &mut ChaCha20Rng,
+) -> NoisedUpdate {
+    let model = Parameters::from_bytes(model).unwrap();
+    let trainer = Direct.open(&model).unwrap();
+    let mut delta = contribute(trainer.as_ref(), plan, set, &mut rng.clone()).unwrap();
+    let mut bounds = plan.clone();
+    if let Some(spoil) = spoil {
+        let (scale, bits) = (plan.encoding.scale(), plan.encoding.bits());
+        let clip = f64::from(1 << 30) / scale;
+        bounds.encoding = Encoding::new(clip, scale, plan.encoding.length(), bits).unwrap();
+        let mut values = delta.into_values();
+        spoil(plan.step, &mut values);
+        delta = Delta::new(values);
+    }
+    let share = noise_share(plan, rng).unwrap();
+    encode(delta, &bounds, share, rng).unwrap().update
 }

@@ -10,7 +10,7 @@ use chorus_coordinator::{
     Clock, Config, Directory, RawConfig, ServeError, Store, TaskState, create_task, export_model,
     list_models, model_quality, read_task, reports, serve, start_task, status,
 };
-use chorus_model::{Case, Direct, Engine, Estimate, ItemId, Parameters, Quality, TrainingSet};
+use chorus_model::{Case, Direct, Engine, Interval, ItemId, Parameters, Quality, TrainingSet};
 use chorus_protocol::{
     Floor, Identity, LogView, Next, Participation, Request, Response, Standing, TaskName,
     contribute, encode, noise_share,
@@ -457,8 +457,7 @@ async fn clients_evaluate_the_model_over_tls() {
         open.add(&scores, &case).unwrap();
     }
     let shown = quality.measured.unwrap().full;
-    let bounds =
-        |estimate: Estimate| estimate.mean - estimate.within..=estimate.mean + estimate.within;
+    let bounds = |found: Interval| found.low..=found.high;
     assert!(
         bounds(shown.hr_at_10).contains(&open.full_hr_at_10),
         "{shown:?} {open:?}"

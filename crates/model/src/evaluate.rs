@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::{check, tensor};
 use crate::{
-    LearnError, Learning, MeanDelta, Measured, Parameters, Ranks, Recipe, RecipeError, Step, Sum,
+    Interval, LearnError, Learning, MeanDelta, Measured, Parameters, Ranks, Recipe, RecipeError,
+    Step, Sum,
 };
 
 /// How a task is evaluated by its clients: each leaves its newest item out of all that it adds, and says in sums of
 /// [`Step::Ranks`] where the model ranks that item.
 ///
-/// A version that such a sum finds worse than the last good one is not gone on with: that one takes its place again.
+/// A version that such a sum finds worse than the best one so far is not gone on with: that one takes its place again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
@@ -27,10 +28,13 @@ fn default_every() -> usize {
 }
 /// Share of the sums of ranks where nothing else is said.
 const SHARE: f64 = 0.05;
-/// What names in the state begin with that are of the last good model, and then: its tensors, its own state, its figures.
+/// What names in the state begin with that are of the best model so far, and then: its tensors, its own state, the number of the
+/// sum of ranks that found it so.
 const CHECKED: &str = "checked:";
 const PARAMETERS: &str = "checked:model:";
 const STATE: &str = "checked:state:";
+const FOUND: &str = "checked:found";
+/// The highest low end of each figure so far.
 const GAINS: &str = "checked:gains";
 
 /// What a sum made of a task.
@@ -42,8 +46,8 @@ pub struct Learned {
     pub next: usize,
     /// Of a sum of ranks, what may be shown of it.
     pub measured: Option<Measured>,
-    /// The next version is the last good one again.
-    pub is_back: bool,
+    /// The next version is the best one so far again: the number of the sum of ranks that found it so.
+    pub back: Option<usize>,
     /// Anything out of the ordinary, in words.
     pub note: Option<String>,
 }
@@ -115,8 +119,9 @@ impl Recipe {
     }
 
     /// What sum number `index` of [`Recipe::sums_with`] makes of the task: [`Recipe::apply`], or of ranks a judgement of the
-    /// model. Where clients rank their newest items worse than with the last good model, by more than both 95 % intervals, that
-    /// model takes its place again; the sums that are left go on from it, and where they cannot the task has no more.
+    /// model. Where clients rank their newest items worse than with the best model so far, so that the intervals of three
+    /// deviations of both do not meet, that model takes its place again; the sums that are left go on from it, and where they
+    /// cannot the task has no more.
     ///
     /// # Errors
     /// As [`Recipe::apply`].
@@ -131,7 +136,7 @@ impl Recipe {
         let sums = self.sums_with(evaluate);
         let ranks = |sums: &[Sum]| sums.iter().filter(|sum| sum.step == Step::Ranks).count();
         if sums.get(index).is_some_and(|sum| sum.step == Step::Ranks) {
-            return Ok(self.judge(learning, index, delta, sums.len()));
+            return Ok(self.judge(learning, index, delta, &sums));
         }
         let own = index - sums.get(..index).map_or(0, ranks);
         let learning = self.apply(learning, own, delta, population)?;
@@ -140,7 +145,7 @@ impl Recipe {
             learning,
             next: index + 1,
             measured: None,
-            is_back: false,
+            back: None,
         })
     }
 
@@ -150,76 +155,76 @@ impl Recipe {
         mut learning: Learning,
         index: usize,
         delta: &MeanDelta,
-        sums: usize,
+        sums: &[Sum],
     ) -> Learned {
-        let (mut next, mut is_back, mut note) = (index + 1, false, None);
+        let (mut next, mut back, mut note) = (index + 1, None, None);
         let ranks = Ranks::read(delta);
-        let gains = ranks.as_ref().map(|ranks| {
-            let gains = ranks.gains();
-            let [sampled, full] = gains.map(|gain| [gain.mean, gain.within]);
-            [sampled[0], sampled[1], full[0], full[1]]
-        });
-        match gains {
+        match ranks.as_ref().and_then(Ranks::gains) {
             None => {
                 let words = "no clients could have these ranks: nothing was measured, and this model was not checked";
                 note = Some(words.to_owned());
             }
             Some(gains) if is_worse(gains, &learning.state) => {
-                restore(&mut learning);
-                is_back = true;
-                let mut words = "clients' newest items rank worse than with the last good model, which is published again"
-                    .to_owned();
-                if !self.goes_back() && next < sums {
-                    next = sums;
+                let found = restore(&mut learning);
+                let name = sums.get(found).map_or("", |sum| sum.name.as_str());
+                let mut words = format!(
+                    "clients' newest items rank worse than in `{name}`, whose model is published again"
+                );
+                if !self.goes_back() && next < sums.len() {
+                    next = sums.len();
                     words += "; the sums that were left cannot go on from it";
                 }
-                note = Some(words);
+                (back, note) = (Some(found), Some(words));
             }
-            Some(gains) => keep(&mut learning, gains),
+            Some(gains) => keep(&mut learning, gains, index),
         }
         Learned {
             learning,
             next,
             measured: ranks.and_then(|ranks| ranks.measured()),
-            is_back,
+            back,
             note,
         }
     }
 }
 
-/// Whether one of the figures, each a mean and half its interval, is lower than the good model's by more than both intervals.
-fn is_worse(gains: [f64; 4], state: &Parameters) -> bool {
-    let Some(good) = state.get(GAINS) else {
-        return false;
-    };
-    let pairs = gains
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .zip(good.values.as_chunks().0);
-    pairs
-        .into_iter()
-        .any(|([mean, within], [good, around])| mean + within < f64::from(good - around))
+/// The highest low end of each figure so far.
+fn best(state: &Parameters) -> Option<[f32; 2]> {
+    state.get(GAINS)?.values.as_slice().try_into().ok()
 }
 
-/// Remembers the model and its state as the last good ones.
-fn keep(learning: &mut Learning, gains: [f64; 4]) {
-    let mut state = Parameters::default();
-    for (name, tensor) in learning.state.iter() {
-        if !name.starts_with(CHECKED) {
-            state.set(name, tensor.clone());
-            state.set(&format!("{STATE}{name}"), tensor.clone());
+/// Whether one of the figures lies below the best so far with its whole interval. The best of many is best by chance, too: its low
+/// end is what it has left when chance is taken away, so no allowance for the number of versions is made.
+fn is_worse(gains: [Interval; 2], state: &Parameters) -> bool {
+    let pairs = |best| gains.into_iter().zip::<[f32; 2]>(best);
+    best(state).is_some_and(|best| pairs(best).any(|(gain, best)| gain.high < f64::from(best)))
+}
+
+/// Remembers the figures where they are the best so far; and the model and its state, where its sampled figure is.
+fn keep(learning: &mut Learning, gains: [Interval; 2], index: usize) {
+    let before = best(&learning.state);
+    let [sampled, full] = gains.map(|gain| gain.low as f32);
+    let highest = before.map_or([sampled, full], |[most, of_all]| {
+        [most.max(sampled), of_all.max(full)]
+    });
+    let state = &mut learning.state;
+    if before.is_none_or(|[most, _]| sampled > most) {
+        let mut now = Parameters::default();
+        for (name, tensor) in state.iter().filter(|(name, _)| !name.starts_with(CHECKED)) {
+            now.set(name, tensor.clone());
+            now.set(&format!("{STATE}{name}"), tensor.clone());
         }
+        for (name, tensor) in learning.parameters.iter() {
+            now.set(&format!("{PARAMETERS}{name}"), tensor.clone());
+        }
+        now.set(FOUND, tensor(&[1], [index as f64]));
+        *state = now;
     }
-    for (name, tensor) in learning.parameters.iter() {
-        state.set(&format!("{PARAMETERS}{name}"), tensor.clone());
-    }
-    state.set(GAINS, tensor(&[4], gains));
-    learning.state = state;
+    state.set(GAINS, tensor(&[2], highest.map(f64::from)));
 }
 
-/// Goes back to the last good model and its state, which stay remembered.
-fn restore(learning: &mut Learning) {
+/// Goes back to the best model so far and its state, which stay remembered: the number of the sum of ranks that found it so.
+fn restore(learning: &mut Learning) -> usize {
     let Learning { parameters, state } = learning;
     let current: Vec<String> = parameters.iter().map(|(name, _)| name.to_owned()).collect();
     current.iter().for_each(|name| parameters.remove(name));
@@ -233,4 +238,6 @@ fn restore(learning: &mut Learning) {
         }
     }
     *state = restored;
+    let found = state.get(FOUND).and_then(|found| found.values.first());
+    found.map_or(0, |found| *found as usize)
 }

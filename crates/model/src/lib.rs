@@ -36,7 +36,7 @@ pub use ials::IalsRecipe;
 pub use ials_private::{Features, IalsPrivateRecipe};
 pub use list::{Everything, Recommendation, Shelf, Wish, list};
 pub use metrics::{
-    Case, Categories, CategoryShare, Estimate, Group, ListFigures, Lists, Mean, Measured,
+    Case, Categories, CategoryShare, Estimate, Group, Interval, ListFigures, Lists, Mean, Measured,
     MetricsError, Quality, Ranking, Ranks, World, popularity, rank_full, rank_newest, rank_sampled,
 };
 pub use mixing::Mixing;

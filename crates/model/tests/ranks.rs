@@ -173,7 +173,7 @@ fn cells_give_the_figures_that_are_computed_in_the_open() {
     };
     let ranks = Ranks::read(&delta).unwrap();
     let near = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
-    let [sampled, full] = ranks.gains();
+    let [sampled, full] = ranks.gains().unwrap();
     near(sampled.mean, open.ndcg_at_10);
     near(full.mean, open.full_ndcg_at_10);
     // What is shown comes from joined cells, whose edges these figures keep.
@@ -181,8 +181,8 @@ fn cells_give_the_figures_that_are_computed_in_the_open() {
     near(shown.sampled.hr_at_10.mean, open.hr_at_10);
     near(shown.full.hr_at_10.mean, open.full_hr_at_10);
     near(shown.full.recall_at_20.mean, open.full_recall_at_20);
-    let gap = (shown.full.ndcg_at_10.mean - open.full_ndcg_at_10).abs();
-    assert!(gap <= shown.full.ndcg_at_10.within);
+    let gain = shown.full.ndcg_at_10;
+    assert!(gain.low < open.full_ndcg_at_10 && open.full_ndcg_at_10 < gain.high);
 }
 
 #[test]
@@ -190,21 +190,27 @@ fn figures_by_hand() {
     // 100 at rank 1, 100 at rank 3, 100 in 11-20, 100 beyond: HR 1/2, NDCG (1 + 1/2) / 4, recall 3/4.
     let cells = [(0, 100.0), (2, 100.0), (10, 100.0), (12, 100.0)];
     let ranks = Ranks::read(&alike(&cells, 400, 0.0)).unwrap();
-    let [sampled, full] = ranks.gains();
+    let [sampled, full] = ranks.gains().unwrap();
     assert!((sampled.mean - 0.375).abs() < 1e-12 && (full.mean - 0.375).abs() < 1e-12);
-    // Squared distances to the mean: (1 - 3/8)^2 + (1/2 - 3/8)^2 + 2 (3/8)^2, over 4.
-    let deviation = ((0.390625 + 0.015625 + 2.0 * 0.140625) / 4.0_f64).sqrt();
-    assert!((sampled.within - 1.959_964 * deviation / 20.0).abs() < 1e-9);
+    // Wilson's ends for 150 of 400 at three deviations.
+    let half = 3.0 * (150.0 * 0.625 + 2.25_f64).sqrt();
+    let ends = [154.5 - half, 154.5 + half].map(|end| end / 409.0);
+    assert!((sampled.low - ends[0]).abs() < 1e-12 && (sampled.high - ends[1]).abs() < 1e-12);
     let shown = ranks.measured().unwrap();
     let hits = shown.sampled.hr_at_10;
+    let square = 1.959_964_f64.powi(2);
+    let half = 1.959_964 * (100.0 + square / 4.0).sqrt();
     assert!((hits.mean - 0.5).abs() < 1e-12);
-    assert!((hits.within - 1.959_964 * 0.5 / 20.0).abs() < 1e-9);
+    assert!((hits.low - (200.0 + square / 2.0 - half) / (400.0 + square)).abs() < 1e-9);
+    // The upper end allows for 49 that have no rank, as if nobody had told how many have none.
+    let half = 1.959_964 * (200.0 * 151.0 / 351.0 + square / 4.0).sqrt();
+    assert!((hits.high - (200.0 + square / 2.0 + half) / (351.0 + square)).abs() < 1e-9);
     assert!((shown.sampled.recall_at_20.mean - 0.75).abs() < 1e-12);
     // The ranks up to ten are two groups: NDCG lies between what the best and the worst rank of the second give.
     let gain = shown.sampled.ndcg_at_10;
     let [low, high] = [11.0_f64, 3.0].map(|rank| (1.0 + 1.0 / rank.log2()) / 4.0);
     assert!((gain.mean - (low + high) / 2.0).abs() < 1e-12);
-    assert!(gain.within > (high - low) / 2.0);
+    assert!(gain.low < low && gain.high > high);
     let groups = &shown.sampled.groups;
     let ends: Vec<_> = groups.iter().map(|g| (g.from, g.to, g.people)).collect();
     let last = (21, None, 100.0);
@@ -217,15 +223,18 @@ fn figures_by_hand() {
             last
         ]
     );
-    // Noise widens the interval: that of 13 cells by how far each is from the mean.
-    let noised = Ranks::read(&alike(&cells, 400, 20.0)).unwrap().gains()[0];
-    let gains = (1..=10).map(|rank| 1.0 / (rank as f64 + 1.0).log2());
-    let noise: f64 = gains
-        .chain([0.0; 3])
-        .map(|g| (20.0 * (g - 0.375)).powi(2))
+    // Noise widens the interval: that of each of ten cells by what it gains, and none of the number of clients.
+    let noised = |noise| {
+        let ranks = Ranks::read(&alike(&cells, 400, noise)).unwrap();
+        ranks.gains().unwrap()[0]
+    };
+    let gains: f64 = (1..=10)
+        .map(|rank| (rank as f64 + 1.0).log2().powi(-2))
         .sum();
-    let both = (deviation * deviation / 400.0 + noise / 160_000.0).sqrt();
-    assert!((noised.within - 1.959_964 * both).abs() < 1e-9);
+    let half = (154.5_f64.powi(2) - 409.0 / 400.0 * (22_500.0 - 9.0 * 64.0 * gains)).sqrt();
+    assert!((noised(8.0).low - (154.5 - half) / 409.0).abs() < 1e-9);
+    assert!(noised(8.0).low < sampled.low && noised(8.0).high > sampled.high);
+    assert_eq!((noised(80.0).low, noised(80.0).mean), (0.0, 0.375));
 }
 
 #[test]
@@ -247,19 +256,26 @@ fn nothing_under_fifty_is_shown() {
         .collect();
     assert_eq!(ends, [(Some(20), 70.0), (None, 60.0)]);
     let hits = shown.sampled.hr_at_10;
-    assert!((hits.mean - 35.0 / 130.0).abs() < 1e-12 && hits.within > 35.0 / 130.0);
-    // Ten clients have no rank, which clients less ranks would say: they count as ranked last, and figures allow for 49.
-    let shown = rest(&[(0, 60.0), (12, 60.0)], 130, 0.0);
-    let people: f64 = shown.full.groups.iter().map(|group| group.people).sum();
-    assert_eq!((people, shown.clients), (130.0, 130));
-    let hits = shown.full.hr_at_10;
-    let ends = (hits.mean - hits.within, hits.mean + hits.within);
-    assert!(ends.0 < 60.0 / 130.0 && ends.1 > 60.0 / 81.0);
-    // Where they are fifty, or none, nothing is hidden.
-    for clients in [120, 170] {
-        let shown = rest(&[(0, 60.0), (12, 60.0)], clients, 0.0);
-        assert!((shown.full.hr_at_10.mean - 0.5).abs() < 1e-12);
-    }
+    assert!((hits.mean - 35.0 / 130.0).abs() < 1e-12 && hits.low == 0.0);
+    assert!(hits.high > 70.0 / 130.0 && !hits.tells());
+    // Of up to 49 clients without a rank nothing is said, not even that there are some.
+    let none = rest(&[(0, 60.0), (12, 70.0)], 130, 0.0);
+    let some = rest(&[(0, 60.0), (12, 21.0)], 130, 0.0);
+    assert_eq!(none, some);
+    let hits = none.full.hr_at_10;
+    assert!(hits.mean == 60.0 / 130.0 && hits.low < 60.0 / 130.0 && hits.high > 60.0 / 81.0);
+    // Where they are fifty, they are not counted.
+    let fifty = rest(&[(0, 60.0), (12, 60.0)], 170, 0.0);
+    assert!((fifty.full.hr_at_10.mean - 0.5).abs() < 1e-12);
+    // Twenty people between a cut of the sampled list and the same of the full one: one of the two is not shown.
+    let [sampled, full]: [&[(usize, f64)]; 2] =
+        [&[(0, 300.0), (12, 300.0)], &[(0, 280.0), (16, 320.0)]];
+    let ranks = Ranks::read(&sum([sampled, full, sampled, sampled], 600, 0.0)).unwrap();
+    let shown = ranks.measured().unwrap();
+    assert_eq!(shown.sampled.hr_at_10.mean, 0.5);
+    assert_eq!(shown.full.groups.len(), 1);
+    // The same in both lists: both are shown.
+    assert_eq!(shown.popularity_full.hr_at_10.mean, 0.5);
 }
 
 #[test]
@@ -316,6 +332,10 @@ proptest! {
             prop_assert_eq!(list.groups.last().unwrap().to, None);
             let joined = list.groups.windows(2).all(|pair| pair[0].to.unwrap() + 1 == pair[1].from);
             prop_assert!(joined);
+            for figure in [list.hr_at_10, list.ndcg_at_10, list.recall_at_20] {
+                let ends = [0.0, figure.low, figure.mean, figure.high, 1.0];
+                prop_assert!(ends.is_sorted(), "{ends:?}");
+            }
             if noise == 0.0 {
                 let people: f64 = list.groups.iter().map(|group| group.people).sum();
                 let ranked = sets.iter().filter(|set| history(set.iter().copied()).len() > 1).count();
@@ -407,7 +427,7 @@ fn step(recipe: &Recipe, learning: Learning, index: usize, spoil: f64) -> Learne
 }
 
 #[test]
-fn a_worse_model_gives_way_to_the_last_good_one() {
+fn a_worse_model_gives_way_to_the_best_one_so_far() {
     let recipe = Recipe::Ials(IalsRecipe {
         head: Some(0),
         ..IalsRecipe::new(9, 2, 6)
@@ -424,7 +444,7 @@ fn a_worse_model_gives_way_to_the_last_good_one() {
         learning = step(&recipe, learning, index, 0.0).learning;
     }
     let good = judged(&learning, 3, 40.0);
-    assert_eq!((good.is_back, good.next, &good.note), (false, 4, &None));
+    assert_eq!((good.back, good.next, &good.note), (None, 4, &None));
     assert_eq!(good.learning.parameters, learning.parameters);
     let shown = good.measured.unwrap();
     // Only the sixty together are enough to be shown.
@@ -435,12 +455,16 @@ fn a_worse_model_gives_way_to_the_last_good_one() {
     // As good as before, or worse by chance: it stays.
     for hits in [55.0, 40.0, 30.0] {
         let stays = judged(&later, 6, hits);
-        assert!(!stays.is_back, "{hits}");
+        assert_eq!(stays.back, None, "{hits}");
         assert_eq!(stays.learning.parameters, later.parameters);
     }
     let back = judged(&later, 6, 10.0);
-    assert!(back.is_back && back.note.unwrap().contains("published again"));
-    assert_eq!(back.next, 7);
+    assert!(
+        back.note
+            .unwrap()
+            .contains("`ranks-1`, whose model is published again")
+    );
+    assert_eq!((back.back, back.next), (Some(3), 7));
     let bytes = |learning: &Learning| learning.parameters.to_bytes().unwrap();
     assert_eq!(bytes(&back.learning), bytes(&learning));
     // State and memory are the good model's too: learning goes on as it would have from there.
@@ -453,7 +477,7 @@ fn a_worse_model_gives_way_to_the_last_good_one() {
     let unread = recipe
         .learn(Some(&EVERY), later.clone(), 6, &impossible, 60)
         .unwrap();
-    assert!(!unread.is_back && unread.measured.is_none() && unread.note.is_some());
+    assert!(unread.back.is_none() && unread.measured.is_none() && unread.note.is_some());
     assert_eq!(unread.learning, later);
     // Sweeps with noise belong together: there the task ends with the good model.
     let private = Recipe::IalsPrivate(IalsPrivateRecipe::new(9, 2, 4));
@@ -465,7 +489,77 @@ fn a_worse_model_gives_way_to_the_last_good_one() {
     };
     let first = measure(private.start(1), 5, 40.0);
     let worse = measure(first.learning, 10, 10.0);
-    assert_eq!((first.next, worse.next, worse.is_back), (6, 11, true));
+    assert_eq!((first.next, worse.next, worse.back), (6, 11, Some(5)));
     let four = private.sums_with(Some(&Evaluate { every: 1, ..EVERY }));
     assert_eq!(four.len(), 9 + 4);
+}
+
+/// What a task makes of such figures, one sum of ranks after the other: the sums that sent the model back.
+fn sent_back(figures: impl IntoIterator<Item = MeanDelta>) -> Vec<(usize, usize)> {
+    let every = Evaluate { every: 1, ..EVERY };
+    let recipe = Recipe::Ials(IalsRecipe {
+        head: Some(0),
+        ..IalsRecipe::new(9, 2, 30)
+    });
+    let sums = recipe.sums_with(Some(&every));
+    let ranks = (0..sums.len()).filter(|index| sums[*index].step == Step::Ranks);
+    let (mut learning, mut back) = (recipe.start(1), Vec::new());
+    for ((number, index), delta) in ranks.enumerate().zip(figures) {
+        let learned = recipe.learn(Some(&every), learning, index, &delta, 60);
+        let learned = learned.unwrap();
+        let name = |index: usize| sums[index].name.trim_start_matches("ranks-").parse();
+        back.extend(learned.back.map(|found| (number + 1, name(found).unwrap())));
+        learning = learned.learning;
+    }
+    back
+}
+
+/// `hits` of 1,000 people at the best rank.
+fn of_a_thousand(hits: f64) -> MeanDelta {
+    alike(&[(0, hits), (12, 1_000.0 - hits)], 1_000, 0.0)
+}
+
+/// Each version is a little worse than the one before, by less than chance.
+#[test]
+fn quality_does_not_creep_down() {
+    let falling = (0..20).map(|version| of_a_thousand(600.0 - 20.0 * f64::from(version)));
+    let back = sent_back(falling);
+    assert_eq!(back.first(), Some(&(6, 1)), "{back:?}");
+    // A fall that is no more than chance sends nothing back, and the best one is remembered, not the newest.
+    let later = [500.0, 600.0, 560.0, 540.0, 480.0];
+    assert_eq!(sent_back(later.map(of_a_thousand)), [(5, 2)]);
+    // No hits are no certainty, and neither are ten people.
+    let few = |hits| alike(&[(0, hits), (12, 10.0 - hits)], 10, 0.0);
+    assert_eq!(sent_back([few(4.0), few(0.0)]), []);
+    assert_eq!(sent_back([of_a_thousand(15.0), of_a_thousand(0.0)]), []);
+    assert_eq!(
+        sent_back([of_a_thousand(60.0), of_a_thousand(0.0)]),
+        [(2, 1)]
+    );
+}
+
+/// Twenty versions that are all as good, each heard of other people, with noise and without: the best one by chance sends
+/// none back. One in a hundred tasks would be too many.
+#[test]
+fn chance_sends_nothing_back() {
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let mut uniform = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    for noise in [0.0, 4.0] {
+        let mut back = 0;
+        for _ in 0..100 {
+            let figures: Vec<MeanDelta> = (0..20)
+                .map(|_| {
+                    let hits = (0..300).filter(|_| uniform() < 0.3).count() as f64;
+                    let mut delta = alike(&[(0, hits), (12, 300.0 - hits)], 300, noise);
+                    for cell in &mut delta.sum {
+                        let normal = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+                        *cell += noise / 2.0 * normal;
+                    }
+                    delta
+                })
+                .collect();
+            back += sent_back(figures).len();
+        }
+        assert_eq!(back, 0, "{noise}");
+    }
 }

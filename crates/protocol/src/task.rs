@@ -341,7 +341,8 @@ impl Task {
             require(
                 clients >= RANKED,
                 "evaluate",
-                "fewer than 50 clients a round: none of their numbers could be shown; take a larger cohort, or leave it out",
+                "fewer than 50 clients a round: nothing could be shown, and to tell a figure takes several times as many; take a larger \
+                 cohort, or leave it out",
             )?;
         }
         // A sum that cannot be planned should not be found out in the middle of the task.

@@ -92,8 +92,11 @@ pub struct Figures {
 pub struct Live {
     /// The sum.
     pub round: String,
-    /// What it said.
-    pub measured: Measured,
+    /// What it said; nothing where that would be of fewer than 50 people, or where no clients could have such ranks.
+    pub measured: Option<Measured>,
+    /// The sum that had found a better model, which took the place of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<String>,
 }
 
 /// What the public item features and the noisy counts reach with the same ridge on the device, and no other sum.
@@ -128,6 +131,14 @@ impl From<&Quality> for Content {
 }
 
 impl Figures {
+    /// What clients said of the model that is served: in the last sum of ranks, or in the one whose model took that one's place.
+    pub fn served(&self) -> Option<&Live> {
+        let last = self.live.last()?;
+        let back = last.back_to.as_ref();
+        let found = back.and_then(|back| self.live.iter().find(|live| live.round == *back));
+        found.or(Some(last))
+    }
+
     /// Writes the figures of the model and of popularity.
     pub fn set_quality(&mut self, model: &Quality, popularity: &Quality) {
         self.hr_at_10 = model.hr_at_10;
@@ -166,22 +177,15 @@ pub struct RoundRow {
     pub clipped: usize,
     /// True when the recovered sum equals the sum of the encoded updates.
     pub sum_exact: bool,
-    /// What clients' own ranks say of the model, in a sum of them of at least 50 people.
+    /// What clients' own ranks say of the model; nothing where the sum is not of ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
+    pub live: Option<Live>,
     /// What the server step did out of the ordinary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl RoundRow {
-    /// What a sum of ranks said, with the round's name.
-    pub fn live(&self) -> Option<Live> {
-        let measured = self.measured.clone()?;
-        let round = self.name.clone();
-        Some(Live { round, measured })
-    }
-
     /// The note with the round's name before it.
     pub fn remark(&self) -> Option<String> {
         let note = self.note.as_ref()?;

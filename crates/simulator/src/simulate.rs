@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Sum};
+use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Step, Sum};
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
-use crate::{Figures, Noise, Picture, Report, RoundRow, SimulateError};
+use crate::{Figures, Live, Noise, Picture, Report, RoundRow, SimulateError};
 use crate::{draw, evaluate, popularity};
 
 /// People that quality is measured on between rounds, at most. The last figure is always over everyone.
@@ -244,8 +244,9 @@ impl Federation<'_> {
     ) -> Result<(Learning, usize), SimulateError> {
         let model = learning.parameters.to_bytes()?;
         let trainer = self.engine.open(&learning.parameters)?;
-        let turn = self.task.sums().get(index).map(Sum::turn);
-        let turn = turn.unwrap_or_default();
+        let sums = self.task.sums();
+        let sum = sums.get(index);
+        let turn = sum.map(Sum::turn).unwrap_or_default();
         let turns = self.turns.entry(turn.clone()).or_default();
         let cohorts = draw::cohorts(self.task, self.options.seed, index, turns);
         let mut total: Option<MeanDelta> = None;
@@ -261,7 +262,7 @@ impl Federation<'_> {
                 1 => plan.release.clone(),
                 of => format!("{} ({} of {of})", plan.release, part + 1),
             };
-            let rounds = self.task.sums().len() * cohorts.len();
+            let rounds = sums.len() * cohorts.len();
             progress(Progress::Began {
                 round: round.0 as usize,
                 rounds,
@@ -306,9 +307,14 @@ impl Federation<'_> {
             row.seconds += seconds;
             row.quality = Some(quality);
             row.note = learned.note;
-            row.measured = learned.measured;
+            let name = |sum: &Sum| sum.name.clone();
+            row.live = sum.filter(|sum| sum.step == Step::Ranks).map(|sum| Live {
+                round: name(sum),
+                measured: learned.measured,
+                back_to: learned.back.and_then(|back| sums.get(back)).map(name),
+            });
         }
-        self.tell(self.task.sums().len() * cohorts.len(), progress);
+        self.tell(sums.len() * cohorts.len(), progress);
         Ok((learned.learning, learned.next))
     }
 
@@ -384,7 +390,7 @@ impl Federation<'_> {
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,
-            measured: None,
+            live: None,
             note: None,
         })
     }
@@ -425,7 +431,11 @@ impl Federation<'_> {
             noise,
             split: self.task.split,
             seed: self.options.seed,
-            live: self.rounds.iter().filter_map(RoundRow::live).collect(),
+            live: self
+                .rounds
+                .iter()
+                .filter_map(|row| row.live.clone())
+                .collect(),
             notes: self.rounds.iter().filter_map(RoundRow::remark).collect(),
             data: self.dataset.name.clone(),
             ..Figures::default()

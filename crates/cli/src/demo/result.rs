@@ -7,7 +7,7 @@ use chorus_data::Dataset;
 use chorus_model::Quality;
 use chorus_protocol::{Privacy, RoundReport, Task, sum_digest};
 use chorus_secagg::Ring;
-use chorus_simulator::{Figures, Noise, Picture, Report, RoundRow};
+use chorus_simulator::{Figures, Live, Noise, Picture, Report, RoundRow};
 
 use super::plan::HostFigures;
 use super::sums::{self, Sums};
@@ -72,7 +72,11 @@ impl Outcome {
                     epsilon: report.spent.map(|spent| spent.epsilon),
                     clipped: hosts.clipped.get(&report.round.0).copied().unwrap_or(0),
                     sum_exact: report.sum.is_none() || report.sum == sum.as_deref().map(sum_digest),
-                    measured: report.measured.clone(),
+                    live: report.measured.clone().map(|measured| Live {
+                        round: report.release.clone(),
+                        measured: Some(measured),
+                        back_to: None,
+                    }),
                     note: report.note.clone(),
                 }
             })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chorus_model::Learning;
+use chorus_model::{Learning, Step};
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{
     ClientId, Digest, Millis, Origin, Phase, Recovered, RoundReport, cost, decode, sum_digest,
@@ -86,9 +86,9 @@ impl Desk {
         report.sum = Some(sum_digest(&recovered.sum));
         report.measured = learned.measured;
         report.note = learned.note;
-        let origin = match learned.is_back {
-            true => Origin::Rollback,
-            false => Origin::Round,
+        let origin = match learned.back {
+            Some(_) => Origin::Rollback,
+            None => Origin::Round,
         };
         let version = (learned.learning, next, origin);
         self.publish(version, &report, &recovered.survivors, now)
@@ -196,14 +196,21 @@ impl Desk {
         Ok(())
     }
 
-    /// The round ended without a sum. With noise, a sum that was masked for cannot be taken again.
+    /// The round ended without a sum. With noise, a sum that was masked for cannot be taken again: one of ranks is done without,
+    /// any other is the end of the task.
     pub(super) fn aborted(&mut self, reason: &str, now: Millis) -> Result<(), DeskError> {
         let Some(running) = &self.running else {
             return Ok(());
         };
         let mut report = self.report(running, now)?;
         report.aborted = Some(reason.to_owned());
-        let exhausted = (self.has_noise() && running.masked).then(|| {
+        let spent = self.has_noise() && running.masked;
+        let only_measures = running.round.plan().step == Step::Ranks;
+        if spent && only_measures {
+            let words = "with noise each sum is taken once: this version is not measured, and the task goes on";
+            report.note = Some(words.to_owned());
+        }
+        let exhausted = (spent && !only_measures).then(|| {
             format!(
                 "round {} ended without a sum ({reason}) after its clients had begun to contribute to `{}`; with noise \
                  each sum is taken once, so the task cannot go on: create a new one",
@@ -228,7 +235,10 @@ impl Desk {
         log_line(&report, 0);
         self.over |= exhausted.is_some();
         self.gathering.restart(now);
-        Ok(())
+        match spent && only_measures {
+            true => self.check_left(),
+            false => Ok(()),
+        }
     }
 
     fn report(&self, running: &Running, now: Millis) -> Result<RoundReport, DeskError> {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Call, Common, Desk, News, Running};
 use crate::error::DeskError;
 use crate::gathering::{Gathering, Need};
+use crate::left::Left;
 use crate::store::{self, Closing, Kept, NewRound, TaskState, Unfinished};
 
 /// Beyond its long poll, so long a client may take to check in again and still count as waiting.
@@ -115,14 +116,15 @@ impl Desk {
         Ok(())
     }
 
-    fn check_left(&mut self) -> Result<(), DeskError> {
-        if self.next_sum >= self.sums.len() {
-            return self.end(TaskState::Finished, "all its sums are taken");
-        }
-        if self.has_noise() {
-            self.check_unspent()
-        } else {
-            Ok(())
+    /// Sees what there is left to learn, and ends the task where there is nothing.
+    pub(super) fn check_left(&mut self) -> Result<(), DeskError> {
+        let (task, next) = (&self.task, self.next_sum);
+        match self.common.store.read(|read| Left::of(read, task, next))? {
+            Left::Sum(next) => {
+                self.next_sum = next;
+                Ok(())
+            }
+            Left::End(state, reason) => self.end(state, &reason),
         }
     }
 
@@ -320,27 +322,6 @@ impl Desk {
             news.round = Some(round);
         });
         Ok(())
-    }
-
-    /// With noise, a sum that clients already masked for is not taken again: they would refuse, and it is charged.
-    fn check_unspent(&mut self) -> Result<(), DeskError> {
-        let Some(sum) = self.sums.get(self.next_sum) else {
-            return Ok(());
-        };
-        let name = &self.task.name;
-        let before = self
-            .common
-            .store
-            .read(|connection| store::rounds::spent_in(connection, name, &sum.name))?;
-        let Some(round) = before else {
-            return Ok(());
-        };
-        let reason = format!(
-            "clients already contributed to `{}` in round {round}, and with noise each sum is taken once; version {} of \
-             the model stays as it is: create a new task to train further",
-            sum.name, self.version
-        );
-        self.end(TaskState::BudgetExhausted, &reason)
     }
 
     /// Asks the accountant before anyone is invited: the plan must fit into what is left of the budget.

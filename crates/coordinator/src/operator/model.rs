@@ -2,6 +2,7 @@ use chorus_protocol::{Digest, Identity, Origin, TaskName};
 use serde::Serialize;
 
 use super::{OperatorError, no_task};
+use crate::left::Left;
 use crate::registry::{self, Prepared};
 use crate::store::{self, Store, TaskState, VersionRow, Wanted};
 
@@ -104,8 +105,8 @@ pub fn export_model(
 }
 
 /// Publishes the content of an earlier version as a new one, signed with `identity` and logged as a rollback.
-/// Learning goes on from it: without noise the sums after it are taken anew; with noise they were spent, and the
-/// task says so when it is started. `now`: Unix seconds.
+/// Learning goes on from it: without noise the sums after it are taken anew. With noise they were spent, so that nothing can be
+/// learned from there; the version is served, and the task says why it has ended. `now`: Unix seconds.
 ///
 /// # Errors
 /// When there is no such task or version, its content was dropped, or it is the newest.
@@ -126,6 +127,8 @@ pub fn rollback_model(
         None => return Err(missing(store, task)?),
     };
     let prepared = Prepared::new(&model.learning, model.next_sum)?;
+    let spec = store.read(|connection| store::tasks::spec(connection, task))?;
+    let (spec, _) = spec.ok_or_else(no_version)?;
     let published = store.write(|tx| {
         let newest = store::models::newest(tx, task)?.unwrap_or(0);
         if newest == version {
@@ -133,21 +136,31 @@ pub fn rollback_model(
         }
         let why = (Origin::Rollback, Digest::of(&[]));
         let new = registry::publish(tx, identity, task, &prepared, newest, why, now)?;
-        let ended = store::tasks::one(tx, task)?.is_some_and(|row| row.state.is_final());
-        if ended {
-            let reason = format!("version {version} was brought back; start the task to train on");
-            store::tasks::want(tx, task, Wanted::Stopped)?;
-            store::tasks::set(tx, task, TaskState::Stopped, Some(&reason))?;
-        }
-        Ok(new.map(|new| (new, ended)))
+        let row = store::tasks::one(tx, task)?;
+        let note = match row.map(|row| row.state).filter(|state| state.is_final()) {
+            None => None,
+            Some(state) => {
+                let (state, words) = match Left::of(tx, &spec, model.next_sum)? {
+                    Left::Sum(_) => {
+                        store::tasks::want(tx, task, Wanted::Stopped)?;
+                        let words = "the task had ended; start it to train on from here".to_owned();
+                        (TaskState::Stopped, words)
+                    }
+                    Left::End(_, why) => (state, format!("the task has ended: {why}")),
+                };
+                let reason = format!("version {version} was brought back; {words}");
+                store::tasks::set(tx, task, state, Some(&reason))?;
+                Some(words)
+            }
+        };
+        Ok(new.map(|new| (new, note)))
     })?;
-    let Some((new, ended)) = published else {
+    let Some((new, note)) = published else {
         return Err(OperatorError::Newest {
             task: task.clone(),
             version,
         });
     };
-    let note = ended.then(|| "the task had ended; start it to train on from here".to_owned());
     let task = task.clone();
     Ok(RolledBack {
         task,

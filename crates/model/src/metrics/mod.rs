@@ -1,11 +1,15 @@
 mod estimate;
+mod interval;
 mod lists;
 mod ranks;
+mod shown;
 
 pub use estimate::{Estimate, Mean};
+pub use interval::Interval;
 pub use lists::{Categories, CategoryShare, ListFigures, Lists, World};
 pub(crate) use ranks::LENGTH as RANKS_LENGTH;
-pub use ranks::{Group, Measured, Ranking, Ranks, rank_newest};
+pub use ranks::{Group, Ranks, rank_newest};
+pub use shown::{Measured, Ranking};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -1,6 +1,6 @@
 //! The numbers beneath the charts.
 
-use chorus_model::{Estimate, Measured};
+use chorus_model::{Interval, Measured};
 
 use super::text::{bytes, count, epsilon, escape, score4, seconds};
 use crate::RoundRow;
@@ -62,7 +62,7 @@ pub(super) fn quality(rounds: &[RoundRow]) -> String {
 pub(super) fn live(rounds: &[RoundRow]) -> String {
     let rounds: Vec<RoundRow> = rounds
         .iter()
-        .filter(|row| row.measured.is_some())
+        .filter(|row| row.live.is_some())
         .cloned()
         .collect();
     if rounds.is_empty() {
@@ -79,10 +79,15 @@ pub(super) fn live(rounds: &[RoundRow]) -> String {
     let summary =
         "What clients said of the model by the ranks of their newest items, with 95 % intervals";
     table(&rounds, summary, &heads, |row| {
-        let figure = |pick: fn(&Measured) -> Estimate| {
-            or_dash(row.measured.as_ref(), |measured| {
-                let Estimate { mean, within } = pick(measured);
-                format!("{} ± {}", score4(mean), score4(within))
+        let said = row.live.as_ref().and_then(|live| live.measured.as_ref());
+        let figure = |pick: fn(&Measured) -> Interval| {
+            or_dash(said, |said| {
+                let found = pick(said);
+                let [mean, low, high] = [found.mean, found.low, found.high].map(score4);
+                match found.tells() {
+                    true => format!("{mean} ({low} to {high})"),
+                    false => format!("too few to tell ({low} to {high})"),
+                }
             })
         };
         vec![
@@ -91,7 +96,7 @@ pub(super) fn live(rounds: &[RoundRow]) -> String {
             figure(|said| said.sampled.ndcg_at_10),
             figure(|said| said.full.ndcg_at_10),
             figure(|said| said.full.recall_at_20),
-            or_dash(row.measured.as_ref(), |said| count(said.clients)),
+            or_dash(said, |said| count(said.clients)),
         ]
     })
 }

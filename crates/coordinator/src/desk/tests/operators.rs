@@ -60,6 +60,29 @@ fn with_noise_a_rollback_cannot_take_sums_again() {
     assert_eq!(rig.state().0, TaskState::BudgetExhausted);
 }
 
+/// What is served goes back either way. Only without noise is there more to learn from it, and the operator is told.
+#[test]
+fn a_rollback_of_a_finished_task_says_whether_it_can_go_on() {
+    let finished = |noise| {
+        let mut rig = Rig::new(14, noise, 1);
+        while !rig.desk().over {
+            rig.sum_unmasked();
+        }
+        assert_eq!(rig.state().0, TaskState::Finished);
+        let store = &rig.common.store;
+        let back = rollback_model(store, &rig.common.identity, &name(), 2, 1).unwrap();
+        let second = export_model(store, &name(), Some(2)).unwrap().digest;
+        assert_eq!(export_model(store, &name(), None).unwrap().digest, second);
+        let started = start_task(store, &name()).map_err(|error| error.to_string());
+        (back.note.unwrap(), started)
+    };
+    let (note, started) = finished(false);
+    assert!(note.contains("start it to train on") && started.is_ok());
+    let (note, started) = finished(true);
+    assert!(note.contains("each sum is taken once"), "{note}");
+    assert!(started.unwrap_err().contains("version 2 was brought back"));
+}
+
 #[test]
 fn a_sum_that_races_a_rollback_is_not_published_over_it() {
     let mut rig = Rig::new(14, false, 4);
