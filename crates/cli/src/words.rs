@@ -115,6 +115,13 @@ pub fn measured(measured: Option<&Measured>) -> String {
     let Some(measured) = measured else {
         return "nothing can be shown: it would be of fewer than 50 people, or no clients could have such ranks".to_owned();
     };
+    let figures = [&measured.sampled, &measured.full].map(|list| [list.hr_at_10, list.ndcg_at_10]);
+    if !figures.as_flattened().iter().any(Interval::tells) {
+        return format!(
+            "newest items of {} clients: too few to tell, which takes 50 with their item in the first ten, and 50 without",
+            measured.clients
+        );
+    }
     let figure = |name: &str, ours: Interval, popularity: Interval| {
         let [ours, popularity] = [ours, popularity].map(figure);
         format!("{name} {ours}, by popularity {popularity}")

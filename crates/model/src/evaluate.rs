@@ -181,7 +181,7 @@ impl Recipe {
         Learned {
             learning,
             next,
-            measured: ranks.and_then(|ranks| ranks.measured()),
+            measured: ranks.and_then(|ranks| ranks.measured(self.items())),
             back,
             note,
         }

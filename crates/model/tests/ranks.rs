@@ -177,7 +177,7 @@ fn cells_give_the_figures_that_are_computed_in_the_open() {
     near(sampled.mean, open.ndcg_at_10);
     near(full.mean, open.full_ndcg_at_10);
     // What is shown comes from joined cells, whose edges these figures keep.
-    let shown = ranks.measured().unwrap();
+    let shown = ranks.measured(ITEMS).unwrap();
     near(shown.sampled.hr_at_10.mean, open.hr_at_10);
     near(shown.full.hr_at_10.mean, open.full_hr_at_10);
     near(shown.full.recall_at_20.mean, open.full_recall_at_20);
@@ -196,7 +196,7 @@ fn figures_by_hand() {
     let half = 3.0 * (150.0 * 0.625 + 2.25_f64).sqrt();
     let ends = [154.5 - half, 154.5 + half].map(|end| end / 409.0);
     assert!((sampled.low - ends[0]).abs() < 1e-12 && (sampled.high - ends[1]).abs() < 1e-12);
-    let shown = ranks.measured().unwrap();
+    let shown = ranks.measured(ITEMS).unwrap();
     let hits = shown.sampled.hr_at_10;
     let square = 1.959_964_f64.powi(2);
     let half = 1.959_964 * (100.0 + square / 4.0).sqrt();
@@ -241,10 +241,10 @@ fn figures_by_hand() {
 fn nothing_under_fifty_is_shown() {
     // 49 people in all.
     let few = Ranks::read(&alike(&[(0, 49.0)], 49, 0.0)).unwrap();
-    assert_eq!(few.measured(), None);
+    assert_eq!(few.measured(ITEMS), None);
     let rest = |cells: &[(usize, f64)], clients, noise| {
         let ranks = Ranks::read(&alike(cells, clients, noise)).unwrap();
-        ranks.measured().unwrap()
+        ranks.measured(ITEMS).unwrap()
     };
     // Ranks up to ten have 30 people: they are joined with those up to twenty, and the share of hits is only bounded.
     let shown = rest(&[(0, 30.0), (10, 40.0), (11, 60.0)], 130, 0.0);
@@ -271,9 +271,9 @@ fn nothing_under_fifty_is_shown() {
     let [sampled, full]: [&[(usize, f64)]; 2] =
         [&[(0, 300.0), (12, 300.0)], &[(0, 280.0), (16, 320.0)]];
     let ranks = Ranks::read(&sum([sampled, full, sampled, sampled], 600, 0.0)).unwrap();
-    let shown = ranks.measured().unwrap();
+    let shown = ranks.measured(ITEMS).unwrap();
     assert_eq!(shown.sampled.hr_at_10.mean, 0.5);
-    assert_eq!(shown.full.groups.len(), 1);
+    assert_eq!(shown.full.groups[0].to, Some(20));
     // The same in both lists: both are shown.
     assert_eq!(shown.popularity_full.hr_at_10.mean, 0.5);
 }
@@ -325,7 +325,7 @@ proptest! {
             *cell += noise * uniform;
         }
         let delta = MeanDelta { sum: total, clients: sets.len(), noise: noise / 2.0 };
-        let shown = Ranks::read(&delta).unwrap().measured();
+        let shown = Ranks::read(&delta).unwrap().measured(ITEMS);
         for list in shown.iter().flat_map(|s| [&s.sampled, &s.full, &s.popularity_sampled, &s.popularity_full]) {
             prop_assert!(list.groups.iter().all(|group| group.people >= 50.0));
             prop_assert_eq!(list.groups[0].from, 1);

@@ -23,7 +23,7 @@ pub struct VersionQuality {
     pub release: String,
     /// What it said; nothing where that would be of fewer than 50 people.
     pub measured: Option<Measured>,
-    /// Anything out of the ordinary: that the version gave way to the last good one.
+    /// Anything out of the ordinary: that the version gave way to the best one so far.
     pub note: Option<String>,
 }
 

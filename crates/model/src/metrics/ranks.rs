@@ -18,7 +18,7 @@ pub(crate) const LENGTH: usize = 2 * (SAMPLED.len() + 1 + FULL.len() + 1);
 /// What a client adds to one cell of each of the four lists, so that the L2 norm is 1.
 const MARK: f64 = 0.5;
 /// Items that the sampled protocol ranks against.
-const NEGATIVES: usize = 99;
+pub(super) const NEGATIVES: usize = 99;
 /// Deviations of noise that are chance.
 const CHANCE: f64 = 6.0;
 /// Deviations that a version is compared by.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::NORMAL_95;
 use super::interval::Sums;
-use super::ranks::total;
+use super::ranks::{NEGATIVES, total};
 use super::{Group, Interval, Ranks, gain, hit};
 
 /// The fewest people that a number is shown of.
@@ -14,13 +14,14 @@ const CUTS: [usize; 16] = [10, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 50, 100, 200, 500,
 
 /// What clients' ranks say of a model: groups of neighbouring cells, and figures that come from nothing but the groups.
 ///
-/// *What can be found out of one sum without noise.* How many people have a rank up to some cut: all of these that are shown, for
-/// the sampled and the full list together, with nobody and everybody, are equal or at least 50 apart. So are all their
-/// differences: the groups, and the people between a cut of one list and a cut of the other, who can be counted because nobody's
-/// sampled rank is worse than the full one. A cell within a group is bounded by those sums alone, and why it was not shown
-/// leaves it 50 values. Up to 49 clients without a rank cannot be told from none: they are in the last group. The tests of this
-/// file say so by brute force: each cell, and each count of a sampled beside a full cell, between 1 and the limit has another
-/// value in another population of which the same is shown.
+/// *What can be found out of one sum without noise.* What is shown are numbers of people with a rank up to some cut. Within a list
+/// they are at least 50 apart, from nobody to everybody. Nobody's sampled rank is worse than the full one, so that the people up to a
+/// cut of the sampled list and beyond an equal or earlier cut of the full one are a difference too: 0, or at least 50. (In a
+/// catalogue of few items full ranks are bounded by sampled ones, and so are those the other way round.) A number that is not shown
+/// lies between two that are, of its own list or of the other, and may be up to 49 from either. Up to 49 clients without a rank
+/// cannot be told from none: they are in the last group. The tests of this file say so by brute force: each cell, and each
+/// count of a sampled beside a full cell, between 1 and the limit has another value in another population of which the same
+/// is shown.
 ///
 /// *What this does not promise.* That two sums over nearly the same people show nothing of those who came or went between them;
 /// that a reader who already knows others in the sum learns nothing of the rest. That takes noise, and then groups of under
@@ -57,16 +58,17 @@ pub struct Ranking {
 }
 
 impl Ranks {
-    /// What may be shown of it; nothing of under 50 people.
-    pub fn measured(&self) -> Option<Measured> {
-        self.shown(FEWEST)
+    /// What may be shown of it; nothing of under 50 people. `items`: of the catalogue.
+    pub fn measured(&self, items: usize) -> Option<Measured> {
+        self.shown(items, FEWEST)
     }
 
-    fn shown(&self, fewest: f64) -> Option<Measured> {
+    fn shown(&self, items: usize, fewest: f64) -> Option<Measured> {
         let [sampled, full, popular, popular_full] = &self.lists;
-        let [sampled, full] = self.rankings([sampled, full], fewest)?;
-        let [popularity_sampled, popularity_full] =
-            self.rankings([popular, popular_full], fewest)?;
+        let unsampled = items.saturating_sub(2 + NEGATIVES);
+        let rankings = |lists| self.rankings(lists, unsampled, fewest);
+        let [sampled, full] = rankings([sampled, full])?;
+        let [popularity_sampled, popularity_full] = rankings([popular, popular_full])?;
         Some(Measured {
             clients: self.clients,
             sampled,
@@ -76,7 +78,12 @@ impl Ranks {
         })
     }
 
-    fn rankings(&self, lists: [&Vec<Group>; 2], fewest: f64) -> Option<[Ranking; 2]> {
+    fn rankings(
+        &self,
+        lists: [&Vec<Group>; 2],
+        unsampled: usize,
+        fewest: f64,
+    ) -> Option<[Ranking; 2]> {
         let mut lists = lists.map(Clone::clone);
         let mut unsure = 0.0;
         for list in &mut lists {
@@ -89,7 +96,8 @@ impl Ranks {
                 unsure = fewest - 1.0;
             }
         }
-        let groups = grouped(&lists, fewest, self.noise == 0.0)?;
+        let unsampled = (self.noise == 0.0).then_some(unsampled);
+        let groups = grouped(&lists, fewest, unsampled)?;
         let ranking = |groups: Vec<Group>| {
             let of = |gain: fn(usize) -> f64| figure(&groups, gain, self.noise, unsure);
             Some(Ranking {
@@ -104,27 +112,37 @@ impl Ranks {
     }
 }
 
-/// A place in a list where it is cut, and how many people are before it.
+/// A place in a list where it is cut.
 #[derive(Clone, Copy)]
 struct Cut {
     cells: usize,
+    /// The worst rank before it.
+    rank: usize,
+    /// How many people are before it.
     people: f64,
 }
 
-/// Cuts both lists of the same people after as many of [`CUTS`] as can be shown. Within a list they are `fewest` people apart;
-/// where cells are `exact`, one of each list are that or equal. Nothing where a list has fewer.
-fn grouped(lists: &[Vec<Group>; 2], fewest: f64, exact: bool) -> Option<[Vec<Group>; 2]> {
-    let mut cuts = lists.each_ref().map(|list| {
-        let (cells, people) = (list.len(), total(list));
-        let nobody = Cut {
-            cells: 0,
-            people: 0.0,
-        };
-        vec![nobody, Cut { cells, people }]
-    });
+/// Cuts both lists of the same people, sampled and full, after as many of [`CUTS`] as can be shown. Within a list they are `fewest`
+/// people apart; between lists as many or none, where everyone up to the one is up to the other. `unsampled`: items by which
+/// a full rank can be worse than the sampled one; nothing where noise hides who is between two lists. Nothing where a list
+/// has fewer.
+fn grouped(
+    lists: &[Vec<Group>; 2],
+    fewest: f64,
+    unsampled: Option<usize>,
+) -> Option<[Vec<Group>; 2]> {
     if lists.iter().any(|list| total(list) < fewest) {
         return None;
     }
+    let mut cuts = lists.each_ref().map(|list| {
+        let ends = [(0, 0, 0.0), (list.len(), usize::MAX, total(list))];
+        let cut = |(cells, rank, people)| Cut {
+            cells,
+            rank,
+            people,
+        };
+        ends.map(cut).to_vec()
+    });
     for rank in CUTS {
         for (own, list) in lists.iter().enumerate() {
             let Some(cells) = list.iter().position(|cell| cell.to == Some(rank)) else {
@@ -137,16 +155,25 @@ fn grouped(lists: &[Vec<Group>; 2], fewest: f64, exact: bool) -> Option<[Vec<Gro
                 false => other.people - people >= fewest,
             };
             let across = |other: &Cut| {
+                let (sampled, full) = match own {
+                    0 => (rank, other.rank),
+                    _ => (other.rank, rank),
+                };
+                let of_both = |more| full <= sampled || full >= sampled.saturating_add(more);
                 let apart = (people - other.people).abs();
                 // Whole numbers, but for their last bits.
-                !exact || apart < 0.5 || apart >= fewest
+                !unsampled.is_some_and(of_both) || apart < 0.5 || apart >= fewest
             };
             let mut others = cuts.iter().enumerate();
             if others.all(|(other, cuts)| match other == own {
                 true => cuts.iter().all(within),
                 false => cuts.iter().all(across),
             }) {
-                cuts.get_mut(own)?.push(Cut { cells, people });
+                cuts.get_mut(own)?.push(Cut {
+                    cells,
+                    rank,
+                    people,
+                });
             }
         }
     }
