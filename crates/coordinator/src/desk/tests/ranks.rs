@@ -29,13 +29,19 @@ fn rig(recipe: &str, privacy: &str, evaluate: &str) -> Rig {
 
 fn without_noise(rounds: usize) -> Rig {
     let recipe = format!("algorithm = 'ials', factors = 4, rounds = {rounds}, head = 0");
-    rig(&recipe, "{ noise = 'off' }", "{ every = 6 }")
+    rig(&recipe, "{ noise = 'off' }", "{ every = 2 }")
 }
 
 fn with_noise() -> Rig {
     let recipe = "algorithm = 'ials-private', factors = 2, sweeps = 3";
     let privacy = "{ noise = 'distributed', epsilon = 8.0, delta = 1e-5 }";
     rig(recipe, privacy, "{ every = 1, share = 0.5 }")
+}
+
+/// Has everyone say the same of the model.
+fn all(rig: &mut Rig, spoil: Option<fn(Step, &mut [f32])>) {
+    let members = rig.members.iter_mut();
+    members.for_each(|member| member.spoil = spoil);
 }
 
 /// The reports of the rounds so far, by the sum.
@@ -55,15 +61,7 @@ fn of_sum(rig: &Rig, release: &str) -> Vec<u8> {
         .bytes
 }
 
-/// Rubbish in the gradient rows, which nothing but what becomes of the model tells from a contribution; the rest is true.
-fn rubbish(step: Step, values: &mut [f32]) {
-    if step == Step::Gradient {
-        let rows = values.iter_mut().take(4 * ITEMS).enumerate();
-        rows.for_each(|(place, value)| *value = [400.0, -700.0, 900.0][place * place % 3]);
-    }
-}
-
-/// Rubbish everywhere.
+/// Rubbish in every word of a gradient.
 fn noise(step: Step, values: &mut [f32]) {
     if step == Step::Gradient {
         let mut word = 1_u32;
@@ -93,9 +91,9 @@ fn worst(step: Step, values: &mut [f32]) {
 }
 
 #[test]
-fn clients_rank_the_model_and_rubbish_of_one_of_them_gives_way_to_the_good_one() {
-    let mut rig = without_noise(13);
-    while !told(&rig).contains_key("gradient-6") {
+fn clients_rank_the_model_and_a_worse_one_gives_way_to_the_best() {
+    let mut rig = without_noise(5);
+    while !told(&rig).contains_key("gradient-2") {
         rig.sum_unmasked();
     }
     rig.round();
@@ -111,16 +109,15 @@ fn clients_rank_the_model_and_rubbish_of_one_of_them_gives_way_to_the_good_one()
     let good = of_sum(&rig, "ranks-1");
     let newest = export_model(&rig.common.store, &name(), None).unwrap();
     assert_eq!(newest.bytes, good);
-    (0..5).for_each(|_| rig.sum_unmasked());
-    rig.members[7].spoil = Some(rubbish);
-    rig.sum_unmasked();
-    rig.members[7].spoil = None;
+    (0..2).for_each(|_| rig.sum_unmasked());
     // The memory of the good model is on disk.
     rig.desk = None;
     rig.open();
+    all(&mut rig, Some(worst));
     rig.round();
+    all(&mut rig, None);
     let report = told(&rig)["ranks-2"].clone();
-    assert_ne!(of_sum(&rig, "ranks-2"), good, "the poison was in the model");
+    assert_ne!(of_sum(&rig, "ranks-2"), good);
     let note = report.note.unwrap();
     assert!(note.contains("`ranks-1`, whose model is published again"));
     let served = export_model(&rig.common.store, &name(), None).unwrap();
@@ -129,12 +126,13 @@ fn clients_rank_the_model_and_rubbish_of_one_of_them_gives_way_to_the_good_one()
     let followed = |rig: &Rig| rig.members.iter().map(|member| member.log.length).min();
     let before = followed(&rig);
     // Learning goes on from there, and ends well; every client follows the log through it.
-    rig.sum_unmasked();
+    rig.round();
+    assert!(followed(&rig) > before);
     rig.round();
     assert!(rig.desk().over);
     let told = told(&rig);
     let ranks = |sum: &&String| sum.starts_with("ranks");
-    assert_eq!((told.len(), told.keys().filter(ranks).count()), (17, 3));
+    assert_eq!((told.len(), told.keys().filter(ranks).count()), (9, 3));
     assert!(
         told.iter()
             .all(|(sum, report)| report.measured.is_some() == ranks(&sum))
@@ -146,7 +144,6 @@ fn clients_rank_the_model_and_rubbish_of_one_of_them_gives_way_to_the_good_one()
     );
     assert_ne!(of_sum(&rig, "ranks-3"), good);
     assert!(rig.members.iter().all(|member| member.refusals.is_empty()));
-    assert!(followed(&rig) > before);
     let reason = "all its sums are taken".to_owned();
     assert_eq!(rig.state(), (TaskState::Finished, reason));
 }
@@ -159,7 +156,7 @@ fn a_sum_that_no_clients_could_have_makes_no_step() {
     rig.sum_unmasked();
     rig.members[7].spoil = None;
     let report = told(&rig)["gradient-1"].clone();
-    assert!(report.note.unwrap().contains("made no step"));
+    assert!(report.note.unwrap().contains("it was not used"));
     let newest = export_model(&rig.common.store, &name(), None).unwrap();
     assert_eq!(newest.bytes, of_sum(&rig, "gradient-1"));
     rig.sum_unmasked();
@@ -169,18 +166,14 @@ fn a_sum_that_no_clients_could_have_makes_no_step() {
 #[test]
 fn with_noise_ranks_are_charged_and_a_worse_model_ends_the_task_with_the_good_one() {
     let mut rig = with_noise();
-    let all = |rig: &mut Rig, spoil| {
-        let members = rig.members.iter_mut();
-        members.for_each(|member| member.spoil = Some(spoil));
-    };
-    all(&mut rig, best);
+    all(&mut rig, Some(best));
     (0..3).for_each(|_| rig.sum_unmasked());
     rig.round();
     (0..2).for_each(|_| rig.sum_unmasked());
     let good = of_sum(&rig, "ranks-1");
     let spent = |sum: &str| told(&rig)[sum].spent.unwrap().mu;
     assert!(spent("ranks-1") > spent("projection-1"));
-    all(&mut rig, worst);
+    all(&mut rig, Some(worst));
     rig.round();
     assert!(rig.desk().over, "{:?}", told(&rig)["ranks-2"]);
     let (state, reason) = rig.state();
