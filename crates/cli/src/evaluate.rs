@@ -9,6 +9,7 @@ use chorus_simulator::{Evaluation, Explanations, Group, Source, evaluation};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
+use crate::json::Json;
 use crate::progress;
 
 /// Flags of `chorus evaluate`.
@@ -23,9 +24,8 @@ pub struct Evaluate {
     /// Decides the draws of the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Write the figures to a file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Args)]
@@ -41,7 +41,9 @@ struct Ranking {
 
 impl Evaluate {
     pub fn run(&self) -> anyhow::Result<()> {
-        progress::check_folders(self.json.iter().map(PathBuf::as_path))?;
+        let read = [&self.ranking.model, &self.ranking.scores];
+        let read = read.into_iter().flatten().chain([&self.data]);
+        progress::check_files(self.json.file(), read.map(PathBuf::as_path))?;
         let dataset = crate::data::read(&self.data)?;
         let traits = chorus_data::traits(&self.data, &dataset).or_exit(exit::DATA)?;
         let categories = dataset.categories();
@@ -54,6 +56,18 @@ impl Evaluate {
                     .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))
                     .or_exit(exit::DATA)?;
                 let parameters = Parameters::from_bytes(&bytes).or_exit(exit::DATA)?;
+                let known = parameters.get("counts").map(|counts| counts.values.len());
+                if known != Some(dataset.items) {
+                    return exit::stop(
+                        exit::DATA,
+                        format!(
+                            "the model is of {} items and {} has {}: name the data that it was learned from",
+                            known.unwrap_or_default(),
+                            dataset.name,
+                            dataset.items
+                        ),
+                    );
+                }
                 let trainer = crate::engine::engine()
                     .open(&parameters)
                     .or_exit(exit::DATA)?;
@@ -67,10 +81,10 @@ impl Evaluate {
                 measure(Source::Rows(&mut BufReader::with_capacity(1 << 20, file)))?
             }
         };
-        if let Some(path) = &self.json {
-            progress::write(path, &serde_json::to_vec_pretty(&found)?)?;
+        self.json.write(&found)?;
+        if !self.json.replaces_words() {
+            progress::say(&text(&found));
         }
-        progress::say(&text(&found));
         Ok(())
     }
 }
@@ -178,11 +192,14 @@ fn text(found: &Evaluation) -> String {
         lines.extend(groups.groups.iter().map(group));
         if let Some(gap) = &groups.gap {
             let [low, high] = gap.interval;
+            let worst = match low > 0.0 {
+                true => format!("worst: {}", gap.worst),
+                false => "may be chance".to_owned(),
+            };
             lines.push(format!(
-                "  {:<30} {:>8.4}   ({low:.4} to {high:.4}); worst: {}",
+                "  {:<30} {:>8.4}   ({low:.4} to {high:.4}); {worst}",
                 format!("gap by {}", groups.by),
-                gap.value,
-                gap.worst
+                gap.value
             ));
         }
     }

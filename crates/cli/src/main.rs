@@ -11,6 +11,7 @@ mod dp;
 mod engine;
 mod evaluate;
 mod exit;
+mod json;
 mod learning;
 mod model;
 mod progress;

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -42,9 +42,25 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .or_exit(exit::ENVIRONMENT)
 }
 
-/// Refuses, before any work is done, a file that could not be written after it.
-pub fn check_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+/// Refuses, before any work is done, files that could not be written after it, or that would take the place of each other or of
+/// what is `read`.
+pub fn check_files<'a>(
+    files: impl IntoIterator<Item = &'a Path>,
+    read: impl IntoIterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let mut taken: Vec<PathBuf> = read.into_iter().map(whole).collect();
     for file in files {
+        let is_device = file.exists() && !file.is_file();
+        if taken.contains(&whole(file)) && !is_device {
+            let file = file.display();
+            return exit::stop(
+                exit::USAGE,
+                format!(
+                    "{file} is named twice: writing it would destroy something; take another name"
+                ),
+            );
+        }
+        taken.push(whole(file));
         let folder = file
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -57,6 +73,12 @@ pub fn check_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::R
         }
     }
     Ok(())
+}
+
+/// The same path however it is written, where that can be known.
+fn whole(path: &Path) -> PathBuf {
+    let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
+    whole.unwrap_or_else(|_| path.to_owned())
 }
 
 /// A bar of `length` steps on a terminal; nothing where nobody looks.

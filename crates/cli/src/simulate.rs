@@ -10,6 +10,7 @@ use chorus_simulator::{Options, Progress, simulate};
 use clap::Args;
 
 use crate::exit::{self, OrExit, stop};
+use crate::json::Json;
 use crate::learning::Learning;
 use crate::ranges::{bearable, within};
 use crate::{progress, words};
@@ -42,9 +43,8 @@ pub struct Simulate {
     /// the newest item out of training and adds its rank to a sum, as in a task with `evaluate`.
     #[arg(long, value_name = "ROUNDS", value_parser = within(1, 100_000))]
     evaluate: Option<usize>,
-    /// Write the figures to a file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
     /// Write every user's score for every item: raw little-endian f32, [users, items].
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -64,8 +64,9 @@ impl Simulate {
                 "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
             );
         };
-        let files = [&self.json, &self.scores, &self.report, &self.save_model];
-        progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
+        let files = [&self.scores, &self.report, &self.save_model];
+        let files = files.into_iter().flatten().map(PathBuf::as_path);
+        progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
         let mut dataset = crate::data::read(&self.data)?;
         if self.copies > 1 {
             dataset = dataset.repeated(self.copies).or_exit(exit::USAGE)?;
@@ -114,12 +115,13 @@ impl Simulate {
         if let Some(path) = &self.save_model {
             progress::write(path, &run.parameters.to_bytes()?)?;
         }
-        if let Some(path) = &self.json {
-            progress::write(path, &serde_json::to_vec_pretty(&run.figures)?)?;
-        }
+        self.json.write(&run.figures)?;
         if let Some(path) = &self.report {
             let page = run.report().to_html();
             progress::write(path, page.as_bytes())?;
+        }
+        if self.json.replaces_words() {
+            return Ok(());
         }
         progress::say(&words::figures(&run.figures));
         if privacy.bound().is_some() {

@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
+use crate::json::Json;
 use crate::learning::{trained, width};
 use crate::ranges::within;
 use crate::simulate::{command_line, write_scores};
@@ -47,9 +48,8 @@ pub struct Train {
     /// Decides the first item table.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Write the figures to a file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
     /// Write every user's score for every item: raw little-endian f32, [users, items].
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -83,8 +83,9 @@ enum Learned {
 
 impl Train {
     pub fn run(&self) -> anyhow::Result<()> {
-        let files = [&self.json, &self.scores, &self.save_model];
-        progress::check_folders(files.into_iter().flatten().map(PathBuf::as_path))?;
+        let files = [&self.scores, &self.save_model];
+        let files = files.into_iter().flatten().map(PathBuf::as_path);
+        progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
         let dataset = crate::data::read(&self.data)?;
         let engine = crate::engine::engine();
         let began = Instant::now();
@@ -115,8 +116,9 @@ impl Train {
         if let Some(path) = &self.save_model {
             progress::write(path, &model.to_bytes()?)?;
         }
-        if let Some(path) = &self.json {
-            progress::write(path, &serde_json::to_vec_pretty(&figures)?)?;
+        self.json.write(&figures)?;
+        if self.json.replaces_words() {
+            return Ok(());
         }
         let mut table = chorus_simulator::Figures::default();
         table.set_quality(&figures.quality, &figures.popularity);

@@ -78,6 +78,8 @@ fn wrong_usage_ends_with_2() {
     let both = simulate(&["--noise", "off", "--epsilon", "8"]);
     chorus(folder, &both).with(2, &["--noise", "--epsilon"]);
     chorus(folder, &simulate(&["--noise", "on"])).with(2, &["off"]);
+    let same = simulate(&["--noise", "off", "--json", "f.json", "--scores", "./f.json"]);
+    chorus(folder, &same).with(2, &["f.json is named twice"]);
     chorus(folder, &["authority", "invite", "--role", "coordinator"]).with(2, &["--server-name"]);
     fs::write(folder.join("c.toml"), "[timing]\nquite_seconds = 3").unwrap();
     let run = ["coordinator", "run", "--config", "c.toml"];
@@ -432,6 +434,11 @@ fn a_model_is_learned_in_one_place() {
     let said = chorus(folder, &all).well();
     assert!(said.contains("HR@10, against 99 others") && said.contains("in one place"));
     let measured = json(&folder.join("f.json"));
+    // Without a file the figures are all that is said.
+    let mut only = train.to_vec();
+    only.extend(["--epochs", "3", "--json"]);
+    let said: Value = serde_json::from_str(&chorus(folder, &only).well()).unwrap();
+    assert_eq!(said["hr_at_10"], measured["hr_at_10"]);
     assert_eq!(
         (&measured["epochs"], &measured["head"]),
         (&3.into(), &true.into())
@@ -439,6 +446,9 @@ fn a_model_is_learned_in_one_place() {
     assert!(measured["hr_at_10"].is_f64() && measured["popularity"]["hr_at_10"].is_f64());
     let scores = fs::read(folder.join("s.f32")).unwrap();
     assert_eq!(scores.len(), users * items * 4);
+    data(&folder.join("others"), users, items + 1);
+    let others = ["evaluate", "--data", "others", "--model", "m.safetensors"];
+    chorus(folder, &others).with(3, &["30 items", "31"]);
     // The model that was written is the one that was measured.
     let evaluate = [
         "evaluate",

@@ -7,7 +7,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime};
 /// Numbers from here on are taken as milliseconds: as seconds they would be past the year 5000.
 const MILLISECONDS_FROM: f64 = 1e11;
 /// One past the largest time that is read, in milliseconds: past the year 9999, times cannot be shown.
-const LATEST: i64 = 253_402_300_800_000;
+const LATEST: u64 = 253_402_300_800_000;
 
 /// Seconds since 1970 (milliseconds, when the number is as large as those are today), `2000-12-31`,
 /// `2000-12-31 23:59:59` (taken as UTC), or RFC 3339.
@@ -68,7 +68,7 @@ pub(crate) fn real(number: f64) -> Option<i64> {
 
 /// A time that can be shown.
 pub(crate) fn bounded(milliseconds: i64) -> Option<i64> {
-    (milliseconds.abs() < LATEST).then_some(milliseconds)
+    (milliseconds.unsigned_abs() < LATEST).then_some(milliseconds)
 }
 
 /// `2000-12-31T23:59:59Z`, without the fraction.
@@ -104,6 +104,7 @@ mod tests {
             "inf",
             "-inf",
             "soon",
+            "-9223372036854775808",
             "2001-13-01",
             "9e99",
             "99999999999999999",

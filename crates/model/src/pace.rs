@@ -33,7 +33,8 @@ impl Pace {
         }
         before.sort_unstable_by(f32::total_cmp);
         let median = before.get(before.len() / 2).copied().map(f64::from)?;
-        (length > most * median).then(|| median / length)
+        // Of a part that has rested so far nothing says how far it may go.
+        (median > 0.0 && length > most * median).then(|| median / length)
     }
 
     /// Remembers the lengths of one more step, `[parts]`: of one that was cut, the longest that would not have been, so that a

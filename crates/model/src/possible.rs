@@ -3,8 +3,8 @@
 use crate::LearnError;
 use crate::algebra::norm;
 
-/// Deviations of noise that are chance, over the norm of all of it.
-const CHANCE: f64 = 6.0;
+/// Deviations that are chance.
+pub(crate) const CHANCE: f64 = 6.0;
 /// Rounding to a coarse grid can lengthen a sum a little.
 const ROUNDING: f64 = 1.1;
 
@@ -20,7 +20,7 @@ pub(crate) fn is_within(sum: &[f64], longest: f64, noise: f64) -> bool {
 pub(crate) fn check_units(sum: &[f64], clients: usize, noise: f64) -> Result<(), LearnError> {
     match is_within(sum, ROUNDING * clients as f64, noise) {
         true => Ok(()),
-        false => Err(impossible()),
+        false => Err(LearnError::Impossible),
     }
 }
 
@@ -31,12 +31,8 @@ pub(crate) fn check_units(sum: &[f64], clients: usize, noise: f64) -> Result<(),
 pub(crate) fn check_owners(owners: &[f64], clients: usize) -> Result<(), LearnError> {
     match are_owners(owners, clients) {
         true => Ok(()),
-        false => Err(impossible()),
+        false => Err(LearnError::Impossible),
     }
-}
-
-fn impossible() -> LearnError {
-    LearnError::Numeric("no clients that keep to the protocol could have this sum".to_owned())
 }
 
 /// Whether so many clients could be the owners of the items.

@@ -79,6 +79,9 @@ pub enum LearnError {
         /// Clients in the population.
         population: usize,
     },
+    /// No clients that keep to the protocol could have this sum: one of them does not. Other clients may give a good one.
+    #[error("no clients that keep to the protocol could have this sum")]
+    Impossible,
     /// The numbers went wrong.
     #[error("the server step failed: {0}")]
     Numeric(String),

@@ -33,7 +33,7 @@ pub struct Attack {
 
 impl Attack {
     pub fn run(&self) -> anyhow::Result<()> {
-        progress::check_folders(self.out.as_deref())?;
+        progress::check_files(self.out.as_deref(), [])?;
         let dataset = crate::data::read(&self.data)?;
         let traits = chorus_data::traits(&self.data, &dataset).or_exit(exit::DATA)?;
         let task = private_task(&self.learning, dataset.users(), &dataset)?;

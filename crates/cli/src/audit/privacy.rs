@@ -69,7 +69,7 @@ impl Privacy {
         let Some(data) = self.data.as_ref().filter(|_| !self.self_test) else {
             return self.controls();
         };
-        progress::check_folders(self.out.as_deref())?;
+        progress::check_files(self.out.as_deref(), [])?;
         let dataset = crate::data::read(data)?;
         let canaries = self.canaries.unwrap_or(500.min(2 * dataset.users()));
         let population = dataset.users() + canaries;

@@ -1,12 +1,13 @@
 //! `chorus data describe`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chorus_data::{Description, describe, traits};
 use clap::Args;
 
 use super::{Source, page};
 use crate::exit::{self, OrExit};
+use crate::json::Json;
 use crate::progress;
 
 /// Flags of `chorus data describe`.
@@ -15,9 +16,8 @@ use crate::progress;
 pub struct Describe {
     #[command(flatten)]
     source: Source,
-    /// As JSON, to a file or to standard output.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
     /// Write a page with two pictures: popularity and history lengths.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -25,25 +25,20 @@ pub struct Describe {
 
 impl Describe {
     pub fn run(&self) -> anyhow::Result<()> {
-        let json = self.json.as_deref();
-        let to_output = json == Some(Path::new("-"));
-        let json = json.filter(|_| !to_output);
-        progress::check_folders(json.into_iter().chain(self.report.as_deref()))?;
+        let files = self.json.file().into_iter().chain(self.report.as_deref());
+        progress::check_files(files, [self.source.data.as_path()])?;
         let dataset = self.source.read()?;
         let traits = traits(&self.source.data, &dataset).or_exit(exit::DATA)?;
         let description = describe(&dataset, &traits);
-        if let Some(file) = json {
-            progress::write(file, &serde_json::to_vec_pretty(&description)?)?;
-        }
+        self.json.write(&description)?;
         if let Some(file) = &self.report {
             progress::write(
                 file,
                 page::page(&description, &words(&description)).as_bytes(),
             )?;
         }
-        match to_output {
-            true => progress::say_json(&description)?,
-            false => progress::say(&words(&description)),
+        if !self.json.replaces_words() {
+            progress::say(&words(&description));
         }
         Ok(())
     }

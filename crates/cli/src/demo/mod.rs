@@ -16,6 +16,7 @@ use chorus_protocol::{Privacy, Task};
 use clap::Args;
 
 use crate::exit::{self, OrExit};
+use crate::json::Json;
 use crate::learning::{DEFAULT_EPSILON, Learning};
 use crate::ranges::{bearable, within};
 use crate::{progress, words};
@@ -46,9 +47,8 @@ pub struct Demo {
     /// Processes that hold the clients.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1, 1_000))]
     processes: usize,
-    /// Write the figures to a file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value = "chorus-demo.html")]
     report: PathBuf,
@@ -61,8 +61,8 @@ impl Demo {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
         let started = Instant::now();
-        let files = std::iter::once(&self.report).chain(&self.json);
-        progress::check_folders(files.map(PathBuf::as_path))?;
+        let files = std::iter::once(self.report.as_path()).chain(self.json.file());
+        progress::check_files(files, self.data.as_deref())?;
         let source = match &self.data {
             Some(folder) => {
                 let folder = folder
@@ -110,12 +110,13 @@ impl Demo {
         let outcome = result::Outcome::collect(folder.path(), &task, &dataset, watched)?;
         let figures = outcome.figures(self.learning.seed, started.elapsed());
         let report = outcome.report(&task, &figures)?;
-        progress::say(&words::figures(&figures));
-        progress::say(&task.guarantee()?);
-        progress::say(&task.trust(true));
         progress::write(&self.report, report.to_html().as_bytes())?;
-        if let Some(path) = &self.json {
-            progress::write(path, &serde_json::to_vec_pretty(&figures)?)?;
+        self.json.write(&figures)?;
+        if !self.json.replaces_words() {
+            progress::say(&words::figures(&figures));
+            progress::say(&task.guarantee()?);
+            progress::say(&task.trust(true));
+            progress::say(&format!("\nLook at {}", self.report.display()));
         }
         let complaints = outcome.complaints();
         if complaints > 0 {
@@ -123,7 +124,6 @@ impl Demo {
                 "{complaints} times a client or the coordinator refused something; --keep keeps the logs"
             ));
         }
-        progress::say(&format!("\nLook at {}", self.report.display()));
         if !figures.sum_exact {
             return exit::stop(
                 exit::FAILED,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chorus_model::{Learning, Step};
+use chorus_model::{LearnError, Learning, Step};
 use chorus_privacy::{Spent, spent};
 use chorus_protocol::{
     ClientId, Digest, Millis, Origin, Phase, Recovered, RoundReport, cost, decode, sum_digest,
@@ -71,7 +71,12 @@ impl Desk {
         delta.noise = delta.noise.hypot(recovered.surplus / plan.encoding.scale());
         let learned = self
             .task
-            .learn(self.learning.clone(), self.next_sum, &delta)
+            .learn(self.learning.clone(), self.next_sum, &delta);
+        if let Err(error @ LearnError::Impossible) = learned {
+            // Other clients may be better ones.
+            return self.unusable(&error.to_string(), now).map(drop);
+        }
+        let learned = learned
             .map_err(|error| error.to_string())
             .and_then(|learned| {
                 let next = Prepared::new(&learned.learning, learned.next);
@@ -165,11 +170,7 @@ impl Desk {
 
     /// The sum was recovered and cannot be used: the round ends as aborted, and trying again would end the same way.
     fn fail(&mut self, reason: &str, now: Millis) -> Result<(), DeskError> {
-        let sentence = format!("the sum was recovered and could not be used: {reason}");
-        if let Some(running) = &mut self.running {
-            running.failed = Some(sentence.clone());
-        }
-        self.aborted(&sentence, now)?;
+        let sentence = self.unusable(reason, now)?;
         let newest = self
             .common
             .store
@@ -180,6 +181,16 @@ impl Desk {
             // An operator published another version meanwhile: learning goes on from that.
             _ => self.reload(now),
         }
+    }
+
+    /// The sum was recovered and cannot be used: the round ends as aborted. Gives the sentence that says so.
+    fn unusable(&mut self, reason: &str, now: Millis) -> Result<String, DeskError> {
+        let sentence = format!("the sum was recovered and could not be used: {reason}");
+        if let Some(running) = &mut self.running {
+            running.failed = Some(sentence.clone());
+        }
+        self.aborted(&sentence, now)?;
+        Ok(sentence)
     }
 
     /// Ends a running round without a sum, for a reason of ours.

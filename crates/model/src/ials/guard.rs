@@ -8,8 +8,12 @@ use crate::{LearnError, Learning, Parameters, ParametersError};
 
 /// A rise of the loss within this factor plus 1 / sqrt(cohort) is the cohort's chance, not divergence.
 const TOLERANCE: f64 = 1.03;
-/// Passes over the catalogue before the guard looks: the first steps may go up and down.
+/// Passes over the catalogue before the guard looks at the loss, and what part of the rounds it is at most: the first steps may go
+/// up and down.
 const QUIET: usize = 3;
+const QUIET_PART: usize = 3;
+/// What a round without a rise makes steps longer by, up to where they were: else one that lies could shorten them for good.
+const GROWTH: f32 = 1.25;
 /// A step that is so many times as long as the median of the last nine is cut to that median.
 const STEP: f64 = 3.0;
 /// Where the state has the lengths of the last steps, before f and eta.
@@ -68,8 +72,15 @@ impl IalsRecipe {
             learning.state.set_scalar("best_loss", loss as f32);
             return Ok(Seen::Best);
         }
+        let quiet = (QUIET * self.blocks()).min((self.rounds / QUIET_PART).max(QUIET));
+        if rose && best.is_some() && heard.round >= quiet {
+            return Ok(Seen::Rise);
+        }
+        let factor = learning.state.scalar("step_factor")?;
+        learning
+            .state
+            .set_scalar("step_factor", (GROWTH * factor).min(1.0));
         Ok(match best {
-            Some(_) if rose && heard.pass >= QUIET => Seen::Rise,
             _ if !loss.is_finite() => Seen::Fine,
             Some(best) if loss >= best => Seen::Fine,
             _ => {
@@ -106,12 +117,16 @@ pub(super) fn restore(learning: &mut Learning, sum_index: usize) -> Result<(), P
     Ok(())
 }
 
-/// What a step of this length must be multiplied by.
+/// What a step of this length must be multiplied by: 0 where numbers went wrong, as on a grid too coarse for what was heard.
 pub(super) fn cut(
     state: &mut Parameters,
     length: f64,
     sum_index: usize,
 ) -> Result<f64, ParametersError> {
+    if !length.is_finite() {
+        tell(state, "went_wrong", sum_index);
+        return Ok(0.0);
+    }
     let pace = Pace::of(state, LENGTHS, 1)?;
     let factor = pace.cut(0, length, STEP);
     let kept = factor.map_or(length, |factor| STEP * factor * length);
@@ -129,6 +144,7 @@ pub(super) fn tell(state: &mut Parameters, deed: &str, sum_index: usize) {
 
 /// Forgets what only the guard needs.
 pub(super) fn forget(state: &mut Parameters) {
+    state.remove("came_back");
     state.remove("best_items");
     for name in AVERAGES {
         state.remove(&format!("best_{name}"));
@@ -146,6 +162,10 @@ pub(super) fn note(state: &Parameters, sum_index: usize) -> Option<String> {
         let words = "no clients that keep to the protocol could have this sum: it was not used";
         return Some(words.to_owned());
     }
+    if was_in("went_wrong") {
+        let words = "the numbers of this step went wrong, as on a grid too coarse: it was not made; take more `bits`";
+        return Some(words.to_owned());
+    }
     if was_in("cut") {
         let words = "the step was far longer than the ones before; it was cut";
         return Some(words.to_owned());
@@ -157,4 +177,23 @@ pub(super) fn note(state: &Parameters, sum_index: usize) -> Option<String> {
              long from now on"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_went_wrong_is_not_made() {
+        let mut state = Parameters::default();
+        for (sum_index, length) in [(1, f64::NAN), (2, f64::INFINITY)] {
+            assert_eq!(cut(&mut state, length, sum_index), Ok(0.0));
+            assert!(note(&state, sum_index).unwrap().contains("bits"));
+        }
+        // They are not remembered either: three steps and then one like them.
+        for sum_index in 3..7 {
+            assert_eq!(cut(&mut state, 1.0, sum_index), Ok(1.0));
+        }
+        assert_eq!(cut(&mut state, 4.0, 7), Ok(0.25));
+    }
 }

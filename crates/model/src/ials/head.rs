@@ -5,7 +5,7 @@ use super::guard;
 use super::state::wide;
 use crate::algebra::{dot, norm};
 use crate::mixing::CROWD;
-use crate::possible::{are_owners, little};
+use crate::possible::{CHANCE, are_owners};
 use crate::recipe::{tensor, values_of, values_of_mut};
 use crate::table::{Table, eigen};
 use crate::{LearnError, Learning, MeanDelta};
@@ -52,21 +52,32 @@ impl IalsRecipe {
         Ok(self.table(&learning.parameters)?.weighted(&weights))
     }
 
-    /// Adds one head sum to what was heard of its block, unless no clients could have it: a client adds at most 1 to a
-    /// weight, and rows of norm 1 at most, for Q has orthonormal columns and Q'x is over sqrt(k).
+    /// Adds one head sum to what was heard of its block, unless no clients could have it: an owner adds at most 1 to a
+    /// weight, and a row of norm 1 at most, for Q has orthonormal columns and Q'x is over sqrt(k). How many owners of an item
+    /// there are follows from its count, give or take [`CHANCE`] deviations.
     pub(super) fn hear_head(
         &self,
         learning: &mut Learning,
         number: usize,
         delta: &MeanDelta,
+        population: f64,
     ) -> Result<(), LearnError> {
         let (d, block) = (self.factors, number % self.blocks());
         let rows = self.rows(block);
         let (sum, weights) = delta.sum.split_at(rows.items * d);
+        let counts = wide(&learning.parameters, "counts", &[self.items])?;
         let state = &mut learning.state;
-        let most = delta.clients as f64 + little(delta.clients) * (d as f64).sqrt();
-        let mut cells = sum.chunks_exact(d);
-        if !are_owners(weights, delta.clients) || !cells.all(|row| norm(row) <= most) {
+        let clients = delta.clients as f64;
+        // Rounding adds a variance of at most a quarter of a squared grid step a client and word, and a step is 1/2 at most: twice that
+        // deviation.
+        let rounding = 0.5 * (clients * d as f64).sqrt();
+        let counts = counts.iter().skip(rows.first);
+        let mut cells = sum.chunks_exact(d).zip(counts);
+        let could_be = cells.all(|(row, count)| {
+            let owners = count * clients / population;
+            norm(row) <= owners + CHANCE * (owners.sqrt() + 1.0) + rounding
+        });
+        if !are_owners(weights, delta.clients) || !could_be {
             guard::tell(state, "left_out", 1 + self.rounds + number);
             return Ok(());
         }

@@ -253,12 +253,15 @@ impl IalsRecipe {
             Place::Gradient(round) => {
                 let heard = Heard::of(self, round, delta, n);
                 self.descend(&mut learning, &heard)?;
-                if round + 1 == self.rounds && self.heads() > 0 {
-                    self.freeze(&mut learning)?;
+                if round + 1 == self.rounds {
+                    guard::forget(&mut learning.state);
+                    if self.heads() > 0 {
+                        self.freeze(&mut learning)?;
+                    }
                 }
             }
             Place::Head(number) => {
-                self.hear_head(&mut learning, number, delta)?;
+                self.hear_head(&mut learning, number, delta, n)?;
                 if number + 1 == self.heads() {
                     self.finish_head(&mut learning, n)?;
                 }

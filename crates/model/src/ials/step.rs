@@ -153,11 +153,7 @@ impl IalsRecipe {
             guard::remember(learning)?;
         }
         let factor = f64::from(learning.state.scalar("step_factor")?);
-        self.step(learning, heard, factor * eta)?;
-        if heard.round + 1 == self.rounds {
-            guard::forget(&mut learning.state);
-        }
-        Ok(())
+        self.step(learning, heard, factor * eta)
     }
 
     /// S, M and p of the population into their moving averages. `eta`: the weight of a whole pass over the catalogue.
@@ -227,6 +223,9 @@ impl IalsRecipe {
             norm(&changes.norms()),
             heard.sum_index(),
         )?;
+        if factor == 0.0 {
+            return Ok(());
+        }
         for (cell, change) in table.iter_mut().zip(changes.iter().flatten()) {
             *cell = (f64::from(*cell) - factor * eta * change) as f32;
         }

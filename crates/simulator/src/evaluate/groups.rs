@@ -49,7 +49,8 @@ pub struct Group {
 pub struct Gap {
     /// The difference.
     pub value: f64,
-    /// Where 95 % of the differences lie when the people of each group are drawn anew (percentile bootstrap).
+    /// Where 95 % of the differences between these two groups lie when their people are drawn anew (percentile bootstrap). Under zero
+    /// where the gap may be chance.
     pub interval: [f64; 2],
     /// The group that fares worst.
     pub worst: String,
@@ -131,10 +132,10 @@ fn groups(by: &str, parts: Vec<(String, Vec<&Person>)>, seed: u64) -> Groups {
 fn gap(gains: &[(String, Vec<f64>)], seed: u64) -> Option<Gap> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let means: Vec<f64> = gains.iter().map(|(_, values)| mean(values)).collect();
-    let worst = gains
-        .iter()
-        .zip(&means)
-        .min_by(|left, right| left.1.total_cmp(right.1))?;
+    let places = 0..means.len();
+    let of = |place: &usize| means.get(*place).copied().unwrap_or(0.0);
+    let worst = places.clone().min_by(|a, b| of(a).total_cmp(&of(b)))?;
+    let best = places.max_by(|a, b| of(a).total_cmp(&of(b)))?;
     if gains.len() < 2 {
         return None;
     }
@@ -147,7 +148,9 @@ fn gap(gains: &[(String, Vec<f64>)], seed: u64) -> Option<Gap> {
                     .sum();
                 sum / values.len() as f64
             });
-            spread(&again.collect::<Vec<_>>())
+            let again: Vec<f64> = again.collect();
+            // Of these two groups each time: the largest less the smallest is above zero even where no group differs.
+            difference(&again, best, worst)
         })
         .collect();
     drawn.sort_by(f64::total_cmp);
@@ -157,14 +160,37 @@ fn gap(gains: &[(String, Vec<f64>)], seed: u64) -> Option<Gap> {
             .copied()
     };
     Some(Gap {
-        value: spread(&means),
+        value: difference(&means, best, worst),
         interval: [at(0.025)?, at(0.975)?],
-        worst: worst.0.0.clone(),
+        worst: gains.get(worst)?.0.clone(),
     })
 }
 
-fn spread(means: &[f64]) -> f64 {
-    let most = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let least = means.iter().copied().fold(f64::INFINITY, f64::min);
-    most - least
+fn difference(means: &[f64], best: usize, worst: usize) -> f64 {
+    let of = |place: usize| means.get(place).copied().unwrap_or(0.0);
+    of(best) - of(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two groups that are alike but for one person, and two that are not: only the second gap is above chance.
+    #[test]
+    fn a_gap_that_is_chance_reaches_zero() {
+        let values = |high: usize| (0..100).map(|n| f64::from(u8::from(n < high))).collect();
+        let gap = |one, other| {
+            let gains = [
+                ("one".to_owned(), values(one)),
+                ("other".to_owned(), values(other)),
+            ];
+            gap(&gains, 1).unwrap()
+        };
+        let chance = gap(51, 50);
+        assert!((chance.value - 0.01).abs() < 1e-9);
+        assert!(chance.interval[0] < 0.0 && chance.interval[1] > 0.05);
+        let real = gap(30, 70);
+        assert_eq!(real.worst, "one");
+        assert!(real.interval[0] > 0.2 && real.interval[1] < 0.6);
+    }
 }

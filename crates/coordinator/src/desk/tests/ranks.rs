@@ -163,6 +163,25 @@ fn a_sum_that_no_clients_could_have_makes_no_step() {
     assert_eq!(told(&rig)["gradient-2"].note, None);
 }
 
+/// Other clients may keep to the protocol: one that does not must not be able to end the task.
+#[test]
+fn a_first_sum_that_no_clients_could_have_is_taken_again() {
+    let mut rig = without_noise(2);
+    rig.members[7].spoil = Some(|step, values| {
+        if step == Step::History {
+            values[0] = 200.0;
+        }
+    });
+    rig.round();
+    let aborted = rig.report().unwrap().aborted.unwrap();
+    assert!(aborted.contains("no clients that keep"), "{aborted}");
+    rig.members[7].spoil = None;
+    rig.round();
+    let report = rig.report().unwrap();
+    assert_eq!((report.release.as_str(), report.aborted), ("history", None));
+    assert!(!rig.desk().over);
+}
+
 #[test]
 fn with_noise_ranks_are_charged_and_a_worse_model_ends_the_task_with_the_good_one() {
     let mut rig = with_noise();
