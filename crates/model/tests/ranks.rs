@@ -1,4 +1,4 @@
-//! Evaluation by clients' own ranks: cells, figures, what is shown, and the way back to the last good model.
+//! Evaluation by clients' own ranks: cells, figures, what is shown, and the way back to the best model.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use chorus_model::{

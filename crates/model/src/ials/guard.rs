@@ -21,6 +21,22 @@ const LENGTHS: &str = "step_lengths";
 /// What of the state belongs to a model, and is restored with it.
 const AVERAGES: [&str; 4] = ["gram", "weighted_gram", "scores", "owners"];
 
+/// What the guard does with a sum but for going back: where the state says so, and the words for it.
+const DEEDS: [(&str, &str); 3] = [
+    (
+        "left_out",
+        "no clients that keep to the protocol could have this sum: it was not used",
+    ),
+    (
+        "went_wrong",
+        "the numbers of this step went wrong, as on a grid too coarse: it was not made; take more `bits`",
+    ),
+    (
+        "cut",
+        "the step was far longer than the ones before; it was cut",
+    ),
+];
+
 /// What the guard saw.
 pub(super) enum Seen {
     /// The lowest loss so far.
@@ -158,17 +174,8 @@ pub(super) fn note(state: &Parameters, sum_index: usize) -> Option<String> {
             .scalar(deed)
             .is_ok_and(|last| last == sum_index as f32)
     };
-    if was_in("left_out") {
-        let words = "no clients that keep to the protocol could have this sum: it was not used";
-        return Some(words.to_owned());
-    }
-    if was_in("went_wrong") {
-        let words = "the numbers of this step went wrong, as on a grid too coarse: it was not made; take more `bits`";
-        return Some(words.to_owned());
-    }
-    if was_in("cut") {
-        let words = "the step was far longer than the ones before; it was cut";
-        return Some(words.to_owned());
+    if let Some((_, words)) = DEEDS.iter().find(|(deed, _)| was_in(deed)) {
+        return Some((*words).to_owned());
     }
     let factor = state.scalar("step_factor").ok()?;
     was_in("restored").then(|| {
