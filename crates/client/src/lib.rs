@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod consent;
 mod enrolment;
 mod error;
 mod import;
@@ -19,6 +20,7 @@ mod testing;
 mod tests;
 
 pub use client::Client;
+pub use consent::{Category, Level, Purpose, PurposeError};
 pub use error::Error;
 pub use import::Imported;
 pub use model::{Accepted, LogHead};
