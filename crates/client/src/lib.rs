@@ -20,7 +20,7 @@ mod testing;
 mod tests;
 
 pub use client::Client;
-pub use consent::{Category, Level, Purpose, PurposeError};
+pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section};
 pub use error::Error;
 pub use import::Imported;
 pub use model::{Accepted, LogHead};
