@@ -17,7 +17,7 @@ use chorus_wire::Call;
 use chorus_wire::client::{Connection, SendError};
 use chorus_wire::limits::CHUNK_BYTES;
 use chorus_wire::proto::{UploadChunk, upload_chunk::Part};
-use common::{Notes, Person, Town, Work, identity_of};
+use common::{Notes, Person, Town, Work};
 use prost::Message;
 use tokio::sync::watch;
 
@@ -268,7 +268,8 @@ fn history(number: usize) -> Vec<Event> {
     ordinary.chain(MARKS).map(event).collect()
 }
 
-/// Every search finds its mark where it is: in what a request could carry, and in the client's own store.
+/// Every search finds its mark where it is: in what a request could carry, and in a database that is not sealed, as the
+/// client's own store is.
 fn searches_find(people: &[Person]) {
     let round = RoundId(1);
     let varints = Request::ConfirmShares {
@@ -292,12 +293,33 @@ fn searches_find(people: &[Person]) {
     assert_eq!(texts.found(line.as_bytes()).len(), 2);
     let rows = Search::new(row_needles());
     for person in people {
-        let store = std::fs::read(person.home.join("client.db")).unwrap();
-        assert_eq!(rows.found(&store).len(), MARKS.len());
-        let seed = identity_of(&person.home).seed();
+        let seed = person.identity.seed();
         let key = Search::new(byte_needles("key", seed.as_ref()));
+        let store = unsealed(seed.as_ref());
+        assert_eq!(rows.found(&store).len(), MARKS.len());
         assert_eq!(key.found(&store), BTreeSet::from(["key, as bytes"]));
+        for (name, bytes) in files(&person.home) {
+            assert_eq!(rows.found(&bytes), BTreeSet::new(), "in {name}");
+            assert_eq!(key.found(&bytes), BTreeSet::new(), "in {name}");
+        }
     }
+}
+
+/// A database that holds the marks and a key as they are.
+fn unsealed(key: &[u8]) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let database = rusqlite::Connection::open(file.path()).unwrap();
+    let tables = "CREATE TABLE events (item INTEGER, at INTEGER); CREATE TABLE keys (key BLOB)";
+    database.execute_batch(tables).unwrap();
+    for mark in MARKS {
+        let row = database.execute("INSERT INTO events VALUES (?, ?)", (mark, AT));
+        row.unwrap();
+    }
+    database
+        .execute("INSERT INTO keys VALUES (?)", [key])
+        .unwrap();
+    drop(database);
+    std::fs::read(file.path()).unwrap()
 }
 
 async fn federate(town: &mut Town, sent: &Arc<Mutex<Sent>>) -> Vec<Person> {
@@ -372,7 +394,7 @@ async fn marked_items_stay_on_their_client() {
     let mut seeds = Vec::new();
     let mut names = Vec::new();
     for person in &people {
-        let identity = identity_of(&person.home);
+        let identity = &person.identity;
         let of = |what: &str| format!("{what} of client {}", person.number);
         seeds.extend(byte_needles(&of("secret key"), identity.seed().as_ref()));
         names.extend(byte_needles(&of("secret key"), identity.seed().as_ref()));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chorus_authority::{Invited, Revoked};
-use chorus_client::{Client, Error, Settings};
+use chorus_client::{Client, Error, FileKey, Settings};
 use chorus_coordinator::{TaskState, list_models, reports, status};
 use chorus_model::{Event, ItemId};
 use chorus_privacy::{Release, spent};
@@ -16,7 +16,7 @@ use chorus_protocol::{Identity, Request, RoundReport, TaskName, sum_digest};
 use chorus_torch::Torch;
 use chorus_wire::client::{Connection, SendError, enrol};
 use chorus_wire::tls::Credentials;
-use common::{Fate, Notes, Person, Running, Town, Work, identity_of, until};
+use common::{Fate, Notes, Person, Running, Town, Work, until};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -117,7 +117,8 @@ async fn strangers_are_refused(town: &Town) {
     let answer = stray.check_in(&mut connection, &task).await;
     assert!(matches!(answer, Err(Error::Untrusted { .. })), "{answer:?}");
 
-    let nobody = Client::open(&town.client_folder(99), Settings::default()).unwrap();
+    let home = town.client_folder(99);
+    let nobody = Client::open(&home, &FileKey::beside(&home), Settings::default(), 0).unwrap();
     let answer = nobody.connect(way(), &town.clock);
     assert!(matches!(answer, Err(Error::NotEnrolled)), "{answer:?}");
 }
@@ -248,7 +249,7 @@ async fn without_noise(
 ) -> (Vec<Person>, Running) {
     let task = town.begin(EXACT);
     let (work, _gate) = work(town, &task, CLIENTS);
-    let victim = identity_of(&people[0].home).id();
+    let victim = people[0].identity.id();
     let mut living = start(town, people, &work);
 
     until("two sums are taken", || town.version(&task) >= 3).await;

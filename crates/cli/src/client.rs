@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chorus_client::{Client as Store, End, Loop, News, Settings};
+use chorus_client::{Client as Store, End, FileKey, Loop, News, Settings};
 use chorus_model::{Everything, ItemId, Wish};
 use chorus_protocol::{Floor, Refusal};
 use chorus_wire::certificate::Authority;
@@ -236,7 +236,8 @@ impl Client {
     }
 
     fn open(&self, settings: Settings) -> anyhow::Result<Store> {
-        Store::open(&self.home, settings).map_err(explain)
+        let keys = FileKey::beside(&self.home);
+        Store::open(&self.home, &keys, settings, Clock::system().now()).map_err(explain)
     }
 
     /// A client that is there already: a mistyped folder must not become a new one.

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use chorus_client::{Client, Loop, Settings};
+use chorus_client::{Client, FileKey, Loop, Settings};
 use chorus_model::{Direct, Event, ItemId};
 use chorus_protocol::TaskName;
 use chorus_wire::certificate::Authority;
@@ -39,7 +39,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
     let mut rng = ChaCha20Rng::from_seed(seed);
 
-    let mut client = Client::open(Path::new(home), Settings::default())?;
+    let home = Path::new(home);
+    let keys = FileKey::beside(home);
+    let mut client = Client::open(home, &keys, Settings::default(), clock.now())?;
     if client.id().is_err() {
         let root = Authority::from_pem(&std::fs::read(certificate)?)?;
         let code: InvitationCode = invitation.parse()?;

@@ -8,7 +8,7 @@ use chorus_protocol::{
 use chorus_wire::certificate::Authority;
 
 use crate::store::{Progress, Store, StoredModel, Turn};
-use crate::{Error, Settings, Transport};
+use crate::{Error, KeyStore, Settings, Transport};
 
 /// One client: its store and what the app decided for it. The app calls it; it starts no thread of its own.
 ///
@@ -27,12 +27,19 @@ pub struct Client {
 const DAY: i64 = 24 * 60 * 60;
 
 impl Client {
-    /// Opens the client that lives in the folder `home`, or makes a new one there.
+    /// Opens the client that lives in the folder `home`, or makes a new one there. Everything in the folder is sealed
+    /// under the key of `keys`; a new client makes it. `_now`: seconds since 1970 UTC.
     ///
     /// # Errors
-    /// When the store cannot be used; see [`StoreError`](crate::StoreError). A damaged one is left as it is.
-    pub fn open(home: &Path, settings: Settings) -> Result<Self, Error> {
-        let store = Store::open(home, settings.durability)?;
+    /// When the store cannot be used or the key is not its own; see [`StoreError`](crate::StoreError). Whatever is
+    /// there is left as it is.
+    pub fn open(
+        home: &Path,
+        keys: &dyn KeyStore,
+        settings: Settings,
+        _now: i64,
+    ) -> Result<Self, Error> {
+        let store = Store::open(home, keys, settings.durability)?;
         let (turn, _) = store.saved()?;
         Ok(Self {
             store,
@@ -40,6 +47,15 @@ impl Client {
             turn,
             authority: OnceLock::new(),
         })
+    }
+
+    /// Gives `keys` a new key and seals everything anew. The same key store as before, or another one to move the key
+    /// there; the key that the old one still has opens nothing any more.
+    ///
+    /// # Errors
+    /// When the key or the store cannot be written. The client opens with the key that `keys` has then, or had before.
+    pub fn rotate_key(&mut self, keys: &dyn KeyStore) -> Result<(), Error> {
+        Ok(self.store.rotate(keys)?)
     }
 
     /// What the app decided.
@@ -131,7 +147,7 @@ impl Client {
             saved: saved.as_ref().map(|saved| saved.as_slice()),
             charge: participation.charge(),
             log: followed.map(|before| (before, participation.log())),
-            model: model.map(|model| (&plan.task, model)),
+            model,
         };
         self.turn = self.store.advance(self.turn, &progress)?;
         Ok(())

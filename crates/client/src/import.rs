@@ -93,11 +93,12 @@ fn parse(line: &str, at: i64) -> Result<Event, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
+    use crate::{FileKey, Settings};
 
     fn import(text: &[u8]) -> (Client, Result<Imported, Error>) {
         let home = tempfile::tempdir().unwrap();
-        let mut client = Client::open(home.path(), Settings::default()).unwrap();
+        let keys = FileKey::beside(home.path());
+        let mut client = Client::open(home.path(), &keys, Settings::default(), 0).unwrap();
         let outcome = client.import("taste.tsv", text, 7);
         (client, outcome)
     }

@@ -5,6 +5,7 @@ mod consent;
 mod enrolment;
 mod error;
 mod import;
+mod keys;
 mod model;
 mod recommend;
 mod run;
@@ -23,6 +24,9 @@ pub use client::Client;
 pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section};
 pub use error::Error;
 pub use import::Imported;
+#[cfg(feature = "platform-keys")]
+pub use keys::PlatformKey;
+pub use keys::{FileKey, Key, KeyError, KeyStore, PassphraseKey, Protection};
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
 pub use run::{End, Loop, News};

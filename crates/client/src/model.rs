@@ -58,14 +58,11 @@ impl Client {
             return Ok(accepted(false));
         }
         let bytes = fetch(self, transport, task, digest).await?;
-        self.store.put_model(
-            task,
-            &StoredModel {
-                version,
-                digest,
-                bytes,
-            },
-        )?;
+        self.store.put_model(&StoredModel {
+            task: task.clone(),
+            version,
+            bytes,
+        })?;
         Ok(accepted(true))
     }
 

@@ -189,8 +189,8 @@ impl Client {
             Err(error) => return self.end(participation, not_learned(&error)),
         };
         let model = StoredModel {
+            task: plan.task.clone(),
             version: plan.version,
-            digest: plan.model,
             bytes: model.to_vec(),
         };
         if let Err(refusal) = participation.learned(encoded.update, &identity, rng) {

@@ -1,6 +1,7 @@
 //! A federation without a network, for the tests of this crate: real stores and participations, one `Round`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use chorus_model::{Event, ItemId, Parameters};
@@ -20,7 +21,7 @@ use rcgen::{
 use tempfile::TempDir;
 
 use crate::store::Enrolled;
-use crate::{Client, Durability, Pace, Settings, Transport};
+use crate::{Client, Durability, FileKey, Pace, Settings, Transport};
 
 /// When these tests happen, seconds since 1970.
 pub const NOW: i64 = 1_800_000_000;
@@ -267,7 +268,7 @@ pub struct Member {
 impl Member {
     /// Ends the app and starts it again.
     pub fn restart(&mut self) {
-        self.client = Client::open(self.home.path(), settings()).unwrap();
+        self.client = open(self.home.path(), settings());
     }
 }
 
@@ -286,11 +287,16 @@ pub fn settings() -> Settings {
     }
 }
 
+/// The client in a folder, with its key beside it.
+pub fn open(home: &Path, settings: Settings) -> Client {
+    Client::open(home, &FileKey::beside(home), settings, NOW).unwrap()
+}
+
 /// An enrolled client with a history, not connected to anything.
 pub fn enrolled(issuing: &Issuing, seed: u64) -> (TempDir, Client, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let home = tempfile::tempdir().unwrap();
-    let mut client = Client::open(home.path(), settings()).unwrap();
+    let mut client = open(home.path(), settings());
     let identity = Identity::generate(&mut rng);
     client.store.put_identity(&identity).unwrap();
     client

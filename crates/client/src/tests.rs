@@ -12,8 +12,8 @@ use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::testing::{Desk, ITEMS, Member, NOW, federation, films, model, settings};
-use crate::{CheckIn, Client, End, Ending, EnrolmentStatus, Error, Loop, Settings, Step};
+use crate::testing::{Desk, ITEMS, Member, NOW, federation, films, model, open, settings};
+use crate::{CheckIn, End, Ending, EnrolmentStatus, Error, Loop, Settings, Step};
 
 async fn join(member: &mut Member) -> Participation {
     match member
@@ -235,7 +235,7 @@ async fn without_noise_is_refused_unless_allowed() {
         floor: Floor::default(),
         ..settings()
     };
-    members[0].client = Client::open(members[0].home.path(), settings).unwrap();
+    members[0].client = open(members[0].home.path(), settings);
     let invitation = desk.lock().unwrap().invitation();
     assert!(matches!(
         members[0].client.join(&films(), invitation.clone(), NOW),
@@ -430,18 +430,18 @@ async fn recommendations_are_unseen_and_best_first() {
 #[test]
 fn without_a_history_the_popular_comes_first() {
     let home = tempfile::tempdir().unwrap();
-    let mut client = Client::open(home.path(), settings()).unwrap();
+    let mut client = open(home.path(), settings());
     let mut parameters = model(false, 1);
     let counts = (0..ITEMS).map(|item| ((item * 7) % ITEMS) as f32).collect();
     let counts = chorus_model::Tensor::new("counts", &[ITEMS], counts).unwrap();
     parameters.set("counts", counts);
     let bytes = parameters.to_bytes().unwrap();
     let stored = crate::store::StoredModel {
+        task: films(),
         version: 1,
-        digest: Digest::of(&bytes),
         bytes,
     };
-    client.store.put_model(&films(), &stored).unwrap();
+    client.store.put_model(&stored).unwrap();
     let best = client.recommend(&films(), &Direct, 1).unwrap();
     let most = (0..ITEMS as u32)
         .max_by_key(|item| (item * 7) % ITEMS as u32)
@@ -453,7 +453,7 @@ fn without_a_history_the_popular_comes_first() {
 #[test]
 fn a_client_that_never_enrolled_says_so() {
     let home = tempfile::tempdir().unwrap();
-    let client = Client::open(home.path(), Settings::default()).unwrap();
+    let client = open(home.path(), Settings::default());
     let target = chorus_wire::client::Target::new("localhost:1").unwrap();
     let refused = client.connect(target, &Clock::new(|| NOW));
     assert!(matches!(refused, Err(Error::NotEnrolled)));
@@ -491,7 +491,7 @@ async fn the_loop_takes_part_until_the_task_is_finished() {
         floor: Floor::default(),
         ..settings()
     };
-    members[2].client = Client::open(members[2].home.path(), strict).unwrap();
+    members[2].client = open(members[2].home.path(), strict);
     let began = tokio::time::Instant::now();
     let ticking = desk.clone();
     let clock = tokio::spawn(async move {

@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use chorus_authority::Invited;
-use chorus_client::{CheckIn, Client, Durability, Ending, Error, Settings, Step, Transport};
+use chorus_client::{
+    CheckIn, Client, Durability, Ending, Error, FileKey, Settings, Step, Transport,
+};
 use chorus_model::{Engine, Event, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
     Charge, Floor, Identity, Next, Participation, Refusal, Request, TaskName, contribute, encode,
@@ -28,6 +30,8 @@ pub struct Person {
     pub number: usize,
     pub home: PathBuf,
     pub client: Client,
+    /// The key of the client, which only its store has.
+    pub identity: Identity,
     pub history: Vec<ItemId>,
     /// What the client said that its rounds cost.
     pub charges: Vec<Charge>,
@@ -81,7 +85,7 @@ fn open(home: &Path) -> Client {
         durability: Durability::ProcessEnd,
         ..Settings::default()
     };
-    Client::open(home, settings).unwrap()
+    Client::open(home, &FileKey::beside(home), settings, 0).unwrap()
 }
 
 impl Person {
@@ -92,6 +96,8 @@ impl Person {
         let mut rng = ChaCha20Rng::seed_from_u64(77);
         rng.set_stream(number as u64);
         let invitation = town.invite(&Invited::Client);
+        // The first thing that enrolling draws.
+        let identity = Identity::generate(&mut rng.clone());
         client
             .enrol(
                 &town.authority_target,
@@ -102,10 +108,12 @@ impl Person {
             )
             .await
             .unwrap();
+        assert_eq!(client.id().unwrap(), identity.id());
         client.record_all(events.iter().copied()).unwrap();
         Self {
             number,
             home,
+            identity,
             client,
             history: events.iter().map(|event| event.item).collect(),
             charges: Vec::new(),
@@ -246,13 +254,4 @@ fn add(notes: &mut Notes, round: u64, words: &[u32]) {
     for (total, word) in sum.iter_mut().zip(words) {
         *total = total.wrapping_add(*word);
     }
-}
-
-/// The key of the client in a folder. Only its store has it, so this looks there.
-pub fn identity_of(home: &Path) -> Identity {
-    let connection = rusqlite::Connection::open(home.join("client.db")).unwrap();
-    let seed: [u8; 32] = connection
-        .query_row("SELECT seed FROM enrolment", [], |row| row.get(0))
-        .unwrap();
-    Identity::from_seed(&seed)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chorus_client::{CheckIn, Client, Durability, Ending, Settings, Step};
+use chorus_client::{CheckIn, Client, Durability, Ending, FileKey, Settings, Step};
 use chorus_data::Dataset;
 use chorus_model::{Engine, Event, ItemId, Parameters};
 use chorus_protocol::{
@@ -136,7 +136,8 @@ async fn live(shared: Arc<Shared>, index: usize) -> anyhow::Result<()> {
     let mut rng = ChaCha20Rng::seed_from_u64(shared.plan.seed);
     rng.set_stream(index as u64 + 1);
     let home = shared.run.join("clients").join(format!("{index:06}"));
-    let mut client = Client::open(&home, shared.settings())?;
+    let (keys, now) = (FileKey::beside(&home), shared.clock.now());
+    let mut client = Client::open(&home, &keys, shared.settings(), now)?;
     let target = Target::new(&shared.plan.authority)?;
     let invitation: InvitationCode = shared
         .plan

@@ -1,70 +1,72 @@
 use chorus_protocol::Identity;
-use rusqlite::OptionalExtension;
-use zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{Store, StoreError};
+use super::fault::elsewhere;
+use super::{Kind, Record, Store, StoreError};
 
 /// What the authority gave.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enrolled {
     /// The client's certificate, DER.
+    #[serde(with = "hex")]
     pub certificate: Vec<u8>,
     /// The authority's own certificate, DER.
+    #[serde(with = "hex")]
     pub authority: Vec<u8>,
+}
+
+/// The client's key, and what the authority gave for it.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Enrolment {
+    /// Ed25519 seed.
+    #[serde(with = "hex")]
+    pub seed: [u8; 32],
+    /// Once it did.
+    #[zeroize(skip)]
+    pub enrolled: Option<Enrolled>,
+}
+
+impl Record for Enrolment {
+    const KIND: Kind = Kind::Enrolment;
+
+    fn key(&self) -> String {
+        String::new()
+    }
 }
 
 impl Store {
     /// The client's key, if one was made.
     pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        let seed = self
-            .connection
-            .prepare_cached("SELECT seed FROM enrolment")
-            .and_then(|mut select| {
-                select
-                    .query_row([], |row| row.get::<_, [u8; 32]>(0).map(Zeroizing::new))
-                    .optional()
-            })
-            .map_err(|error| self.fault(error))?;
-        Ok(seed.map(|seed| Identity::from_seed(&seed)))
+        let known = self.get::<Enrolment>("")?;
+        Ok(known.map(|known| Identity::from_seed(&known.seed)))
     }
 
     /// Keeps the key before anyone certifies it: a certificate for a lost key would waste the invitation.
     pub fn put_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
         let seed = identity.seed();
-        self.write(|transaction| {
-            transaction
-                .execute("INSERT INTO enrolment (only, seed) VALUES (1, ?)", [&*seed])
-                .map(drop)
+        self.write(|batch| match batch.get::<Enrolment>("")? {
+            Some(_) => Err(elsewhere(batch.path())),
+            None => batch.put(&Enrolment {
+                seed: *seed,
+                enrolled: None,
+            }),
         })
     }
 
     /// What the authority gave, if it did.
     pub fn enrolled(&self) -> Result<Option<Enrolled>, StoreError> {
-        let row = self
-            .connection
-            .query_row(
-                "SELECT certificate, authority FROM enrolment WHERE certificate IS NOT NULL",
-                [],
-                |row| {
-                    Ok(Enrolled {
-                        certificate: row.get(0)?,
-                        authority: row.get(1)?,
-                    })
-                },
-            )
-            .optional();
-        row.map_err(|error| self.fault(error))
+        let known = self.get::<Enrolment>("")?;
+        Ok(known.and_then(|known| known.enrolled.clone()))
     }
 
-    /// Keeps what the authority gave.
+    /// Keeps what the authority gave for the key that is here.
     pub fn put_enrolled(&mut self, enrolled: &Enrolled) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            transaction
-                .execute(
-                    "UPDATE enrolment SET certificate = ?, authority = ?",
-                    (&enrolled.certificate, &enrolled.authority),
-                )
-                .map(drop)
+        self.write(|batch| {
+            let known = batch.get::<Enrolment>("")?;
+            let mut known = known.ok_or_else(|| elsewhere(batch.path()))?;
+            known.enrolled = Some(enrolled.clone());
+            batch.put(&known)
         })
     }
 }

@@ -1,33 +1,43 @@
-//! The one door to everything personal: one SQLite file per client.
+//! Everything personal that is on the disk: one SQLite file per client, every value in it sealed.
 //!
-//! Every read and write of personal data goes through this module and nowhere else, so that encryption
-//! at rest and consent have one place to stand.
+//! Every read and write of personal data goes through this module and nowhere else.
 
 mod enrolment;
-mod events;
+mod fault;
+pub(crate) mod file;
+mod item;
+mod kind;
 mod models;
+mod open;
+mod plain;
+mod record;
+mod rotate;
 mod rounds;
 mod schema;
+mod vault;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+use fault::{damaged, elsewhere, fault};
+use vault::{Name, Plain, Vault};
 
 pub(crate) use enrolment::Enrolled;
+pub use fault::StoreError;
+pub(crate) use kind::Kind;
 pub(crate) use models::StoredModel;
+pub(crate) use record::Record;
 pub(crate) use rounds::{Progress, Turn};
-
-/// Name of the file in the client's folder.
-const FILE: &str = "client.db";
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
-    /// A power failure: every write reaches the disk first. Costs some 20 ms a step on an ordinary disk.
+    /// A power failure: every write reaches the disk first, which costs one `fsync`.
     #[default]
     PowerLoss,
     /// The end of the process, however sudden; a power failure can lose or damage the file. For
@@ -35,265 +45,230 @@ pub enum Durability {
     ProcessEnd,
 }
 
-/// A store that cannot be used, and what to do about it. Nothing is ever emptied or repaired silently.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The file's content is broken.
-    #[error(
-        "the client's store {} is damaged ({reason}) and was left as it is: put a backup of it in its place, \
-         or move it away and enrol anew, which gives up its history and its record of what was contributed",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite or the content says.
-        reason: String,
-    },
-    /// A file of another program.
-    #[error("{} is a database, but not a client's store: choose another folder", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A newer version of this library wrote the file.
-    #[error("the client's store {} has layout {found}, this version knows {known}: update the app", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Layout found.
-        found: i64,
-        /// Newest layout known here.
-        known: i64,
-    },
-    /// The folder, the disk or its permissions.
-    #[error(
-        "the client's store {} cannot be used ({reason}): check that the folder can be written, that the disk \
-         has room, and that no other program keeps the file locked",
-        path.display()
-    )]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system or SQLite says.
-        reason: String,
-    },
-    /// Another process carried the same round on.
-    #[error("the store {} was carried on elsewhere: run one process for each client folder", path.display())]
-    Elsewhere {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
 /// An open store.
 pub(crate) struct Store {
     connection: Connection,
     path: PathBuf,
+    #[allow(dead_code)]
+    durability: Durability,
+    /// Shared with every [`second`](Self::second) one, so that a new key reaches them.
+    vault: Arc<RwLock<Vault>>,
 }
 
 impl Store {
-    /// Opens the store in the folder `home`, making both when they are not there.
-    pub fn open(home: &Path, durability: Durability) -> Result<Self, StoreError> {
-        let path = home.join(FILE);
-        if !path.exists() {
-            make_folder(home).map_err(|error| unusable(&path, &error))?;
-            create(home, &path)?;
-        }
-        let mut store = Self {
-            connection: connect(&path, durability)?,
-            path,
-        };
-        store.check()?;
-        store.migrate()?;
-        Ok(store)
+    /// The record of a kind under `key`.
+    pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>, StoreError> {
+        self.read(|view| view.get(key))
     }
 
-    /// Refuses files that are broken, foreign or from the future, before anything is written.
-    fn check(&self) -> Result<(), StoreError> {
-        // SQLite takes an empty file for a new database: what was once a store would come back empty.
-        if self.length()? == 0 {
-            return Err(self.damaged("it is empty"));
-        }
-        let pragma = |name: &str| {
-            self.connection
-                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-                .map_err(|error| self.fault(error))
-        };
-        if pragma("application_id")? != schema::APPLICATION {
-            return Err(StoreError::Foreign {
-                path: self.path.clone(),
-            });
-        }
-        let (found, known) = (pragma("user_version")?, schema::newest());
-        if found > known {
-            return Err(StoreError::Newer {
-                path: self.path.clone(),
-                found,
-                known,
-            });
-        }
-        // Whatever was missing at the end would be read as zeros.
-        let page = pragma("page_size")?.unsigned_abs();
-        if self.length()?.checked_rem(page) != Some(0) {
-            return Err(self.damaged("it ends in the middle of a page"));
-        }
-        let verdict: String = self
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(|error| self.fault(error))?;
-        match verdict.as_str() {
-            "ok" => Ok(()),
-            problem => Err(self.damaged(problem)),
-        }
+    /// All records of a kind, by key.
+    pub fn all<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        self.read(|view| view.all())
     }
 
-    /// Bytes in the file.
-    fn length(&self) -> Result<u64, StoreError> {
-        let metadata = std::fs::metadata(&self.path);
-        metadata
-            .map(|metadata| metadata.len())
-            .map_err(|error| unusable(&self.path, &error))
-    }
-
-    fn migrate(&mut self) -> Result<(), StoreError> {
-        schema::migrate(&mut self.connection).map_err(|error| fault(&self.path, error))
-    }
-
-    /// Runs `work` in one transaction that no other writer can slip into.
-    fn write<T>(
+    /// Runs `work` in one transaction that no other writer can slip into: all of it is kept, or nothing. It is on the
+    /// disk, as far as [`Durability`] says, when this returns.
+    pub fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Batch<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let run = |connection: &mut Connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        run(&mut self.connection).map_err(|error| fault(&self.path, error))
+        let vault = self.vault.read().unwrap_or_else(PoisonError::into_inner);
+        let is_spent = Cell::new(false);
+        let value = transact(&mut self.connection, &vault, &self.path, |view| {
+            work(&Batch {
+                view,
+                is_spent: &is_spent,
+            })
+        })?;
+        if is_spent.get() {
+            open::sweep(&self.connection);
+        }
+        Ok(value)
     }
 
-    /// Sorts SQLite's errors by what can be done about them.
-    fn fault(&self, error: rusqlite::Error) -> StoreError {
-        fault(&self.path, error)
-    }
-
-    fn damaged(&self, reason: impl ToString) -> StoreError {
-        StoreError::Damaged {
+    /// Another connection to the same store, for another thread.
+    #[allow(dead_code)]
+    pub fn second(&self) -> Result<Store, StoreError> {
+        Ok(Store {
+            connection: open::connect(&self.path, self.durability)?,
             path: self.path.clone(),
-            reason: reason.to_string(),
+            durability: self.durability,
+            vault: Arc::clone(&self.vault),
+        })
+    }
+
+    /// Runs `work` on one unchanging state of the file.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let vault: RwLockReadGuard<'_, Vault> =
+            self.vault.read().unwrap_or_else(PoisonError::into_inner);
+        // Undone when it is dropped, which for a reader is the end of it.
+        let begun = self.connection.unchecked_transaction();
+        let transaction = begun.map_err(|error| fault(&self.path, error))?;
+        let view = View {
+            connection: &transaction,
+            vault: &vault,
+            path: &self.path,
+        };
+        view.check()?;
+        work(&view)
+    }
+}
+
+/// Runs `work` in one transaction that no other writer can slip into.
+fn transact<T>(
+    connection: &mut Connection,
+    vault: &Vault,
+    path: &Path,
+    work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let begun = Transaction::new(connection, TransactionBehavior::Immediate);
+    let transaction = begun.map_err(|error| fault(path, error))?;
+    let view = View {
+        connection: &transaction,
+        vault,
+        path,
+    };
+    view.check()?;
+    let value = work(&view)?;
+    transaction.commit().map_err(|error| fault(path, error))?;
+    Ok(value)
+}
+
+/// One state of the file.
+struct View<'a> {
+    connection: &'a Connection,
+    vault: &'a Vault,
+    path: &'a Path,
+}
+
+impl View<'_> {
+    /// Another process may have taken a new key: with the old one, everything would seem to be gone.
+    fn check(&self) -> Result<(), StoreError> {
+        let find = || {
+            let mut select = self
+                .connection
+                .prepare_cached("SELECT 1 FROM keys WHERE data = ?")?;
+            select.exists([self.vault.id()])
+        };
+        match find().map_err(|error| fault(self.path, error))? {
+            true => Ok(()),
+            false => Err(elsewhere(self.path)),
         }
     }
-}
 
-fn fault(path: &Path, error: rusqlite::Error) -> StoreError {
-    if matches!(error, rusqlite::Error::StatementChangedRows(_)) {
-        return StoreError::Elsewhere {
-            path: path.to_owned(),
+    fn get<R: Record>(&self, key: &str) -> Result<Option<R>, StoreError> {
+        let name = self.vault.name(R::KIND, key);
+        let Some(sealed) = self.sealed(R::KIND, &name)? else {
+            return Ok(None);
         };
+        let plain = self.open(R::KIND, &name, &sealed)?;
+        record::decode(&plain, self.path).map(|(_, record)| Some(record))
     }
-    let broken = matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    ) || matches!(
-        error,
-        rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::QueryReturnedNoRows
-    );
-    if broken {
-        return StoreError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
+
+    fn sealed(&self, kind: Kind, name: &Name) -> Result<Option<Vec<u8>>, StoreError> {
+        let find = || {
+            let mut select = self
+                .connection
+                .prepare_cached("SELECT sealed FROM records WHERE kind = ? AND name = ?")?;
+            let row = select.query_row((kind.number(), name), |row| row.get(0));
+            row.optional()
         };
+        find().map_err(|error| fault(self.path, error))
     }
-    unusable(path, &error)
-}
 
-/// Ends a transaction, undone, when a row that was there before is not as it was left.
-fn unchanged_elsewhere(rows: usize) -> rusqlite::Result<()> {
-    match rows {
-        1 => Ok(()),
-        rows => Err(rusqlite::Error::StatementChangedRows(rows)),
-    }
-}
-
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unusable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
-    let open = || {
-        let flags =
-            rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        // A rollback journal is open during a write only: one file descriptor is enough for a client at rest.
-        // Overwriting what was deleted matters more than speed: used-up secrets of rounds are among it.
-        connection.execute_batch(&format!(
-            "PRAGMA journal_mode = TRUNCATE;
-             PRAGMA synchronous = {};
-             PRAGMA secure_delete = ON;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -256;
-             PRAGMA trusted_schema = OFF;",
-            match durability {
-                Durability::PowerLoss => "FULL",
-                Durability::ProcessEnd => "OFF",
+    fn all<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        let mut found: Vec<(String, R)> = Vec::new();
+        let mut fill = || {
+            let mut select = self
+                .connection
+                .prepare_cached("SELECT name, sealed FROM records WHERE kind = ?")?;
+            let mut rows = select.query([R::KIND.number()])?;
+            while let Some(row) = rows.next()? {
+                let name: Name = row.get(0)?;
+                let sealed = row.get_ref(1)?.as_blob()?;
+                let plain = self.open(R::KIND, &name, sealed);
+                match plain.and_then(|plain| record::decode(&plain, self.path)) {
+                    Ok(record) => found.push(record),
+                    Err(error) => return Ok(Err(error)),
+                }
             }
-        ))?;
-        Ok(connection)
-    };
-    open().map_err(|error| fault(path, error))
+            Ok(Ok(()))
+        };
+        fill().map_err(|error| fault(self.path, error))??;
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(found.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn open(&self, kind: Kind, name: &Name, sealed: &[u8]) -> Result<Plain, StoreError> {
+        let plain = self.vault.open(kind, name, sealed);
+        plain.ok_or_else(|| damaged(self.path, "a record does not open"))
+    }
+
+    fn put<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        let name = self.vault.name(R::KIND, &record.key());
+        let plain = record::encode(record, self.path)?;
+        let sealed = self.vault.seal(R::KIND, &name, &plain)?;
+        let put = || {
+            let replace = "INSERT OR REPLACE INTO records (kind, name, sealed) VALUES (?, ?, ?)";
+            let mut replace = self.connection.prepare_cached(replace)?;
+            replace.execute((R::KIND.number(), name, sealed))
+        };
+        put().map_err(|error| fault(self.path, error)).map(drop)
+    }
 }
 
-/// Makes a whole store beside its place and then puts it there, so that an empty file in that place
-/// can only be a damaged one.
-fn create(home: &Path, path: &Path) -> Result<(), StoreError> {
-    let draft = home.join(format!("{FILE}.new"));
-    let made = || {
-        std::fs::File::create(&draft).and_then(|file| private(&file))?;
-        Ok::<_, std::io::Error>(())
-    };
-    made().map_err(|error| unusable(path, &error))?;
-    let mut connection = connect(&draft, Durability::PowerLoss)?;
-    schema::migrate(&mut connection).map_err(|error| fault(path, error))?;
-    connection
-        .close()
-        .map_err(|(_, error)| fault(path, error))?;
-    std::fs::rename(&draft, path).map_err(|error| unusable(path, &error))
+/// What is written together.
+pub(crate) struct Batch<'a> {
+    view: &'a View<'a>,
+    is_spent: &'a Cell<bool>,
 }
 
-/// Readable by the owner alone; SQLite gives its journal the same mode.
-#[cfg(unix)]
-fn private(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-}
+impl Batch<'_> {
+    /// The record of a kind under `key`, as this batch left it.
+    pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>, StoreError> {
+        self.view.get(key)
+    }
 
-#[cfg(not(unix))]
-fn private(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
-}
+    /// All records of a kind, by key.
+    #[allow(dead_code)]
+    pub fn all<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        self.view.all()
+    }
 
-#[cfg(unix)]
-fn make_folder(home: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(home)
-}
+    /// Puts a record in the place of the one with its key.
+    pub fn put<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        if R::KIND.is_spent_by_change() {
+            self.is_spent.set(true);
+        }
+        self.view.put(record)
+    }
 
-#[cfg(not(unix))]
-fn make_folder(home: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(home)
+    /// Removes the record under `key`; false when there is none. Afterwards it is in no file of the store, not even
+    /// sealed.
+    #[allow(dead_code)]
+    pub fn remove<R: Record>(&self, key: &str) -> Result<bool, StoreError> {
+        let name = self.view.vault.name(R::KIND, key);
+        let remove = || {
+            let mut delete = self
+                .view
+                .connection
+                .prepare_cached("DELETE FROM records WHERE kind = ? AND name = ?")?;
+            delete.execute((R::KIND.number(), name))
+        };
+        let removed = remove().map_err(|error| fault(self.view.path, error))?;
+        if removed > 0 {
+            self.is_spent.set(true);
+        }
+        Ok(removed > 0)
+    }
+
+    /// The file, for errors.
+    pub fn path(&self) -> &Path {
+        self.view.path
+    }
 }
 
 #[cfg(test)]

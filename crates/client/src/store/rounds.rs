@@ -1,13 +1,94 @@
-use chorus_protocol::{Charge, LogView, RoundId, TaskName};
-use rusqlite::Transaction;
-use serde::{Serialize, de::DeserializeOwned};
+use chorus_protocol::{Charge, LogView, RoundId};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::{Store, StoreError, StoredModel, fault, models, unchanged_elsewhere};
+use super::fault::elsewhere;
+use super::{Batch, Kind, Record, Store, StoreError, StoredModel, models};
 
 /// Counts every write of the saved round. Who wants to write must know the last number, so that of two
 /// processes that took up the same round only one goes on: a client answers once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn(i64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Turn(pub(super) i64);
+
+impl Turn {
+    fn next(self) -> Self {
+        Turn(self.0.wrapping_add(1))
+    }
+}
+
+/// Where this client stands with its coordinator.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// The key of the coordinator that it met first.
+    pub coordinator: Option<[u8; 32]>,
+    /// The model log as far as it was followed.
+    pub log: LogView,
+    /// The last round that was joined.
+    pub last_round: Option<RoundId>,
+    /// What the next write of the round must name.
+    pub turn: Turn,
+    /// The round that was under way.
+    #[serde(skip)]
+    pub saved: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Record for Standing {
+    const KIND: Kind = Kind::Standing;
+
+    fn key(&self) -> String {
+        String::new()
+    }
+
+    fn tail(&self) -> &[u8] {
+        self.saved.as_ref().map_or(&[], |saved| saved.as_slice())
+    }
+
+    fn with_tail(self, tail: &[u8]) -> Self {
+        let saved = (!tail.is_empty()).then(|| Zeroizing::new(tail.to_vec()));
+        Self { saved, ..self }
+    }
+}
+
+impl Standing {
+    /// Written only over the view that it continues: two views that grew apart could hide a fork.
+    fn follow(
+        &mut self,
+        before: &LogView,
+        after: &LogView,
+        batch: &Batch<'_>,
+    ) -> Result<(), StoreError> {
+        if self.log != *before {
+            return Err(elsewhere(batch.path()));
+        }
+        self.log = after.clone();
+        Ok(())
+    }
+}
+
+impl Record for Charge {
+    const KIND: Kind = Kind::Charge;
+
+    fn key(&self) -> String {
+        format!("{}/{:020}", self.task, self.round.0)
+    }
+}
+
+/// A round whose report was private by itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LocalReport {
+    /// The round.
+    pub round: RoundId,
+    /// When it was joined, seconds since 1970 UTC.
+    pub at: i64,
+}
+
+impl Record for LocalReport {
+    const KIND: Kind = Kind::LocalReport;
+
+    fn key(&self) -> String {
+        format!("{:020}", self.round.0)
+    }
+}
 
 /// Everything that changes with one step of a round.
 pub(crate) struct Progress<'a> {
@@ -20,160 +101,119 @@ pub(crate) struct Progress<'a> {
     /// How far the model log was followed before and after, if it was.
     pub log: Option<(&'a LogView, &'a LogView)>,
     /// A model that was accepted in this step.
-    pub model: Option<(&'a TaskName, &'a StoredModel)>,
+    pub model: Option<&'a StoredModel>,
 }
 
 impl Store {
     /// The round that was under way, and the number that its next write must name.
-    pub fn saved(&self) -> Result<(Turn, Option<Vec<u8>>), StoreError> {
-        self.connection
-            .query_row("SELECT turn, saved FROM standing", [], |row| {
-                Ok((Turn(row.get(0)?), row.get(1)?))
-            })
-            .map_err(|error| self.fault(error))
+    #[allow(clippy::type_complexity)]
+    pub fn saved(&self) -> Result<(Turn, Option<Zeroizing<Vec<u8>>>), StoreError> {
+        let standing = self.standing()?;
+        Ok((standing.turn, standing.saved))
     }
 
     /// Writes everything that a step changed, at once or not at all.
     pub fn advance(&mut self, turn: Turn, progress: &Progress<'_>) -> Result<Turn, StoreError> {
-        let log = match progress.log {
-            Some((before, after)) => Some((self.log_json(before)?, self.log_json(after)?)),
-            None => None,
-        };
-        let charge = match progress.charge {
-            Some(charge) => Some((charge, self.json(charge)?)),
-            None => None,
-        };
-        let next = Turn(turn.0.wrapping_add(1));
-        let last_round = self
-            .last_round()?
-            .map_or(progress.round, |last| last.max(progress.round));
-        self.write(|transaction| {
-            unchanged_elsewhere(transaction.execute(
-                "UPDATE standing SET turn = ?, saved = ?, last_round = ? WHERE turn = ?",
-                (next.0, progress.saved, last_round.0.to_string(), turn.0),
-            )?)?;
-            if let Some((before, after)) = &log {
-                put_log(transaction, before.as_deref(), after.as_deref())?;
+        self.write(|batch| {
+            let mut standing = at_turn(batch, turn)?;
+            standing.saved = progress.saved.map(|saved| Zeroizing::new(saved.to_vec()));
+            standing.last_round = standing.last_round.max(Some(progress.round));
+            if let Some((before, after)) = progress.log {
+                standing.follow(before, after, batch)?;
             }
-            if let Some((charge, json)) = &charge {
-                transaction.execute(
-                    "INSERT OR IGNORE INTO charges (task, round, charge) VALUES (?, ?, ?)",
-                    (charge.task.as_str(), charge.round.0.cast_signed(), json),
-                )?;
+            batch.put(&standing)?;
+            if let Some(charge) = progress.charge
+                && batch.get::<Charge>(&charge.key())?.is_none()
+            {
+                batch.put(charge)?;
             }
-            if let Some((task, model)) = progress.model {
-                models::put(transaction, task, model)?;
+            if let Some(model) = progress.model {
+                models::put(batch, model)?;
             }
-            Ok(next)
+            Ok(standing.turn)
         })
     }
 
     /// Forgets the round that was under way.
     pub fn drop_saved(&mut self, turn: Turn) -> Result<Turn, StoreError> {
-        let next = Turn(turn.0.wrapping_add(1));
-        self.write(|transaction| {
-            let drop = "UPDATE standing SET turn = ?, saved = NULL WHERE turn = ?";
-            unchanged_elsewhere(transaction.execute(drop, (next.0, turn.0))?)?;
-            Ok(next)
+        self.write(|batch| {
+            let standing = Standing {
+                saved: None,
+                ..at_turn(batch, turn)?
+            };
+            batch.put(&standing)?;
+            Ok(standing.turn)
         })
     }
 
     /// The privacy ledger: one line for each contribution, whatever became of its round.
     pub fn charges(&self) -> Result<Vec<Charge>, StoreError> {
-        let read = || {
-            let mut select = self
-                .connection
-                .prepare_cached("SELECT charge FROM charges ORDER BY task, round")?;
-            let rows = select.query_map([], |row| row.get::<_, String>(0))?;
-            rows.collect::<Result<Vec<_>, _>>()
-        };
-        let rows = read().map_err(|error| self.fault(error))?;
-        rows.iter().map(|json| self.parse(json)).collect()
+        self.all()
     }
 
     /// Counts a round whose report is private by itself against the day, before anything is sent for it.
     pub fn put_local(&mut self, round: RoundId, now: i64) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            let put = "INSERT OR IGNORE INTO local_reports (round, at) VALUES (?, ?)";
-            transaction.execute(put, (round.0.cast_signed(), now))?;
-            Ok(())
+        self.write(|batch| {
+            let report = LocalReport { round, at: now };
+            match batch.get::<LocalReport>(&report.key())? {
+                Some(_) => Ok(()),
+                None => batch.put(&report),
+            }
         })
     }
 
     /// Such rounds from `then` on (seconds since 1970 UTC). Those of a clock that was ahead count too.
     pub fn local_since(&self, then: i64) -> Result<usize, StoreError> {
-        let count = "SELECT count(*) FROM local_reports WHERE at >= ?";
-        let found: i64 = self
-            .connection
-            .query_row(count, [then], |row| row.get(0))
-            .map_err(|error| self.fault(error))?;
-        Ok(usize::try_from(found).unwrap_or(usize::MAX))
+        let reports = self.all::<LocalReport>()?.into_iter();
+        Ok(reports.filter(|report| report.at >= then).count())
     }
 
     /// The last round that was joined.
     pub fn last_round(&self) -> Result<Option<RoundId>, StoreError> {
-        let round: Option<String> = self.standing("last_round")?;
-        round.map(|round| self.parse(&round)).transpose()
+        Ok(self.standing()?.last_round)
     }
 
     /// The model log as far as it was followed.
     pub fn log(&self) -> Result<LogView, StoreError> {
-        let log: Option<String> = self.standing("log")?;
-        log.map_or_else(|| Ok(LogView::default()), |log| self.parse(&log))
+        Ok(self.standing()?.log)
     }
 
     /// Keeps how far the model log was followed from `before`.
     pub fn put_log(&mut self, before: &LogView, after: &LogView) -> Result<(), StoreError> {
-        let (before, after) = (self.log_json(before)?, self.log_json(after)?);
-        self.write(|transaction| put_log(transaction, before.as_deref(), after.as_deref()))
-    }
-
-    /// A log as the table has it: nothing before the first entry.
-    fn log_json(&self, log: &LogView) -> Result<Option<String>, StoreError> {
-        if *log == LogView::default() {
-            return Ok(None);
-        }
-        self.json(log).map(Some)
-    }
-
-    fn json(&self, value: &impl Serialize) -> Result<String, StoreError> {
-        serde_json::to_string(value).map_err(|error| super::unusable(&self.path, &error))
+        self.write(|batch| {
+            let mut standing = batch.get::<Standing>("")?.unwrap_or_default();
+            standing.follow(before, after, batch)?;
+            batch.put(&standing)
+        })
     }
 
     /// The key of the coordinator that this client met first.
     pub fn coordinator(&self) -> Result<Option<[u8; 32]>, StoreError> {
-        self.standing("coordinator")
+        Ok(self.standing()?.coordinator)
     }
 
     /// Pins a coordinator's key; one that is pinned already stays.
     pub fn pin_coordinator(&mut self, key: &[u8; 32]) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            let pin = "UPDATE standing SET coordinator = ? WHERE coordinator IS NULL";
-            transaction.execute(pin, [key]).map(drop)
+        self.write(|batch| {
+            let mut standing = batch.get::<Standing>("")?.unwrap_or_default();
+            standing.coordinator.get_or_insert(*key);
+            batch.put(&standing)
         })
     }
 
-    fn standing<T: rusqlite::types::FromSql>(&self, column: &str) -> Result<T, StoreError> {
-        let read = || {
-            let mut select = self
-                .connection
-                .prepare_cached(&format!("SELECT {column} FROM standing"))?;
-            select.query_row([], |row| row.get(0))
-        };
-        read().map_err(|error| fault(&self.path, error))
-    }
-
-    fn parse<T: DeserializeOwned>(&self, json: &str) -> Result<T, StoreError> {
-        serde_json::from_str(json).map_err(|error| self.damaged(error))
+    fn standing(&self) -> Result<Standing, StoreError> {
+        Ok(self.get("")?.unwrap_or_default())
     }
 }
 
-/// Written only over the view that it continues: two views that grew apart could hide a fork.
-fn put_log(
-    transaction: &Transaction<'_>,
-    before: Option<&str>,
-    after: Option<&str>,
-) -> rusqlite::Result<()> {
-    let follow = "UPDATE standing SET log = ? WHERE log IS ?";
-    unchanged_elsewhere(transaction.execute(follow, (after, before))?)
+/// Where the client stands, one turn further, if nobody else went on meanwhile.
+fn at_turn(batch: &Batch<'_>, turn: Turn) -> Result<Standing, StoreError> {
+    let standing = batch.get::<Standing>("")?.unwrap_or_default();
+    if standing.turn != turn {
+        return Err(elsewhere(batch.path()));
+    }
+    Ok(Standing {
+        turn: turn.next(),
+        ..standing
+    })
 }

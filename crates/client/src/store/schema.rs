@@ -1,11 +1,18 @@
-use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::fault::fault;
+use super::rotate::put_wrapping;
+use super::vault::Vault;
+use super::{StoreError, View, plain};
+use crate::keys::Key;
 
 /// "Chor", so that a client's store can be told from any other database.
 pub(super) const APPLICATION: i64 = 0x4368_6f72;
 
-/// Each brings the layout from its place in the list to the next number. Those that were released are
-/// never changed; a change of the layout is a new one at the end.
-pub(super) const MIGRATIONS: [&str; 2] = [
+/// Layouts 1 and 2, which were not sealed: each brings a store from its place in the list to the next number.
+pub(super) const PLAIN: [&str; 2] = [
     "
 CREATE TABLE events (
     item INTEGER NOT NULL,
@@ -49,26 +56,73 @@ CREATE INDEX local_reports_by_time ON local_reports (at);
 ",
 ];
 
-/// The layout that this version writes.
-pub(super) fn newest() -> i64 {
-    MIGRATIONS.len() as i64
+/// Layout 3: sealed records, and the key that seals them, wrapped.
+pub(super) const SEALED: &str = "
+CREATE TABLE keys (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    data BLOB NOT NULL CHECK (length(data) = 16),
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE records (
+    kind INTEGER NOT NULL,
+    name BLOB NOT NULL CHECK (length(name) = 16),
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The layout that this version writes. Layouts that were released are never changed; a change is a new one.
+pub(super) const NEWEST: i64 = 3;
+
+/// Makes an empty store of an empty file.
+pub(super) fn create(
+    connection: &mut Connection,
+    path: &Path,
+    vault: &Vault,
+    key: &Key,
+) -> Result<(), StoreError> {
+    let transaction = begin(connection, path)?;
+    seal(&transaction, path, vault, key)?;
+    commit(transaction, path)
 }
 
-/// Brings a store of any known layout to the newest, whole or not at all.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let version = |connection: &Connection| {
-        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+/// Brings a store of layout 1 or 2 to the newest, whole or not at all: seals everything that was plain, and overwrites it.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    from: i64,
+    vault: &Vault,
+    key: &Key,
+) -> Result<(), StoreError> {
+    let transaction = begin(connection, path)?;
+    for step in PLAIN.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        let stepped = transaction.execute_batch(step);
+        stepped.map_err(|error| fault(path, error))?;
+    }
+    seal(&transaction, path, vault, key)?;
+    plain::carry_over(&View {
+        connection: &transaction,
+        vault,
+        path,
+    })?;
+    commit(transaction, path)
+}
+
+fn begin<'a>(connection: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, StoreError> {
+    Transaction::new(connection, TransactionBehavior::Immediate).map_err(|error| fault(path, error))
+}
+
+fn seal(connection: &Connection, path: &Path, vault: &Vault, key: &Key) -> Result<(), StoreError> {
+    let sealed = connection.execute_batch(SEALED);
+    sealed.map_err(|error| fault(path, error))?;
+    put_wrapping(connection, path, vault, key)
+}
+
+fn commit(transaction: Transaction<'_>, path: &Path) -> Result<(), StoreError> {
+    let finish = || {
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", NEWEST)?;
+        transaction.commit()
     };
-    if version(connection)? >= newest() {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Asked again inside: another process may have been faster.
-    let from = usize::try_from(version(&transaction)?).unwrap_or(0);
-    for migration in MIGRATIONS.iter().skip(from) {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", newest())?;
-    transaction.commit()
+    finish().map_err(|error| fault(path, error))
 }

@@ -1,0 +1,90 @@
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Key, KeyError, KeyStore, Protection};
+use crate::store::file;
+
+/// Name of the key's file in the client's folder.
+const FILE: &str = "client.key";
+
+/// Says what the file is, and in which layout.
+const MARK: &[u8] = b"chorus key 1\n";
+
+/// The key in a file that its owner alone can read.
+///
+/// # Privacy
+/// Protects against nothing that can read the owner's files: a thief of the unlocked disk, a backup that took the whole
+/// folder, another program of the same user. It is there for machines without a key store and without a person who could
+/// type a passphrase, and so that destroying 32 bytes destroys everything.
+pub struct FileKey {
+    path: PathBuf,
+}
+
+impl FileKey {
+    /// The key beside the store in the client's folder `home`.
+    pub fn beside(home: &Path) -> Self {
+        Self {
+            path: path_in(home),
+        }
+    }
+}
+
+impl KeyStore for FileKey {
+    fn load(&self) -> Result<Option<Key>, KeyError> {
+        let Some(content) = read(&self.path)? else {
+            return Ok(None);
+        };
+        let key = content.strip_prefix(MARK).map(<[u8; 32]>::try_from);
+        match key {
+            Some(Ok(key)) => Ok(Some(Key::new(key))),
+            _ => Err(damaged(&self.path)),
+        }
+    }
+
+    fn replace(&self, key: &Key) -> Result<(), KeyError> {
+        write(&self.path, &[MARK, &key[..]])
+    }
+
+    fn destroy(&self) -> Result<(), KeyError> {
+        file::wipe(&self.path).map_err(|error| unusable(&self.path, &error))
+    }
+
+    fn protects(&self) -> Protection {
+        Protection::File
+    }
+}
+
+pub(super) fn path_in(home: &Path) -> PathBuf {
+    home.join(FILE)
+}
+
+/// Reads a file of a key, if there is one.
+pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(Zeroizing::new(content))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+pub(super) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), KeyError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let content = Zeroizing::new(parts.concat());
+    file::make_folder(folder)
+        .and_then(|()| file::replace(path, &content))
+        .map_err(|error| unusable(path, &error))
+}
+
+pub(super) fn damaged(path: &Path) -> KeyError {
+    KeyError::Damaged {
+        path: path.to_owned(),
+    }
+}
+
+pub(super) fn unusable(path: &Path, error: &Error) -> KeyError {
+    KeyError::Unusable {
+        reason: format!("{}: {error}", path.display()),
+    }
+}

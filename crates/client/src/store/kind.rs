@@ -1,0 +1,68 @@
+/// What a record is about. The numbers are in every store and never change; a new kind takes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// One item of the history: its events, or what they were folded into.
+    Item = 1,
+    /// What the person said about themselves.
+    Person = 2,
+    /// A choice of the person about an item or a topic.
+    Control = 3,
+    /// How often something was shown.
+    Shown = 4,
+    /// One decision of the consent ledger.
+    Decision = 5,
+    /// A signal that the host handed in.
+    Signal = 6,
+    /// When the person was asked for something.
+    Asked = 7,
+    /// The coordinator, the model log and the round under way.
+    Standing = 8,
+    /// The client's key and its certificate.
+    Enrolment = 9,
+    /// What one contribution cost.
+    Charge = 10,
+    /// A report that was private by itself, counted against its day.
+    LocalReport = 11,
+    /// The newest model of a task.
+    Model = 12,
+    /// One line of the log of uploads.
+    Activity = 13,
+    /// When the store was tidied last.
+    Tidied = 14,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 14] = [
+        Kind::Item,
+        Kind::Person,
+        Kind::Control,
+        Kind::Shown,
+        Kind::Decision,
+        Kind::Signal,
+        Kind::Asked,
+        Kind::Standing,
+        Kind::Enrolment,
+        Kind::Charge,
+        Kind::LocalReport,
+        Kind::Model,
+        Kind::Activity,
+        Kind::Tidied,
+    ];
+
+    /// The number in the file.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of a number in the file.
+    pub fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// True when what was in a record must be gone from the file as soon as the record changes: spent secrets of
+    /// rounds. For other kinds that is so when a record is removed.
+    pub fn is_spent_by_change(self) -> bool {
+        self == Kind::Standing
+    }
+}
