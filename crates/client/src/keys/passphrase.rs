@@ -92,7 +92,9 @@ impl KeyStore for PassphraseKey {
 }
 
 /// Salt, nonce, sealed key and tag.
-fn split(content: &[u8]) -> Option<([u8; 16], [u8; 24], Key, [u8; 16])> {
+type Locked = ([u8; 16], [u8; 24], Key, [u8; 16]);
+
+fn split(content: &[u8]) -> Option<Locked> {
     let rest = content.strip_prefix(MARK)?;
     let (salt, rest) = rest.split_first_chunk()?;
     let (nonce, rest) = rest.split_first_chunk()?;

@@ -1,8 +1,8 @@
 use chorus_protocol::{Charge, LogView, RoundId};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::fault::elsewhere;
+use super::vault::Plain;
 use super::{Batch, Kind, Record, Store, StoreError, StoredModel, models};
 
 /// Counts every write of the saved round. Who wants to write must know the last number, so that of two
@@ -29,7 +29,7 @@ pub(crate) struct Standing {
     pub turn: Turn,
     /// The round that was under way.
     #[serde(skip)]
-    pub saved: Option<Zeroizing<Vec<u8>>>,
+    pub saved: Option<Plain>,
 }
 
 impl Record for Standing {
@@ -44,7 +44,7 @@ impl Record for Standing {
     }
 
     fn with_tail(self, tail: &[u8]) -> Self {
-        let saved = (!tail.is_empty()).then(|| Zeroizing::new(tail.to_vec()));
+        let saved = (!tail.is_empty()).then(|| Plain::new(tail.to_vec()));
         Self { saved, ..self }
     }
 }
@@ -106,8 +106,7 @@ pub(crate) struct Progress<'a> {
 
 impl Store {
     /// The round that was under way, and the number that its next write must name.
-    #[allow(clippy::type_complexity)]
-    pub fn saved(&self) -> Result<(Turn, Option<Zeroizing<Vec<u8>>>), StoreError> {
+    pub fn saved(&self) -> Result<(Turn, Option<Plain>), StoreError> {
         let standing = self.standing()?;
         Ok((standing.turn, standing.saved))
     }
@@ -116,7 +115,7 @@ impl Store {
     pub fn advance(&mut self, turn: Turn, progress: &Progress<'_>) -> Result<Turn, StoreError> {
         self.write(|batch| {
             let mut standing = at_turn(batch, turn)?;
-            standing.saved = progress.saved.map(|saved| Zeroizing::new(saved.to_vec()));
+            standing.saved = progress.saved.map(|saved| Plain::new(saved.to_vec()));
             standing.last_round = standing.last_round.max(Some(progress.round));
             if let Some((before, after)) = progress.log {
                 standing.follow(before, after, batch)?;
