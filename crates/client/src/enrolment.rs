@@ -29,19 +29,7 @@ impl Client {
         rng: &mut impl CryptoRng,
         clock: &Clock,
     ) -> Result<EnrolmentStatus, Error> {
-        let known = self.store.enrolled()?;
-        if known.is_some_and(|known| known.authority != authority.der()) {
-            return Err(Error::OtherAuthority);
-        }
-        // In the store before anyone certifies it: a certificate for a lost key would waste the invitation.
-        let identity = match self.store.identity()? {
-            Some(identity) => identity,
-            None => {
-                let identity = Identity::generate(rng);
-                self.store.put_identity(&identity)?;
-                identity
-            }
-        };
+        let identity = self.key_for(authority, rng)?;
         let issued = chorus_wire::client::enrol(target, authority, invitation, &identity, clock)
             .await
             .map_err(|error| match error {
@@ -51,13 +39,42 @@ impl Client {
                 error => error.into(),
             })?;
         authority.verify_role(&issued.certificate, Role::Client, clock.now())?;
-        self.store.put_enrolled(&Enrolled {
-            certificate: issued.certificate,
-            authority: authority.der().to_vec(),
-        })?;
+        self.enrolled_as(issued.certificate, authority)?;
         Ok(EnrolmentStatus::Valid {
             until: issued.enrolled.not_after,
         })
+    }
+
+    /// The key that `authority` is to certify, made now if there is none.
+    pub(crate) fn key_for(
+        &mut self,
+        authority: &Authority,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Identity, Error> {
+        let known = self.store.enrolled()?;
+        if known.is_some_and(|known| known.authority != authority.der()) {
+            return Err(Error::OtherAuthority);
+        }
+        if let Some(identity) = self.store.identity()? {
+            return Ok(identity);
+        }
+        // In the store before anyone certifies it: a certificate for a lost key would waste the invitation.
+        let identity = Identity::generate(rng);
+        self.store.put_identity(&identity)?;
+        Ok(identity)
+    }
+
+    /// Keeps a certificate of this client's key.
+    pub(crate) fn enrolled_as(
+        &mut self,
+        certificate: Vec<u8>,
+        authority: &Authority,
+    ) -> Result<(), Error> {
+        self.store.put_enrolled(&Enrolled {
+            certificate,
+            authority: authority.der().to_vec(),
+        })?;
+        Ok(())
     }
 
     /// What this client is called by the authority and the coordinator, while its enrolment lasts.

@@ -4,6 +4,8 @@ mod client;
 mod consent;
 mod enrolment;
 mod error;
+#[cfg(feature = "fake")]
+mod fake;
 mod import;
 mod keys;
 mod model;
@@ -23,6 +25,8 @@ mod tests;
 pub use client::Client;
 pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section};
 pub use error::Error;
+#[cfg(feature = "fake")]
+pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};
 pub use import::Imported;
 #[cfg(feature = "platform-keys")]
 pub use keys::PlatformKey;

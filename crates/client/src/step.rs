@@ -264,9 +264,9 @@ mod tests {
     /// The newest item is in nothing that the client adds to an evaluated task but its rank, until there is a newer one.
     #[test]
     fn an_evaluated_task_gets_nothing_of_the_newest_item_but_its_rank() {
-        let (desk, mut members) = federation(12, false);
+        let (coordinator, mut members) = federation(12, false);
         let member = &mut members[0];
-        let mut rounds = desk.lock().unwrap().plan.clone();
+        let mut rounds = coordinator.plan();
         rounds.step = Step::History;
         let bytes = model(false, 1).to_bytes().unwrap();
         let added = |client: &Client, plan: &RoundPlan| {

@@ -1,6 +1,6 @@
 //! Whole rounds with real stores: what a client keeps, when, and what it refuses.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
 
 use chorus_model::{Direct, Engine, ItemId, Parameters, Shelf, TrainingSet, Wish};
 use chorus_privacy::{LocalNoise, Survivors};
@@ -12,8 +12,11 @@ use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::testing::{Desk, ITEMS, Member, NOW, federation, films, model, open, settings};
-use crate::{CheckIn, End, Ending, EnrolmentStatus, Error, Loop, Settings, Step};
+use crate::testing::{ITEMS, Member, NOW, federation, films, model, open, settings};
+use crate::{
+    CheckIn, End, Ending, EnrolmentStatus, Error, FakeCoordinator, FakeTransport, Loop, Settings,
+    Step, Trouble,
+};
 
 async fn join(member: &mut Member) -> Participation {
     match member
@@ -37,7 +40,7 @@ async fn step(member: &mut Member, participation: &mut Participation) -> Result<
 /// Every member takes steps in turn until the round is over for all. `before` can disturb a member before
 /// each of its steps.
 async fn play(
-    desk: &Arc<Mutex<Desk>>,
+    coordinator: &FakeCoordinator,
     members: &mut [Member],
     mut before: impl FnMut(usize, usize, &mut Member, &mut Option<Participation>),
 ) -> Vec<Ending> {
@@ -62,7 +65,7 @@ async fn play(
         if endings.iter().all(Option::is_some) {
             break;
         }
-        desk.lock().unwrap().now += 20;
+        coordinator.desk().office.now += 20;
     }
     endings
         .into_iter()
@@ -99,10 +102,10 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
 #[tokio::test]
 async fn the_sum_is_that_of_the_encodings() {
     for noise in [false, true] {
-        let (desk, mut members) = federation(12, noise);
-        let length = desk.lock().unwrap().plan.encoding.length();
+        let (coordinator, mut members) = federation(12, noise);
+        let length = coordinator.plan().encoding.length();
         let mut sum = vec![0u32; length];
-        let endings = play(&desk, &mut members, |_, _, member, round| {
+        let endings = play(&coordinator, &mut members, |_, _, member, round| {
             if let Some(words) = beside(member, round.as_ref().unwrap()) {
                 sum.iter_mut()
                     .zip(words)
@@ -111,7 +114,7 @@ async fn the_sum_is_that_of_the_encodings() {
         })
         .await;
         assert!(completed(&endings), "{endings:?}");
-        assert_eq!(desk.lock().unwrap().recovered().unwrap().sum, sum);
+        assert_eq!(coordinator.desk().office.recovered[0].sum, sum);
         for member in &members {
             let status = member.client.status(NOW).unwrap();
             assert_eq!(status.round, None);
@@ -128,9 +131,9 @@ async fn the_sum_is_that_of_the_encodings() {
 /// The app ends before every single step, and nothing is lost, answered twice or charged twice.
 #[tokio::test]
 async fn an_app_may_end_between_any_two_steps() {
-    let (desk, mut members) = federation(12, true);
-    let mut sum = vec![0u32; desk.lock().unwrap().plan.encoding.length()];
-    let endings = play(&desk, &mut members, |_, _, member, round| {
+    let (coordinator, mut members) = federation(12, true);
+    let mut sum = vec![0u32; coordinator.plan().encoding.length()];
+    let endings = play(&coordinator, &mut members, |_, _, member, round| {
         *round = None;
         member.restart();
         *round = member.client.resume().unwrap();
@@ -143,8 +146,7 @@ async fn an_app_may_end_between_any_two_steps() {
     })
     .await;
     assert!(completed(&endings), "{endings:?}");
-    let desk = desk.lock().unwrap();
-    assert_eq!(desk.recovered().unwrap().sum, sum);
+    assert_eq!(coordinator.desk().office.recovered[0].sum, sum);
     for member in &members {
         assert_eq!(member.client.store.charges().unwrap().len(), 1);
     }
@@ -156,14 +158,14 @@ async fn an_app_may_end_between_any_two_steps() {
 async fn a_charge_is_written_once_wherever_the_app_ends() {
     for lossy in [false, true] {
         for place in 0..24 {
-            let (desk, mut members) = federation(12, true);
+            let (coordinator, mut members) = federation(12, true);
             let mut charged = false;
-            let endings = play(&desk, &mut members, |count, index, member, round| {
+            let endings = play(&coordinator, &mut members, |count, index, member, round| {
                 if index != 3 {
                     return;
                 }
                 if count == place && lossy {
-                    member.seat.lossy = 1;
+                    member.seat.trouble(0..1, Trouble::AnswerLost);
                 }
                 if count == place + usize::from(lossy) {
                     *round = None;
@@ -184,8 +186,8 @@ async fn a_charge_is_written_once_wherever_the_app_ends() {
             .await;
             assert!(completed(&endings), "place {place}: {endings:?}");
             assert_eq!(members[3].client.store.charges().unwrap().len(), 1);
-            let desk = desk.lock().unwrap();
-            let of_all: std::collections::BTreeSet<_> = desk.uploads.iter().collect();
+            let uploads = coordinator.uploads();
+            let of_all: BTreeSet<_> = uploads.iter().map(|upload| &upload.bytes).collect();
             assert_eq!(of_all.len(), 12, "whoever uploads twice uploads the same");
         }
     }
@@ -193,13 +195,13 @@ async fn a_charge_is_written_once_wherever_the_app_ends() {
 
 #[tokio::test]
 async fn a_client_that_vanished_returns_for_another_round_only() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let mut participation = join(&mut members[0]).await;
     for _ in 0..4 {
         step(&mut members[0], &mut participation).await.unwrap();
     }
     drop(participation);
-    let invitation = desk.lock().unwrap().invitation();
+    let invitation = coordinator.invitation();
     let refused = members[0].client.join(&films(), invitation, NOW);
     assert!(matches!(
         refused,
@@ -213,9 +215,9 @@ async fn a_client_that_vanished_returns_for_another_round_only() {
 
 #[tokio::test]
 async fn a_rejected_client_is_done_with_the_round() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let mut participation = join(&mut members[0]).await;
-    desk.lock().unwrap().now = 20_000;
+    coordinator.desk().office.now = 20_000;
     let ending = loop {
         if let Step::Over(ending) = step(&mut members[0], &mut participation).await.unwrap() {
             break ending;
@@ -230,13 +232,13 @@ async fn a_rejected_client_is_done_with_the_round() {
 
 #[tokio::test]
 async fn without_noise_is_refused_unless_allowed() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let settings = Settings {
         floor: Floor::default(),
         ..settings()
     };
     members[0].client = open(members[0].home.path(), settings);
-    let invitation = desk.lock().unwrap().invitation();
+    let invitation = coordinator.invitation();
     assert!(matches!(
         members[0].client.join(&films(), invitation.clone(), NOW),
         Err(Error::Stranger)
@@ -252,21 +254,21 @@ async fn without_noise_is_refused_unless_allowed() {
 
 #[tokio::test]
 async fn another_coordinator_is_not_followed() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let member = &mut members[0];
     member
         .client
         .check_in(&mut member.seat, &films())
         .await
         .unwrap();
-    desk.lock().unwrap().identity = Identity::from_seed(&[8; 32]);
+    coordinator.desk().office.identity = Identity::from_seed(&[8; 32]);
     let answer = member.client.check_in(&mut member.seat, &films()).await;
     assert!(matches!(answer, Err(Error::OtherCoordinator)));
 }
 
 #[tokio::test]
 async fn only_logged_and_newer_models_are_accepted() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let Member { client, seat, .. } = &mut members[0];
     let missing = client.recommend(&films(), &Direct, 3).unwrap_err();
     assert!(matches!(missing, Error::NoModel { .. }));
@@ -274,14 +276,14 @@ async fn only_logged_and_newer_models_are_accepted() {
     let first = client.refresh(seat, &films()).await.unwrap();
     assert_eq!((first.version, first.is_new), (1, true));
     assert!(!client.refresh(seat, &films()).await.unwrap().is_new);
-    desk.lock().unwrap().publish(Origin::Round);
-    desk.lock().unwrap().publish(Origin::Rollback);
+    coordinator.publish(Origin::Round, 2);
+    coordinator.publish(Origin::Rollback, 3);
     let newest = client.refresh(seat, &films()).await.unwrap();
     assert_eq!((newest.version, newest.is_new), (3, true));
     let head = client.head().unwrap();
     assert_eq!(
         (head.length, head.digest),
-        (3, desk.lock().unwrap().log[2].digest())
+        (3, coordinator.desk().office.log[2].digest())
     );
     let other = client
         .refresh(seat, &"songs".to_owned().try_into().unwrap())
@@ -291,16 +293,16 @@ async fn only_logged_and_newer_models_are_accepted() {
 
 #[tokio::test]
 async fn other_bytes_than_the_log_names_are_refused() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let Member { client, seat, .. } = &mut members[0];
     client.refresh(seat, &films()).await.unwrap();
-    {
-        let mut desk = desk.lock().unwrap();
-        desk.publish(Origin::Round);
-        desk.models[1].pop();
-    }
-    // The desk finds files by their digest, so it has none; a digest that lies needs a lying desk.
-    let mut liar = Liar { seat: seat.clone() };
+    coordinator.publish(Origin::Round, 2);
+    coordinator.desk().office.models[1].pop();
+    // The coordinator finds files by their digest, so it has none; a digest that lies needs a lying one.
+    let first = coordinator.desk().office.models[0].clone();
+    let digest = Digest::of(&first);
+    let seat = seat.clone();
+    let mut liar = Liar { seat, digest };
     let refused = client.refresh(&mut liar, &films()).await;
     assert!(matches!(refused, Err(Error::Model { .. })));
     assert_eq!(client.store.model(&films()).unwrap().unwrap().version, 1);
@@ -308,7 +310,8 @@ async fn other_bytes_than_the_log_names_are_refused() {
 
 /// Gives the first model whatever is asked for.
 struct Liar {
-    seat: crate::testing::Seat,
+    seat: FakeTransport,
+    digest: Digest,
 }
 
 impl crate::Transport for Liar {
@@ -317,9 +320,8 @@ impl crate::Transport for Liar {
         request: &Request,
     ) -> Result<chorus_protocol::Response, chorus_wire::client::SendError> {
         if let Request::FetchModel { offset, .. } = request {
-            let digest = Digest::of(&self.seat.desk.lock().unwrap().models[0]);
             let instead = Request::FetchModel {
-                digest,
+                digest: self.digest,
                 offset: *offset,
             };
             return self.seat.send(&instead).await;
@@ -334,7 +336,7 @@ impl crate::Transport for Liar {
 
 #[tokio::test]
 async fn a_forked_log_is_refused_and_explained() {
-    let (desk, mut members) = federation(12, false);
+    let (coordinator, mut members) = federation(12, false);
     let [first, second, ..] = &mut members[..] else {
         unreachable!()
     };
@@ -344,14 +346,7 @@ async fn a_forked_log_is_refused_and_explained() {
         .await
         .unwrap();
     join(second).await;
-    {
-        let mut desk = desk.lock().unwrap();
-        // Another history from the beginning, and one entry more, so that there is something to follow.
-        desk.log.clear();
-        desk.models.swap(0, 2);
-        desk.publish(Origin::Start);
-        desk.publish(Origin::Round);
-    }
+    coordinator.fork().unwrap();
     let fork = first
         .client
         .refresh(&mut first.seat, &films())
@@ -371,15 +366,15 @@ async fn a_forked_log_is_refused_and_explained() {
         matches!(ending, Ending::Refused(Refusal::NotLogged { version: 1 })),
         "{ending:?}"
     );
-    assert!(desk.lock().unwrap().uploads.is_empty());
+    assert!(coordinator.uploads().is_empty());
 }
 
 #[tokio::test]
 async fn recommendations_are_unseen_and_best_first() {
-    let (_desk, mut members) = federation(12, false);
+    let (_coordinator, mut members) = federation(12, false);
     let Member { client, seat, .. } = &mut members[0];
     client.refresh(seat, &films()).await.unwrap();
-    seat.deaf = u32::MAX;
+    seat.trouble(0..u64::MAX, Trouble::Unreachable);
     let seen = client.history(ITEMS).unwrap();
     let all = client.recommend(&films(), &Direct, 1_000).unwrap();
     assert_eq!(all.len(), ITEMS - seen.len());
@@ -462,7 +457,7 @@ fn a_client_that_never_enrolled_says_so() {
 
 #[tokio::test]
 async fn an_expired_certificate_says_what_to_do() {
-    let (_desk, members) = federation(10, false);
+    let (_coordinator, members) = federation(10, false);
     let client = &members[0].client;
     assert!(matches!(
         client.status(NOW).unwrap().enrolment,
@@ -485,21 +480,14 @@ async fn an_expired_certificate_says_what_to_do() {
 /// one is stopped in the middle and starts again.
 #[tokio::test(start_paused = true)]
 async fn the_loop_takes_part_until_the_task_is_finished() {
-    let (desk, mut members) = federation(14, false);
-    members[1].seat.deaf = 3;
+    let (coordinator, mut members) = federation(14, false);
+    members[1].seat.trouble(0..3, Trouble::Unreachable);
     let strict = Settings {
         floor: Floor::default(),
         ..settings()
     };
     members[2].client = open(members[2].home.path(), strict);
-    let began = tokio::time::Instant::now();
-    let ticking = desk.clone();
-    let clock = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            ticking.lock().unwrap().now = began.elapsed().as_millis() as u64;
-        }
-    });
+    let sums = coordinator.sums();
     let runs = members.into_iter().enumerate().map(|(index, mut member)| {
         tokio::spawn(async move {
             let mut heard = Vec::new();
@@ -517,19 +505,18 @@ async fn the_loop_takes_part_until_the_task_is_finished() {
     let runs: Vec<_> = runs.collect();
     for (index, run) in runs.into_iter().enumerate() {
         let (member, heard) = run.await.unwrap();
-        let expected = usize::from(index != 2);
+        let expected = if index == 2 { 0 } else { sums };
         assert_eq!(
             member.client.store.charges().unwrap().len(),
             expected,
             "{index}: {heard:?}"
         );
         let status = member.client.status(NOW).unwrap();
-        assert_eq!(status.tasks[0].version, Some(2));
+        assert_eq!(status.tasks[0].version, Some(sums as u64 + 1));
         let text = heard.join(" ");
         assert_eq!(text.contains("Unreachable"), index == 1, "{text}");
         assert_eq!(text.contains("Weak"), index == 2, "{text}");
     }
-    clock.abort();
 }
 
 async fn run(
@@ -555,11 +542,10 @@ async fn run(
 /// Reports that are private by themselves are sent only so often a day, however many tasks ask for them.
 #[tokio::test]
 async fn local_reports_are_limited_by_the_day() {
-    let (desk, mut members) = federation(12, true);
+    let (coordinator, mut members) = federation(12, true);
     let Member { client, seat, .. } = &mut members[0];
     client.check_in(seat, &films()).await.unwrap();
-    let mut desk = desk.lock().unwrap();
-    let mut plan: RoundPlan = serde_json::from_slice(&desk.invitation().plan).unwrap();
+    let mut plan = coordinator.plan();
     plan.noise = LocalNoise::share(
         20.0,
         &plan.encoding,
@@ -570,11 +556,15 @@ async fn local_reports_are_limited_by_the_day() {
     )
     .unwrap();
     plan.survivors.honest = 1;
+    let invite = |plan: &RoundPlan| {
+        let bytes = serde_json::to_vec(plan).unwrap();
+        coordinator.desk().office.invitation(bytes)
+    };
     let limit = Floor::default().local_reports_a_day as u64;
     for report in 0..=limit {
         plan.round = RoundId(report + 1);
-        desk.plan_bytes = serde_json::to_vec(&plan).unwrap();
-        let joined = client.join(&films(), desk.invitation(), NOW + report as i64);
+        let invitation = invite(&plan);
+        let joined = client.join(&films(), invitation, NOW + report as i64);
         match joined {
             Ok(_) => assert!(report < limit),
             Err(Error::Refused(Refusal::EnoughToday { .. })) => assert_eq!(report, limit),
@@ -582,5 +572,5 @@ async fn local_reports_are_limited_by_the_day() {
         }
     }
     let tomorrow = NOW + 24 * 60 * 60 + 1;
-    client.join(&films(), desk.invitation(), tomorrow).unwrap();
+    client.join(&films(), invite(&plan), tomorrow).unwrap();
 }

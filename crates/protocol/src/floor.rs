@@ -5,8 +5,8 @@ use thiserror::Error;
 
 use crate::ids::is_name;
 use crate::{
-    COHORT_MOST, Consistency, LogError, PROTOCOL_VERSION, RoundId, RoundPlan, TaskName, Unproven,
-    WITNESS_MOST,
+    COHORT_MOST, Consistency, LogError, PROTOCOL_VERSION, Privacy, RoundId, RoundPlan, Task,
+    TaskName, Unproven, WITNESS_MOST,
 };
 
 /// The least that a client insists on, whatever a coordinator proposes.
@@ -230,6 +230,24 @@ pub fn cost(plan: &RoundPlan) -> Result<Option<Release>, PrivacyError> {
 }
 
 impl Floor {
+    /// The floor that asks for no more than `task` gives: for simulations, demonstrations and tests, whose people are made
+    /// up. A person's client keeps to [`Floor::default`], or to what that person chose.
+    pub fn admitting(task: &Task) -> Self {
+        let mut floor = Self {
+            without_noise: task.privacy == Privacy::Off,
+            ..Self::default()
+        };
+        if let Some((epsilon, delta)) = task.privacy.bound() {
+            floor.epsilon = epsilon;
+            floor.epsilon_in_all = epsilon;
+            floor.contributions = task.sums().len();
+            floor.delta = delta;
+        }
+        let longest = task.sums().iter().map(|sum| sum.length).max();
+        floor.length = longest.unwrap_or(floor.length);
+        floor
+    }
+
     /// Checks a plan against this floor and against what was contributed before.
     ///
     /// # Errors

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chorus_protocol::Digest;
 use chorus_protocol::{
     Beacon, Certificates, Charge, ClientId, Event, Floor, Identity, Input, Invitation, LogEntry,
     LogView, Message, Next, Origin, Participation, Phase, Purpose, Question, Recovered, Refusal,
     Reject, Request, Response, Round, RoundId, RoundPlan, Seal, SignedEntry, Standing, Task,
     Testimony, Timing,
 };
-use chorus_protocol::{Digest, Privacy};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
@@ -65,24 +65,12 @@ impl Enrolled {
                 last_round: None,
             })
             .collect();
-        let mut floor = Floor {
-            without_noise: task.privacy == Privacy::Off,
-            ..Floor::default()
-        };
-        if let Some((epsilon, delta)) = task.privacy.bound() {
-            floor.epsilon = epsilon;
-            floor.epsilon_in_all = epsilon;
-            floor.contributions = task.sums().len();
-            floor.delta = delta;
-        }
-        let longest = task.sums().iter().map(|sum| sum.length).max();
-        floor.length = longest.unwrap_or(floor.length);
         let coordinator = Identity::generate(&mut stream(seed, 0, Stream::Coordinator));
         Self {
             coordinator,
             log: LogView::default(),
             devices,
-            floor,
+            floor: Floor::admitting(task),
         }
     }
 
