@@ -108,6 +108,23 @@ pub enum Error {
         /// What was expected there.
         expected: String,
     },
+    /// Correct the rules.
+    #[error("the rules cannot be read: {reason}")]
+    Rules {
+        /// What was expected where.
+        reason: String,
+    },
+    /// Leave it out, or say it in other words.
+    #[error(
+        "the field `{field}` looks as if it held a person's {}: leave it out; numbers of items and names of topics are          enough",
+        what.name()
+    )]
+    Personal {
+        /// Which.
+        field: &'static str,
+        /// What.
+        what: crate::Pii,
+    },
     /// Wait for the next round: this one cannot be kept.
     #[error(transparent)]
     Save(#[from] SaveError),

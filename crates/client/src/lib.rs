@@ -8,6 +8,7 @@ mod error;
 mod fake;
 mod import;
 mod keys;
+mod map;
 mod model;
 mod recommend;
 mod run;
@@ -15,6 +16,7 @@ mod settings;
 mod status;
 mod step;
 mod store;
+mod taste;
 mod transport;
 
 #[cfg(test)]
@@ -31,6 +33,10 @@ pub use import::Imported;
 #[cfg(feature = "platform-keys")]
 pub use keys::PlatformKey;
 pub use keys::{FileKey, Key, KeyError, KeyStore, PassphraseKey, Protection};
+pub use map::{
+    AgeBand, DATA_MAP, DataMap, FieldMap, Found, Keeping, Language, NotARegion, Pii, PurposeMap,
+    RecordMap, Region, Sensitivity, UnknownField, masked, scan,
+};
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
 pub use run::{End, Loop, News};
@@ -38,4 +44,9 @@ pub use settings::{Pace, Settings};
 pub use status::{EnrolmentStatus, Status, TaskStatus};
 pub use step::{CheckIn, Ending, Step};
 pub use store::{Durability, StoreError};
+pub use taste::{
+    About, Ask, Band, Catalogue, Choice, Condition, Context, Control, Currency, Device, Event,
+    EventKind, Flaw, Group, Groups, Guards, MainParameter, Model, Mood, Need, NoCatalogue,
+    NotAnOffer, Offer, Offered, Order, Person, Price, Ranked, Source, Subject, Weights, WhatIf,
+};
 pub use transport::Transport;

@@ -1,0 +1,38 @@
+//! What a person likes, and the lists that follow from it.
+
+mod catalogue;
+mod context;
+mod control;
+mod event;
+mod guard;
+mod habits;
+mod item;
+mod model;
+mod next;
+mod offer;
+mod parameters;
+mod person;
+mod rank;
+
+pub use catalogue::{About, Catalogue, NoCatalogue};
+pub use context::{Band, Context, Device, Mood};
+pub(crate) use control::Choices;
+pub use control::{Choice, Control, Subject};
+pub(crate) use event::DAY;
+pub use event::{Event, EventKind, Flaw, Source, Weights};
+pub use guard::Guards;
+pub(crate) use item::{ItemRecord, Touch, training_set};
+pub use model::Model;
+pub use next::{Condition, Group, Groups, Need};
+pub use offer::{Currency, NotAnOffer, Offer, Offered, Price};
+pub use parameters::MainParameter;
+pub use person::Person;
+pub(crate) use rank::Taste;
+pub use rank::{Ask, Order, Ranked, WhatIf};
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+pub(crate) use samples::samples;
+#[cfg(test)]
+mod tests;
