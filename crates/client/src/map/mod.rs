@@ -8,6 +8,8 @@ mod pii;
 #[cfg(test)]
 mod grade;
 #[cfg(test)]
+pub(crate) use grade::grade;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::grade::grade;
+use super::grade;
 use super::*;
 
 /// The day of the build's clock would make a test that fails by itself; the day of a release is what counts. Moved on with it.

@@ -285,30 +285,19 @@ impl Taste {
     /// Moves the scores by what the person does in such moments, and by what they want more of.
     fn adjust(&self, scores: &mut [f32], ask: &Ask<'_>, seen: &TrainingSet, guarded: &Guarded<'_>) {
         let catalogue = guarded.catalogue;
-        let third_party = self.is_granted(Purpose::ThirdPartySource);
-        let touched: Vec<(Cow<'_, About>, Summary, u32)> = match ask.context.bands().is_empty() {
+        let touched: Vec<(Cow<'_, About>, Summary)> = match ask.context.bands().is_empty() {
             true => Vec::new(),
             false => {
                 let of_history = |record: &&ItemRecord| seen.contains(record.item);
                 let known = self.records.iter().filter(of_history).filter_map(|record| {
-                    let total = record.total(self.offset);
-                    let count = total.counted(third_party).map(|tally| tally.count).sum();
-                    Some((catalogue.about(record.item)?, total, count))
+                    Some((catalogue.about(record.item)?, record.total(self.offset)))
                 });
                 known.collect()
             }
         };
-        let counts: Vec<_> = touched
-            .iter()
-            .map(|(_, total, _)| |band: &_| total.bands.get(band).copied().unwrap_or(0))
-            .collect();
         let events = touched
             .iter()
-            .zip(&counts)
-            .map(|((about, _, count), bands)| {
-                let bands: &dyn Fn(&_) -> u32 = bands;
-                (&**about, bands, *count)
-            });
+            .map(|(about, total)| (&**about, &total.bands));
         let habits = Habits::new(&ask.context, events);
         let pinned = self.choices.pinned();
         if habits.is_empty() && pinned.is_empty() {

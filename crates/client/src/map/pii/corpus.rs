@@ -239,11 +239,11 @@ impl Draw {
 
     fn network(&mut self) -> String {
         match self.below(6) {
-            0 => self.fill("2001:db8:85a3::8a2e:370:xxxx"),
+            0 => self.fill("2001:db8:85x3::8x2e:370:xxxx"),
             1 => self.fill("fe80::xxxx:xxff:fexx:xxxx"),
-            2 => self.fill("00:1b:44:xx:xx:xx"),
-            3 => self.fill("2001:0db8:0000:0000:0000:ff00:0042:8329"),
-            4 => self.fill("00-1B-44-11-3A-B7"),
+            2 => self.fill("xx:xx:xx:xx:xx:xx"),
+            3 => self.fill("2xx1:0db8:0000:0000:0000:ff00:0042:8xx9"),
+            4 => self.fill("xx-xx-xx-xx-xx-xx"),
             _ => (0..4)
                 .map(|_| self.below(256).to_string())
                 .collect::<Vec<_>>()

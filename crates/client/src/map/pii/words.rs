@@ -402,7 +402,9 @@ pub(super) fn names(words: &[Word<'_>], found: &mut Vec<Found>) {
                 && said
                     .iter()
                     .zip(**called)
-                    .all(|(word, said)| word.text.to_lowercase() == *said)
+                    .all(|(word, said)| {
+                        word.text.trim_end_matches(':').to_lowercase() == *said
+                    })
         });
         let length = match called {
             Some(called) => called.len(),
