@@ -7,8 +7,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use chorus_client::{Client, FileKey, Loop, Settings};
-use chorus_model::{Direct, Event, ItemId};
+use chorus_client::{Client, Event, FileKey, Loop, Settings};
+use chorus_model::{Direct, ItemId};
 use chorus_protocol::TaskName;
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::Target;
@@ -51,10 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     for item in items {
         let item = ItemId(item.parse()?);
-        client.record(Event {
-            item,
-            at: clock.now(),
-        })?;
+        client.record(Event::click(item, clock.now()), clock.now())?;
     }
     let mut connection = client.connect(Target::new(coordinator)?, &clock)?;
     let work = Loop {

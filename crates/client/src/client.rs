@@ -1,14 +1,14 @@
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use chorus_model::TrainingSet;
 use chorus_protocol::{
     Identity, Invitation, LogView, Next, Participation, Request, Response, Standing, TaskName,
 };
 use chorus_wire::certificate::Authority;
 
 use crate::store::{Progress, Store, StoredModel, Turn};
-use crate::{Error, KeyStore, Settings, Transport};
+use crate::{Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, Transport};
 
 /// One client: its store and what the app decided for it. The app calls it; it starts no thread of its own.
 ///
@@ -19,6 +19,10 @@ pub struct Client {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
     pub(crate) turn: Turn,
+    /// What the app knows about its items.
+    pub(crate) catalogue: Arc<dyn Catalogue>,
+    /// Day since 1970 that this client last saw that nothing is kept too long.
+    pub(crate) tidied: Option<i64>,
     /// Remembers the certificates that it checked.
     authority: OnceLock<Authority>,
 }
@@ -28,7 +32,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 impl Client {
     /// Opens the client that lives in the folder `home`, or makes a new one there. Everything in the folder is sealed
-    /// under the key of `keys`; a new client makes it. `_now`: seconds since 1970 UTC.
+    /// under the key of `keys`; a new client makes it. `now`: seconds since 1970 UTC.
     ///
     /// # Errors
     /// When the store cannot be used or the key is not its own; see [`StoreError`](crate::StoreError). Whatever is
@@ -37,16 +41,28 @@ impl Client {
         home: &Path,
         keys: &dyn KeyStore,
         settings: Settings,
-        _now: i64,
+        now: i64,
     ) -> Result<Self, Error> {
         let store = Store::open(home, keys, settings.durability)?;
         let (turn, _) = store.saved()?;
-        Ok(Self {
+        let mut client = Self {
             store,
             settings,
             turn,
+            catalogue: Arc::new(NoCatalogue),
+            tidied: None,
             authority: OnceLock::new(),
-        })
+        };
+        client.tidy(now)?;
+        Ok(client)
+    }
+
+    /// Every purpose that is granted.
+    pub(crate) fn granted(&self) -> Result<BTreeSet<Purpose>, Error> {
+        let asked = |purpose: &Purpose| {
+            !matches!(purpose, Purpose::Sensitive(_) | Purpose::ThirdPartySource)
+        };
+        Ok(Purpose::all().filter(asked).collect())
     }
 
     /// Gives `keys` a new key and seals everything anew. The same key store as before, or another one to move the key
@@ -61,17 +77,6 @@ impl Client {
     /// What the app decided.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// The distinct items of the history that a catalogue of `catalogue` items holds.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    ///
-    /// # Privacy
-    /// Must not leave the device.
-    pub fn history(&self, catalogue: usize) -> Result<TrainingSet, Error> {
-        Ok(TrainingSet::select(self.store.events()?, catalogue))
     }
 
     /// Considers the invitation that answered a check-in for `task` at `now` (seconds since 1970 UTC), and keeps what comes of it: from here on [`resume`](Self::resume) finds it,

@@ -1,120 +1,282 @@
 use std::io::BufRead;
 
-use chorus_model::{Event, ItemId};
+use serde_json::{Map, Value};
 
-use crate::{Client, Error};
+use crate::map::{DataMap, scan};
+use crate::{Client, Error, Event, EventKind, Imported, Source};
 
-/// What an import did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Imported {
-    /// Events that were new.
-    pub added: usize,
-    /// Events that the store had already.
-    pub known: usize,
+/// How the lines of a file are read.
+enum Format {
+    /// An item number and, after a tab, a time.
+    Bare,
+    /// Values in the order of the header, with this between them.
+    Columns(char, Vec<String>),
+    /// A JSON object a line.
+    Objects,
 }
 
 impl Client {
-    /// Adds one event.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    ///
-    /// # Privacy
-    /// Stays in the store.
-    pub fn record(&mut self, event: Event) -> Result<(), Error> {
-        self.record_all([event]).map(drop)
-    }
-
-    /// Adds many events at once, all or none; the same item at the same time counts once.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    ///
-    /// # Privacy
-    /// Stays in the store.
-    pub fn record_all(
-        &mut self,
-        events: impl IntoIterator<Item = Event>,
-    ) -> Result<Imported, Error> {
-        let mut found = 0;
-        let added = self
-            .store
-            .add_events(events.into_iter().inspect(|_| found += 1))?;
-        Ok(Imported {
-            added,
-            known: found - added,
-        })
-    }
-
-    /// Adds the events of a text: lines of an item number and, after a tab, the time in seconds since
-    /// 1970 UTC. Where a line has no time, `at` is taken. All or none are added.
+    /// Adds the events of a text, all or none: with a header that names the columns (`item kind at value source`, in any order, with tabs
+    /// or commas between them), as a JSON object a line, or bare lines of an item number and, after a tab, a time. Times are seconds since
+    /// 1970 UTC; where there is none, `now` is taken; an event without a kind is a click.
     ///
     /// `name` is what errors call the text: its file name.
     ///
     /// # Errors
     /// When a line is not as described; the error names the file, the line and what was expected, and does
     /// not repeat what the line held. When the text cannot be read or the store cannot be written.
-    pub fn import(&mut self, name: &str, reader: impl BufRead, at: i64) -> Result<Imported, Error> {
+    ///
+    /// # Privacy
+    /// As [`Client::record`]: without the grants nothing is stored. A field outside of the data map is refused.
+    pub fn import(
+        &mut self,
+        name: &str,
+        reader: impl BufRead,
+        now: i64,
+    ) -> Result<Imported, Error> {
         let mut events = Vec::new();
+        let mut format = None;
         for (line, number) in reader.lines().zip(1..) {
-            let fault = |expected: &str| Error::Import {
+            let fault = |expected: String| Error::Import {
                 file: name.to_owned(),
                 line: number,
-                expected: expected.to_owned(),
+                expected,
             };
             let line = line.map_err(|error| match error.kind() {
-                std::io::ErrorKind::InvalidData => fault("text in UTF-8"),
-                _ => fault(&format!("a line that can be read ({error})")),
+                std::io::ErrorKind::InvalidData => fault("text in UTF-8".to_owned()),
+                _ => fault(format!("a line that can be read ({error})")),
             })?;
-            events.push(parse(line.trim_end_matches('\r'), at).map_err(fault)?);
+            // Some programs begin a text with a mark.
+            let line = line.trim_start_matches('\u{feff}').trim_end_matches('\r');
+            let format = match &format {
+                Some(format) => format,
+                None => {
+                    let found = Format::of(line).map_err(fault)?;
+                    let is_header = matches!(found, Format::Columns(..));
+                    format = Some(found);
+                    if is_header {
+                        continue;
+                    }
+                    format.as_ref().unwrap_or(&Format::Bare)
+                }
+            };
+            let event = format.event(line, now).map_err(fault)?;
+            event
+                .check(now)
+                .map_err(|flaw| fault(format!("an event that makes sense ({flaw})")))?;
+            events.push(event);
         }
-        self.record_all(events)
+        self.record_all(events, now)
     }
 }
 
-/// One line, or what was expected in its place.
-fn parse(line: &str, at: i64) -> Result<Event, &'static str> {
+impl Format {
+    /// By the first line.
+    fn of(line: &str) -> Result<Self, String> {
+        if line.trim_start().starts_with('{') {
+            return Ok(Self::Objects);
+        }
+        let between = if line.contains(',') { ',' } else { '\t' };
+        let names: Vec<String> = line.split(between).map(unquoted).collect();
+        if !names.iter().any(|name| name == "item") {
+            return Ok(Self::Bare);
+        }
+        for (place, name) in names.iter().enumerate() {
+            known(name)?;
+            if names.iter().take(place).any(|other| other == name) {
+                return Err(format!("one column `{name}`, and there are two"));
+            }
+        }
+        Ok(Self::Columns(between, names))
+    }
+
+    fn event(&self, line: &str, now: i64) -> Result<Event, String> {
+        match self {
+            Self::Bare => bare(line, now),
+            Self::Columns(between, names) => {
+                let cells: Vec<String> = line.split(*between).map(unquoted).collect();
+                if cells.len() != names.len() {
+                    let (names, cells) = (names.len(), cells.len());
+                    return Err(format!(
+                        "{names} values, one for each column, and there are {cells}"
+                    ));
+                }
+                let cells = names.iter().map(String::as_str).zip(cells);
+                of_cells(cells, now)
+            }
+            Self::Objects => {
+                let object: Map<String, Value> = serde_json::from_str(line)
+                    .map_err(|_| "a JSON object, one a line".to_owned())?;
+                let mut cells = Vec::new();
+                for (name, value) in &object {
+                    known(name)?;
+                    cells.push((
+                        name.as_str(),
+                        match value {
+                            Value::Null => String::new(),
+                            Value::String(text) => text.clone(),
+                            Value::Number(number) => number.to_string(),
+                            _ => return Err(format!("a number or a word in the field `{name}`")),
+                        },
+                    ));
+                }
+                of_cells(cells, now)
+            }
+        }
+    }
+}
+
+/// A field that is in the data map, or what was expected.
+fn known(name: &str) -> Result<(), String> {
+    let checked = DataMap::get().check_event_field(name);
+    checked.map_err(|unknown| format!("fields of the data map alone ({unknown})"))
+}
+
+fn unquoted(cell: &str) -> String {
+    let cell = cell.trim();
+    let inner = cell
+        .strip_prefix('"')
+        .and_then(|cell| cell.strip_suffix('"'));
+    inner.unwrap_or(cell).to_owned()
+}
+
+const ITEM: &str = "an item number from 0 to 4294967295";
+const TIME: &str = "a whole number of seconds since 1970";
+
+/// An event of named cells; an empty one is as good as none.
+fn of_cells<'a>(
+    cells: impl IntoIterator<Item = (&'a str, String)>,
+    now: i64,
+) -> Result<Event, String> {
+    let mut item = None;
+    let mut event = Event::click(chorus_model::ItemId(0), now);
+    for (name, cell) in cells {
+        if cell.is_empty() {
+            continue;
+        }
+        let wrong = |expected: &str| expected_in(name, expected, &cell);
+        match name {
+            "item" => item = Some(cell.parse().map_err(|_| wrong(ITEM))?),
+            "at" => event.at = cell.parse().map_err(|_| wrong(TIME))?,
+            "kind" => {
+                let kind = EventKind::ALL.into_iter().find(|kind| kind.name() == cell);
+                let names = EventKind::ALL.map(EventKind::name).join(", ");
+                event.kind = kind.ok_or_else(|| wrong(&format!("one of {names}")))?;
+            }
+            "value" => event.value = Some(cell.parse().map_err(|_| wrong("a number"))?),
+            "source" => {
+                let sources = [Source::FirstParty, Source::ThirdParty];
+                let source = sources.into_iter().find(|source| source.name() == cell);
+                let wrong = || wrong("first-party or third-party");
+                event.source = source.ok_or_else(wrong)?;
+            }
+            _ => known(name)?,
+        }
+    }
+    event.item = chorus_model::ItemId(item.ok_or_else(|| format!("{ITEM} in the field `item`"))?);
+    Ok(event)
+}
+
+/// What was expected in a field, and what about a person stands there instead, without repeating it.
+fn expected_in(name: &str, expected: &str, cell: &str) -> String {
+    match scan(cell).first() {
+        None => format!("{expected} in the field `{name}`"),
+        Some(found) => {
+            let what = found.what.name();
+            format!("{expected} in the field `{name}`, and not what looks like a person's {what}")
+        }
+    }
+}
+
+/// A line of a text without a header, or what was expected in its place.
+fn bare(line: &str, now: i64) -> Result<Event, String> {
     let (item, time) = match line.split_once('\t') {
         Some((item, time)) => (item, Some(time)),
         None => (line, None),
     };
-    let item = item.parse().map(ItemId).map_err(
-        |_| "an item number from 0 to 4294967295, alone or followed by a tab and a time",
-    )?;
+    let item = item.parse().map_err(|_| {
+        format!("{ITEM}, alone or followed by a tab and a time; or a header with a column `item`")
+    })?;
     let at = match time {
-        Some(time) => time.parse().map_err(
-            |_| "a whole number of seconds since 1970 after the tab, and nothing behind it",
-        )?,
-        None => at,
+        Some(time) => time
+            .parse()
+            .map_err(|_| format!("{TIME} after the tab, and nothing behind it"))?,
+        None => now,
     };
-    Ok(Event { item, at })
+    Ok(Event::click(chorus_model::ItemId(item), at))
 }
 
 #[cfg(test)]
 mod tests {
+    use chorus_model::ItemId;
+
     use super::*;
+    use crate::taste::ItemRecord;
     use crate::{FileKey, Settings};
+
+    const NOW: i64 = 1_800_000_000;
 
     fn import(text: &[u8]) -> (Client, Result<Imported, Error>) {
         let home = tempfile::tempdir().unwrap();
         let keys = FileKey::beside(home.path());
-        let mut client = Client::open(home.path(), &keys, Settings::default(), 0).unwrap();
-        let outcome = client.import("taste.tsv", text, 7);
+        let mut client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
+        let outcome = client.import("taste.tsv", text, NOW);
         (client, outcome)
+    }
+
+    fn counts(added: usize, known: usize) -> Imported {
+        Imported {
+            added,
+            known,
+            ..Imported::default()
+        }
     }
 
     #[test]
     fn lines_with_and_without_a_time_are_added_once() {
-        let (client, outcome) = import(b"3\t100\n1\r\n3\t100\n3\t101\n");
-        assert_eq!(outcome.unwrap(), Imported { added: 3, known: 1 });
+        let (client, outcome) = import(b"3\t100\n1\r\n3\t100\n3\t103\n");
+        assert_eq!(outcome.unwrap(), counts(3, 1));
         let history = client.history(10).unwrap();
         assert_eq!(history.items(), [ItemId(1), ItemId(3)]);
         assert_eq!(client.history(2).unwrap().items(), [ItemId(1)]);
     }
 
     #[test]
+    fn every_format_gives_the_same_events() {
+        let texts: [&[u8]; 5] = [
+            b"item\tkind\tat\tvalue\n7\trating\t1000\t4.5\n8\tview\t2000\t\n9\t\t\t\n",
+            b"at,value,kind,item\n1000,4.5,rating,7\r\n2000,,view,8\n,,,9\n",
+            b"\"item\",\"kind\",\"at\",\"value\"\n\"7\",\"rating\",\"1000\",\"4.5\"\n8,view,2000,\n9,click,,\n",
+            b"{\"item\": 7, \"kind\": \"rating\", \"at\": 1000, \"value\": 4.5}\n{\"kind\": \"view\", \"at\": 2000, \"item\": 8}\n{\"item\": 9, \"source\": \"first-party\"}\n",
+            b"\xef\xbb\xbfitem\tvalue\tkind\tat\n7\t4.5\trating\t1000\n8\t\tview\t2000\n9\t\t\t\n",
+        ];
+        let stored = |text| {
+            let (client, outcome) = import(text);
+            assert_eq!(outcome.unwrap(), counts(3, 0));
+            let records: Vec<ItemRecord> = client.store.all().unwrap();
+            serde_json::to_string(&records).unwrap()
+        };
+        let first = stored(texts[0]);
+        assert!(
+            first.contains("\"value\":4500") && first.contains("1800000000"),
+            "{first}"
+        );
+        for text in texts {
+            assert_eq!(stored(text), first);
+        }
+    }
+
+    #[test]
+    fn what_others_say_needs_a_grant() {
+        let (client, outcome) = import(b"item,source\n1,third-party\n2,first-party\n");
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.added, outcome.not_granted), (1, 1));
+        assert_eq!(client.history(10).unwrap().items(), [ItemId(2)]);
+    }
+
+    #[test]
     fn a_bad_line_is_named_and_nothing_is_added() {
-        let cases: [(&[u8], &str); 6] = [
+        let cases: [(&[u8], &str); 17] = [
             (b"1\n2\nx\n", "taste.tsv, line 3: expected an item number"),
             (b"1\n\n", "taste.tsv, line 2: expected an item number"),
             (b"-4\n", "taste.tsv, line 1: expected an item number"),
@@ -127,11 +289,56 @@ mod tests {
                 "taste.tsv, line 1: expected a whole number of seconds",
             ),
             (b"1\n\xff\n", "taste.tsv, line 2: expected text in UTF-8"),
+            (
+                b"1\n2\t-5\n",
+                "taste.tsv, line 2: expected an event that makes sense (the field `at` is before 1970",
+            ),
+            (
+                b"1\t1800000000000\n",
+                "taste.tsv, line 1: expected an event that makes sense (the field `at` is more than a day",
+            ),
+            (
+                b"item\tkinds\n1\t2\n",
+                "taste.tsv, line 1: expected fields of the data map alone (the field `kinds` is not in the data map, so it is not kept: leave it out; the nearest that is known is `kind`)",
+            ),
+            (
+                b"item,item\n1,1\n",
+                "taste.tsv, line 1: expected one column `item`",
+            ),
+            (
+                b"item,at\n1,2\n1\n",
+                "taste.tsv, line 3: expected 2 values, one for each column, and there are 1",
+            ),
+            (
+                b"item,kind\n1,stare\n",
+                "taste.tsv, line 2: expected one of view, click, pause, purchase, rating, survey, dismiss in the field `kind`",
+            ),
+            (
+                b"item,kind,value\n1,rating,9\n",
+                "taste.tsv, line 2: expected an event that makes sense (the field `value` of a rating",
+            ),
+            (
+                b"{\"item\": 1}\n{\"item\": 1, \"name\": \"Anna\"}\n",
+                "taste.tsv, line 2: expected fields of the data map alone (the field `name`",
+            ),
+            (
+                b"{\"item\": 1}\n{\"at\": 1}\n",
+                "taste.tsv, line 2: expected an item number from 0 to 4294967295 in the field `item`",
+            ),
+            (
+                b"{\"item\": 1}\n[1]\n",
+                "taste.tsv, line 2: expected a JSON object",
+            ),
+            (
+                b"item,at\nanna@example.org,1\n",
+                "taste.tsv, line 2: expected an item number from 0 to 4294967295 in the field `item`, and not what looks like a person's e-mail address",
+            ),
         ];
         for (text, expected) in cases {
             let (client, outcome) = import(text);
             let message = outcome.unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message}");
+            assert!(!message.contains("anna@"));
             assert!(client.history(usize::MAX).unwrap().is_empty());
         }
     }

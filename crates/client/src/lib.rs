@@ -29,7 +29,6 @@ pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Sectio
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};
-pub use import::Imported;
 #[cfg(feature = "platform-keys")]
 pub use keys::PlatformKey;
 pub use keys::{FileKey, Key, KeyError, KeyStore, PassphraseKey, Protection};
@@ -46,7 +45,8 @@ pub use step::{CheckIn, Ending, Step};
 pub use store::{Durability, StoreError};
 pub use taste::{
     About, Ask, Band, Catalogue, Choice, Condition, Context, Control, Currency, Device, Event,
-    EventKind, Flaw, Group, Groups, Guards, MainParameter, Model, Mood, Need, NoCatalogue,
-    NotAnOffer, Offer, Offered, Order, Person, Price, Ranked, Source, Subject, Weights, WhatIf,
+    EventKind, Flaw, Group, Groups, Guards, Imported, MainParameter, Model, Mood, Need,
+    NoCatalogue, NotAnOffer, Offer, Offered, Order, Person, Price, Ranked, Recorded, Source,
+    Subject, Weights, WhatIf,
 };
 pub use transport::Transport;

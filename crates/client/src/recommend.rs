@@ -1,13 +1,10 @@
-use chorus_model::{
-    Cause, Engine, ItemId, Parameters, Recommendation, Shelf, TrainError, Trainer, TrainingSet,
-    Wish, list, top,
-};
+use chorus_model::{Cause, Engine, Everything, ItemId, Recommendation, Shelf, TrainError, Wish};
 use chorus_protocol::TaskName;
 use rand_core::Rng;
 use serde::Serialize;
 
-use crate::model::catalogue;
-use crate::{Client, Error};
+use crate::taste::NoChance;
+use crate::{Ask, Client, Error, Model, Order};
 
 /// Why an item is on a person's list.
 ///
@@ -24,8 +21,8 @@ pub struct Explanation {
 }
 
 impl Client {
-    /// The `n` unseen items that fit this person best, best first, from the newest model that is here.
-    /// Works without a network. A person without a history gets the most popular items.
+    /// The `n` unseen items that fit this person best, best first, from the newest model that is here: [`Client::rank`] in its
+    /// simplest form, for which the model is opened. Works without a network. A person without a history gets the most popular items.
     ///
     /// # Errors
     /// [`Error::NoModel`] before the first model came; [`Error::Recommend`] when the model and the engine do
@@ -39,19 +36,7 @@ impl Client {
         engine: &dyn Engine,
         n: usize,
     ) -> Result<Vec<Recommendation>, Error> {
-        let (trainer, history) = self.newest(task, engine)?;
-        let scores = self.fitting(task, trainer.scores(&history))?;
-        let best = top(&scores, &history, n).into_iter();
-        Ok(best
-            .filter_map(|item| {
-                let score = scores.get(item.0 as usize).copied()?;
-                Some(Recommendation {
-                    item,
-                    score,
-                    explored: false,
-                })
-            })
-            .collect())
+        self.compose(task, engine, Wish::best(n), &Everything, &mut NoChance)
     }
 
     /// A list of unseen items as the app wants it: of what may be shown now, as unlike each other and with as much left to
@@ -67,9 +52,15 @@ impl Client {
         shelf: &dyn Shelf,
         rng: &mut dyn Rng,
     ) -> Result<Vec<Recommendation>, Error> {
-        let (trainer, history) = self.newest(task, engine)?;
-        let scores = self.fitting(task, trainer.scores(&history))?;
-        Ok(list(&scores, &history, wish, shelf, rng))
+        let model = self.model(task, engine)?;
+        let ask = Ask {
+            wish,
+            ..Ask::best(Order::Profiled(&model), wish.length)
+        };
+        let ranked = self
+            .taste(None)?
+            .rank(&ask, None, &*self.catalogue, shelf, rng);
+        Ok(self.fitting(&model, ranked)?.places)
     }
 
     /// Why the newest model that is here gives `item` its score: the `most` items of the history that speak for it most.
@@ -83,46 +74,26 @@ impl Client {
         item: ItemId,
         most: usize,
     ) -> Result<Explanation, Error> {
-        let (trainer, history) = self.newest(task, engine)?;
-        let scores = self.fitting(task, trainer.scores(&history))?;
+        let model = self.model(task, engine)?;
+        let history = self.history(model.items())?;
+        let scores = self.fitting(&model, model.trainer.scores(&history))?;
         let score = scores.get(item.0 as usize).copied().ok_or_else(|| {
             let (item, items) = (item.0, scores.len());
             TrainError::Numeric(format!(
                 "the model has {items} items; there is no number {item}"
             ))
         });
-        let score = self.fitting(task, score)?;
-        let mut causes = self.fitting(task, trainer.explain(&history, item))?;
-        causes.retain(|cause| cause.adds > 0.0);
-        causes.sort_by(|left, right| right.adds.total_cmp(&left.adds));
-        causes.truncate(most);
         Ok(Explanation {
             item,
-            score,
-            causes,
+            score: self.fitting(&model, score)?,
+            causes: self.reasons(&model, item, most, false)?,
         })
     }
 
-    /// The newest model, opened, and the history in its catalogue.
-    fn newest(
-        &self,
-        task: &TaskName,
-        engine: &dyn Engine,
-    ) -> Result<(Box<dyn Trainer>, TrainingSet), Error> {
-        let model = self.store.model(task)?;
-        let model = model.ok_or_else(|| Error::NoModel { task: task.clone() })?;
-        let opened = || {
-            let parameters = Parameters::from_bytes(&model.bytes)?;
-            Ok((catalogue(&parameters)?, engine.open(&parameters)?))
-        };
-        let (catalogue, trainer) = self.fitting(task, opened())?;
-        Ok((trainer, self.history(catalogue)?))
-    }
-
     /// Says of which task a model is at fault.
-    fn fitting<T>(&self, task: &TaskName, found: Result<T, TrainError>) -> Result<T, Error> {
+    fn fitting<T>(&self, model: &Model, found: Result<T, TrainError>) -> Result<T, Error> {
         found.map_err(|reason| Error::Recommend {
-            task: task.clone(),
+            task: model.task.clone(),
             reason,
         })
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chorus_protocol::Floor;
 use serde::{Deserialize, Serialize};
 
-use crate::Durability;
+use crate::{Durability, Guards, Keeping, Weights};
 
 /// What the app decides for its client. The default is the careful choice in every field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,14 @@ pub struct Settings {
     pub durability: Durability,
     /// How [`Client::run`](crate::Client::run) waits.
     pub pace: Pace,
+    /// How much each kind of event says for an item.
+    pub weights: Weights,
+    /// How long events are kept; never longer than the data map says.
+    pub keeping: Keeping,
+    /// What keeps lists from being uncanny, narrow or tiring.
+    pub guards: Guards,
+    /// The person's own time minus UTC, seconds: what parts of the day events are counted in.
+    pub utc_offset: i64,
 }
 
 /// How long the ordinary loop waits when there is nothing to do or nobody to talk to, in milliseconds.

@@ -72,7 +72,7 @@ impl Client {
         let round = saved.and_then(|saved| chorus_protocol::Participation::restore(&saved).ok());
         Ok(Status {
             enrolment: self.enrolment_status(now)?,
-            events: self.store.count_events()?,
+            events: self.count_events()?,
             round: round.map(|participation| participation.plan().round),
             tasks: self.task_statuses()?,
             log: self.head()?,

@@ -254,7 +254,7 @@ fn not_learned(error: &dyn std::fmt::Display) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use chorus_model::{Direct, Event, ItemId, Step};
+    use chorus_model::{Direct, ItemId, Step};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -276,7 +276,7 @@ mod tests {
         };
         let touch = |client: &mut Client, item: u32, at: i64| {
             let item = ItemId(item);
-            client.record(Event { item, at }).unwrap();
+            client.record(crate::Event::click(item, at), NOW).unwrap();
         };
         let before = added(&member.client, &rounds);
         touch(&mut member.client, 20, NOW + 1);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chorus_model::{Event, ItemId, Parameters};
+use chorus_model::{ItemId, Parameters};
 use chorus_protocol::{Floor, Invitation, Origin, Privacy, RoundPlan, Task, TaskName};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -76,6 +76,7 @@ pub fn settings() -> Settings {
             between: 10,
             ..Pace::default()
         },
+        ..Settings::default()
     }
 }
 
@@ -90,7 +91,7 @@ fn newcomer(seed: u64) -> (TempDir, Client, ChaCha20Rng) {
     let mut client = open(home.path(), settings());
     let items = (0..5).map(|step| ItemId(((seed * 7 + step * 3) % ITEMS as u64) as u32));
     client
-        .record_all(items.map(|item| Event { item, at: NOW }))
+        .record_all(items.map(|item| crate::Event::click(item, NOW)), NOW)
         .unwrap();
     (home, client, ChaCha20Rng::seed_from_u64(seed))
 }

@@ -109,7 +109,8 @@ impl Person {
             .await
             .unwrap();
         assert_eq!(client.id().unwrap(), identity.id());
-        client.record_all(events.iter().copied()).unwrap();
+        let clicks = events.iter().map(|event| chorus_client::Event::click(event.item, event.at));
+        client.record_all(clicks, town.clock.now()).unwrap();
         Self {
             number,
             home,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chorus_client::{CheckIn, Client, Durability, Ending, FileKey, Settings, Step};
+use chorus_client::{CheckIn, Client, Durability, Ending, Event, FileKey, Settings, Step};
 use chorus_data::Dataset;
-use chorus_model::{Engine, Event, ItemId, Parameters};
+use chorus_model::{Engine, ItemId, Parameters};
 use chorus_protocol::{
     Floor, Invitation, Next, Participation, Refusal, Request, TaskName, contribute, encode,
     noise_share,
@@ -159,7 +159,7 @@ async fn live(shared: Arc<Shared>, index: usize) -> anyhow::Result<()> {
         .histories
         .get(index)
         .map_or(&[], Vec::as_slice);
-    client.record_all(history.iter().map(|item| Event { item: *item, at: 0 }))?;
+    client.record_all(history.iter().map(|item| Event::click(*item, 0)), 0)?;
     progress::say("ready");
 
     let mut connection = client.connect(Target::new(&shared.plan.coordinator)?, &shared.clock)?;

@@ -34,8 +34,8 @@ use crate::{Client, Error};
 /// refuses 5 % of all check-ins that are in order: an app that never saw a refusal does not survive its first one.
 ///
 /// ```
-/// use chorus_client::{Client, Error, FakeCoordinator, FileKey, Loop, Settings, Trouble};
-/// use chorus_model::{Direct, Event, ItemId};
+/// use chorus_client::{Client, Error, Event, FakeCoordinator, FileKey, Loop, Settings, Trouble};
+/// use chorus_model::{Direct, ItemId};
 /// use chorus_protocol::{Floor, Task};
 /// use chorus_wire::Clock;
 /// use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -55,7 +55,7 @@ use crate::{Client, Error};
 /// let settings = Settings { floor: Floor::admitting(&task), ..Settings::default() };
 /// let keys = FileKey::beside(home.path());
 /// let mut client = Client::open(home.path(), &keys, settings, clock.now())?;
-/// client.record(Event { item: ItemId(7), at: clock.now() })?;
+/// client.record(Event::click(ItemId(7), clock.now()), clock.now())?;
 /// let mut way = coordinator.admit(&mut client, &mut rng)?;
 /// way.trouble(6..8, Trouble::AnswerLost);
 ///

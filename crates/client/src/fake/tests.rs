@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 
-use chorus_model::{Direct, Event, ItemId};
+use chorus_model::{Direct, ItemId};
 use chorus_protocol::{LogError, Task};
 use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
@@ -36,7 +36,7 @@ impl App {
         let home = tempfile::tempdir().unwrap();
         let mut client = open(home.path(), settings());
         let item = ItemId(7);
-        client.record(Event { item, at: NOW }).unwrap();
+        client.record(crate::Event::click(item, NOW), NOW).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let way = coordinator.admit(&mut client, &mut rng).unwrap();
         App {
@@ -106,7 +106,10 @@ async fn a_task_is_learned_to_its_end_whatever_is_lost() {
 
         let mut other = App::new(task(noise, 12));
         let item = ItemId(15);
-        other.client.record(Event { item, at: NOW }).unwrap();
+        other
+            .client
+            .record(crate::Event::click(item, NOW), NOW)
+            .unwrap();
         other.run().await.unwrap();
         assert!(
             other.newest() != smooth.newest(),

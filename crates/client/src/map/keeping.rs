@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DataMap;
-use crate::taste::ItemRecord;
+use crate::taste::{ItemRecord, Touch};
 
 /// How long a person's events are kept, and how many. Counted since they were recorded: a person can bring an old history along.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl Default for Keeping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     Same,
-    Folded,
+    Changed,
     Gone,
 }
 
@@ -55,15 +55,19 @@ impl Keeping {
         let mut fates: Vec<Kept> = records
             .iter_mut()
             .map(|record| {
+                let mut stamped = false;
+                // Of a store from before days of recording were kept.
+                for touch in record.events.iter_mut().filter(|touch| touch.recorded == 0) {
+                    touch.recorded = today;
+                    stamped = true;
+                }
                 if record.recorded() <= gone {
                     return Kept::Gone;
                 }
                 let over = record.events.len().saturating_sub(self.events as usize);
-                match record.fold(
-                    |place, touch| place < over || touch.recorded <= exact,
-                    offset,
-                ) {
-                    true => Kept::Folded,
+                let is_old = |place, touch: &Touch| place < over || touch.recorded <= exact;
+                match record.fold(is_old, offset) || stamped {
+                    true => Kept::Changed,
                     false => Kept::Same,
                 }
             })
@@ -79,6 +83,24 @@ impl Keeping {
             *fate = Kept::Gone;
         }
         fates
+    }
+
+    /// The day on which something of the records is due, and the thirtieth from `today` at the latest.
+    pub(crate) fn due<'a>(&self, records: impl Iterator<Item = &'a ItemRecord>, today: i64) -> i64 {
+        let mut due = today.saturating_add(i64::from(self.exact_days.max(1)));
+        let mut count = 0u64;
+        for record in records {
+            count += 1;
+            let exact = record.events.iter().map(|touch| touch.recorded).min();
+            let exact = exact.map(|day| day.saturating_add(i64::from(self.exact_days)));
+            let gone = record.recorded().saturating_add(i64::from(self.days));
+            due = due.min(gone).min(exact.unwrap_or(gone));
+        }
+        // Near the cap it is looked after every day.
+        match count * 10 > u64::from(self.items) * 9 {
+            true => today.saturating_add(1),
+            false => due,
+        }
     }
 }
 
@@ -105,9 +127,9 @@ mod tests {
         let mut records = [record(1, &[100, 130]), record(2, &[131])];
         let mut on = |day| keeping.apply(&mut records, day, 0);
         assert_eq!(on(129), [Kept::Same, Kept::Same]);
-        assert_eq!(on(130), [Kept::Folded, Kept::Same]);
-        assert_eq!(on(160), [Kept::Folded, Kept::Same]);
-        assert_eq!(on(161), [Kept::Same, Kept::Folded]);
+        assert_eq!(on(130), [Kept::Changed, Kept::Same]);
+        assert_eq!(on(160), [Kept::Changed, Kept::Same]);
+        assert_eq!(on(161), [Kept::Same, Kept::Changed]);
         assert_eq!(on(859), [Kept::Same, Kept::Same]);
         assert_eq!(on(860), [Kept::Gone, Kept::Same]);
         assert_eq!(on(861), [Kept::Gone, Kept::Gone]);
@@ -137,7 +159,7 @@ mod tests {
             record(3, &[91]),
         ];
         let fates = keeping.apply(&mut records, 103, 0);
-        assert_eq!(fates, [Kept::Folded, Kept::Gone, Kept::Same]);
+        assert_eq!(fates, [Kept::Changed, Kept::Gone, Kept::Same]);
         assert_eq!(records[0].events.len(), 3);
         assert_eq!(records[0].events[0].recorded, 101);
     }

@@ -5,7 +5,6 @@
 mod enrolment;
 mod fault;
 pub(crate) mod file;
-mod item;
 mod kind;
 mod models;
 mod open;

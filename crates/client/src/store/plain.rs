@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 
 use super::enrolment::{Enrolled, Enrolment};
 use super::fault::{damaged, fault};
-use super::item::{Item, Raw};
 use super::rounds::{LocalReport, Standing, Turn};
 use super::{StoreError, StoredModel, View};
+use crate::taste::{Context, Event, ItemRecord, Touch};
 
 /// Puts everything that the tables of layout 2 hold into records, and drops the tables; what is dropped is overwritten.
 pub(super) fn carry_over(view: &View<'_>) -> Result<(), StoreError> {
@@ -38,18 +38,22 @@ pub(super) fn carry_over(view: &View<'_>) -> Result<(), StoreError> {
 
 fn items(view: &View<'_>) -> Result<(), StoreError> {
     let events = "SELECT item, at FROM events ORDER BY item, at";
-    let mut current: Option<Item> = None;
+    let mut current: Option<ItemRecord> = None;
     for (number, at) in rows(view, events, |row| Ok((row.get(0)?, row.get(1)?)))? {
         let item = ItemId(number);
-        match &mut current {
-            Some(record) if record.item == item => record.raw.push(Raw { at }),
-            _ => {
-                let raw = vec![Raw { at }];
-                if let Some(done) = current.replace(Item { item, raw }) {
+        // On which day it was recorded nobody knows: it is kept from the first tidying on.
+        let touch = Touch::new(&Event::click(item, at), None, &Context::default(), 0);
+        let mut record = match current.take() {
+            Some(record) if record.item == item => record,
+            other => {
+                if let Some(done) = other {
                     view.put(&done)?;
                 }
+                ItemRecord::new(item)
             }
-        }
+        };
+        record.add(touch);
+        current = Some(record);
     }
     current.map_or(Ok(()), |last| view.put(&last))
 }

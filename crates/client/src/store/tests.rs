@@ -7,6 +7,7 @@ use super::open::FILE;
 use super::*;
 use crate::keys::{FileKey, KeyStore};
 
+mod items;
 mod keys;
 mod layouts;
 
@@ -117,7 +118,7 @@ fn everything_comes_back_after_a_restart() {
 #[test]
 fn an_empty_store_says_so() {
     let (_home, store) = store();
-    assert_eq!(store.count_events().unwrap(), 0);
+    assert_eq!(store.events().unwrap().len(), 0);
     assert!(store.identity().unwrap().is_none());
     assert!(store.enrolled().unwrap().is_none());
     assert_eq!(store.coordinator().unwrap(), None);
@@ -377,7 +378,11 @@ fn nothing_kept_can_be_read_from_the_files() {
         };
         store.add_events([event]).unwrap();
         if !sealed {
-            let item = store.all::<item::Item>().unwrap().pop().unwrap();
+            let item = store
+                .all::<crate::taste::ItemRecord>()
+                .unwrap()
+                .pop()
+                .unwrap();
             let plain = record::encode(&item, &store.path).unwrap();
             let put = "UPDATE records SET sealed = ? WHERE kind = 8";
             store.connection.execute(put, [plain.as_slice()]).unwrap();

@@ -24,7 +24,7 @@ pub struct About {
 }
 
 /// The app's catalogue. Handed in, so that the library never holds a second one.
-pub trait Catalogue {
+pub trait Catalogue: Send + Sync {
     /// What is known about an item.
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>>;
 }

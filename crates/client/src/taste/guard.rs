@@ -90,8 +90,8 @@ impl Limits<'_> {
         } else {
             &unnamed[..1]
         };
-        !self.choices.any(item, about, unnamed)
-            && !(self.guards.sensitive && about.is_some_and(|about| about.sensitive.is_some()))
+        let plain = about.is_none_or(|about| about.sensitive.is_none());
+        !self.choices.any(item, about, unnamed) && (plain || !self.guards.sensitive)
     }
 
     /// Whether what the sensitive items of the history add to a score is more than may be.

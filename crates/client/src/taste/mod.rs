@@ -13,22 +13,28 @@ mod offer;
 mod parameters;
 mod person;
 mod rank;
+mod recorded;
+mod serving;
+mod tidy;
 
 pub use catalogue::{About, Catalogue, NoCatalogue};
 pub use context::{Band, Context, Device, Mood};
-pub(crate) use control::Choices;
 pub use control::{Choice, Control, Subject};
+#[cfg(test)]
 pub(crate) use event::DAY;
 pub use event::{Event, EventKind, Flaw, Source, Weights};
 pub use guard::Guards;
-pub(crate) use item::{ItemRecord, Touch, training_set};
+pub(crate) use item::{ItemRecord, Touch};
 pub use model::Model;
 pub use next::{Condition, Group, Groups, Need};
 pub use offer::{Currency, NotAnOffer, Offer, Offered, Price};
 pub use parameters::MainParameter;
 pub use person::Person;
-pub(crate) use rank::Taste;
+pub(crate) use rank::NoChance;
 pub use rank::{Ask, Order, Ranked, WhatIf};
+#[cfg(test)]
+pub(crate) use recorded::item_key;
+pub use recorded::{Imported, Recorded};
 
 #[cfg(test)]
 mod samples;

@@ -1,7 +1,9 @@
 use chorus_model::{Engine, ItemId, Parameters, Tensor, TrainError, Trainer};
+use chorus_protocol::TaskName;
 
 /// The newest model of a task, opened once for any number of lists. There is nothing of the person in it.
 pub struct Model {
+    pub(crate) task: TaskName,
     pub(crate) items: usize,
     pub(crate) trainer: Box<dyn Trainer>,
     /// Released counts, `[items]`, where the model has them.
@@ -15,13 +17,21 @@ impl Model {
     ///
     /// # Errors
     /// When the engine cannot rank with it.
-    pub(crate) fn open(parameters: &Parameters, engine: &dyn Engine) -> Result<Self, TrainError> {
+    pub(crate) fn open(
+        task: &TaskName,
+        parameters: &Parameters,
+        engine: &dyn Engine,
+    ) -> Result<Self, TrainError> {
         let items = parameters.items()?;
         let counts = parameters.get("counts").map(|counts| counts.values.clone());
+        // Before the first sum nobody was counted.
+        let counted =
+            |counts: &Vec<f32>| counts.len() == items && counts.iter().any(|count| *count > 0.0);
         Ok(Self {
+            task: task.clone(),
             items,
             trainer: engine.open(parameters)?,
-            counts: counts.filter(|counts| counts.len() == items),
+            counts: counts.filter(counted),
             table: parameters.get("items").cloned(),
         })
     }

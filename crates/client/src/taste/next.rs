@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use chorus_model::{ItemId, Recommendation, Shelf, TrainError, TrainingSet, Wish, list};
-use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{About, Catalogue};
@@ -13,7 +12,7 @@ use super::event::{DAY, EventKind};
 use super::guard::Limits;
 use super::model::Model;
 use super::offer::{Offer, Offered};
-use super::rank::{Guarded, Taste};
+use super::rank::{Guarded, NoChance, Taste};
 use crate::map::Language;
 use crate::{Error, Purpose};
 
@@ -86,7 +85,6 @@ impl Taste {
         n: usize,
         catalogue: &dyn Catalogue,
         shelf: &dyn Shelf,
-        rng: &mut dyn Rng,
     ) -> Vec<Recommendation> {
         let items = (0..model.items as u32).map(ItemId);
         let scores: Option<Vec<f32>> = items
@@ -114,7 +112,7 @@ impl Taste {
             catalogue,
         };
         let basket = TrainingSet::of(basket.iter().copied(), model.items);
-        list(&scores, &basket, Wish::best(n), &guarded, rng)
+        list(&scores, &basket, Wish::best(n), &guarded, &mut NoChance)
     }
 
     /// What was bought on three days or more and is due again on the day `today` (since 1970): at least four fifths of the usual

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use chorus_model::{Cause, ItemId, Recommendation, Shelf, TrainError, TrainingSet, Wish, list};
-use rand_core::Rng;
+use rand_core::{Rng, TryRng};
 use serde::Serialize;
 
 use super::catalogue::{About, Catalogue};
@@ -390,7 +391,6 @@ impl Taste {
     /// The same list with and without `item` in the history; nothing by chance.
     pub fn what_if(
         &self,
-        model: &Model,
         ask: &Ask<'_>,
         item: ItemId,
         catalogue: &dyn Catalogue,
@@ -406,7 +406,11 @@ impl Taste {
             context: ask.context.clone(),
             ..*ask
         };
-        let with = self.history(catalogue, model.items);
+        let items = match ask.order {
+            Order::Profiled(model) => model.items,
+            Order::Popular(_) | Order::Editorial => 0,
+        };
+        let with = self.history(catalogue, items);
         let without = with.without(item);
         let mut rank = |history| {
             let ranked = self.rank(&ask, Some(history), catalogue, shelf, rng)?;
@@ -416,6 +420,26 @@ impl Taste {
             with: rank(&with)?,
             without: rank(&without)?,
         })
+    }
+}
+
+/// For lists that leave nothing to chance.
+pub(crate) struct NoChance;
+
+impl TryRng for NoChance {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(0)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(0);
+        Ok(())
     }
 }
 

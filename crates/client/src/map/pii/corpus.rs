@@ -44,6 +44,9 @@ const AROUND: [(&str, &str); 8] = [
 
 struct Draw(ChaCha20Rng);
 
+/// Makes a piece.
+type Maker = fn(&mut Draw) -> String;
+
 impl Draw {
     fn below(&mut self, end: usize) -> usize {
         self.0.next_u32() as usize % end
@@ -147,7 +150,7 @@ impl Draw {
                         twice / 10 + twice % 10
                     })
                     .sum();
-                sum % 10 == 0
+                sum.is_multiple_of(10)
             })
             .unwrap();
         digits.push_str(&check.to_string());
@@ -233,8 +236,7 @@ impl Draw {
             "9 Rose Court",
         ];
         let format = self.of(&formats);
-        let digits = format.replace('#', "3");
-        digits
+        format.replace('#', "3")
     }
 
     fn network(&mut self) -> String {
@@ -318,7 +320,7 @@ fn grouped(text: &str, separator: &str) -> String {
 #[test]
 fn of_a_hundred_pieces_that_are_about_a_person_ninety_nine_are_found() {
     let mut draw = Draw(ChaCha20Rng::seed_from_u64(20261122));
-    let makers: [(&str, fn(&mut Draw) -> String); 10] = [
+    let makers: [(&str, Maker); 10] = [
         ("e-mail", Draw::email),
         ("phone", Draw::phone),
         ("card", Draw::card),

@@ -287,7 +287,7 @@ pub(super) fn dates(words: &[Word<'_>], found: &mut Vec<Found>) {
             && (day(one) && is_month(other) || is_month(one) && day(other))
             && one.behind.len() + other.behind.len() <= 2
             && !other.behind.contains('(')
-            && !last.behind.contains(')')
+            && !last.before.contains('(')
         {
             push(found, Pii::Date, one, last);
         }
@@ -402,9 +402,7 @@ pub(super) fn names(words: &[Word<'_>], found: &mut Vec<Found>) {
                 && said
                     .iter()
                     .zip(**called)
-                    .all(|(word, said)| {
-                        word.text.trim_end_matches(':').to_lowercase() == *said
-                    })
+                    .all(|(word, said)| word.text.trim_end_matches(':').to_lowercase() == *said)
         });
         let length = match called {
             Some(called) => called.len(),

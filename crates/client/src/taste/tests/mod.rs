@@ -2,6 +2,7 @@
 
 mod guards;
 mod next;
+mod stored;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,8 @@ use chorus_model::{Direct, Everything, ItemId, Parameters, Tensor, Wish};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::control::Choices;
+use super::rank::Taste;
 use super::*;
 use crate::{Category, Language, Purpose};
 
@@ -45,6 +48,11 @@ fn shop() -> Shop {
 
 /// People touch items of one topic together, and those who buy lotion (item 0) and vitamins (item 1) buy baby things.
 fn model() -> Model {
+    let task = "shop".to_owned().try_into().unwrap();
+    Model::open(&task, &parameters(), &Direct).unwrap()
+}
+
+fn parameters() -> Parameters {
     let row = |item: u32| {
         let mut row = [0.01f32; 4];
         row[item as usize / 10] = 1.0 - 0.02 * (item % 10) as f32;
@@ -61,7 +69,7 @@ fn model() -> Model {
     parameters.set("counts", Tensor::new("counts", &[items], counts).unwrap());
     parameters.set_scalar("alpha0", 0.1);
     parameters.set_scalar("regularisation", 0.01);
-    Model::open(&parameters, &Direct).unwrap()
+    parameters
 }
 
 /// A person who clicked these items in this order.
@@ -244,7 +252,7 @@ fn what_if_shows_both_lists_and_changes_nothing() {
     let taste = person(&[10, 30]);
     let ask = Ask::best(Order::Profiled(&model), 10);
     let both = taste
-        .what_if(&model, &ask, ItemId(10), &shop(), &Everything, &mut rng())
+        .what_if(&ask, ItemId(10), &shop(), &Everything, &mut rng())
         .unwrap();
     assert_eq!(both.with, ranked(&taste, &ask).places);
     assert_eq!(both.without, ranked(&person(&[30]), &ask).places);

@@ -12,7 +12,7 @@ fn what_goes_with_a_basket_is_like_it() {
     let (model, taste) = (model(), person(&[30]));
     let goes = |basket: &[u32]| {
         let basket: Vec<ItemId> = basket.iter().copied().map(ItemId).collect();
-        ids(&taste.goes_with(&model, &basket, 5, &shop(), &Everything, &mut rng()))
+        ids(&taste.goes_with(&model, &basket, 5, &shop(), &Everything))
     };
     assert_eq!(of_topic(&goes(&[12, 15]), 1), 5);
     assert_eq!(of_topic(&goes(&[5]), 0), 5);
@@ -34,7 +34,7 @@ fn what_is_bought_again_and_again_is_due_again() {
             record.add(Touch::new(&event, None, &Context::default(), NOW));
         }
         // Folding leaves the days.
-        record.fold(|_, _| item % 2 == 0, 0);
+        record.fold(|_, _| item.is_multiple_of(2), 0);
         taste.records.push(record);
     };
     buy(2, &[100, 110, 120, 150]);

@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+
+use chorus_model::{ItemId, TrainingSet};
+use serde::Serialize;
+
+use super::Source;
+use super::context::Context;
+use super::event::{Event, Flaw};
+use super::item::{ItemRecord, Touch};
+use crate::store::{Kind, Record};
+use crate::{Client, Error, Purpose};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recorded {
+    /// It is in the store.
+    Kept,
+    /// It was there already.
+    Known,
+    /// It would need this grant, and nothing of it was kept.
+    NotGranted(Purpose),
+    /// It makes no sense, and nothing of it was kept.
+    Refused(Flaw),
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Events that were new.
+    pub added: usize,
+    /// Events that the store had already.
+    pub known: usize,
+    /// Events that would have needed a grant that there is not; nothing of them was kept.
+    pub not_granted: usize,
+    /// Events that make no sense, by their time or their value; nothing of them was kept.
+    pub refused: usize,
+}
+
+impl Record for ItemRecord {
+    const KIND: Kind = Kind::Item;
+
+    fn key(&self) -> String {
+        item_key(self.item)
+    }
+}
+
+/// `all` gives the items by number.
+pub(crate) fn item_key(item: ItemId) -> String {
+    format!("{:010}", item.0)
+}
+
+impl Client {
+    /// Keeps what the person did at `now` (seconds since 1970 UTC), where it may be kept.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    ///
+    /// # Privacy
+    /// Stays in the store. Without the grant of local personalisation nothing is stored; without the one of third-party sources
+    /// nothing of what others say.
+    pub fn record(&mut self, event: Event, now: i64) -> Result<Recorded, Error> {
+        self.record_in(event, &Context::default(), now)
+    }
+
+    /// The same, with the moment in which it was done: its device, its mood, its region. The time is that of the event.
+    ///
+    /// # Errors
+    /// As [`Client::record`].
+    pub fn record_in(
+        &mut self,
+        event: Event,
+        context: &Context,
+        now: i64,
+    ) -> Result<Recorded, Error> {
+        self.tidy(now)?;
+        let became = self.keep([event], context, now)?;
+        Ok(became.first().copied().unwrap_or(Recorded::Known))
+    }
+
+    /// Keeps many events at once, all that may be kept or none.
+    ///
+    /// # Errors
+    /// As [`Client::record`].
+    ///
+    /// # Privacy
+    /// As [`Client::record`].
+    pub fn record_all(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        now: i64,
+    ) -> Result<Imported, Error> {
+        self.tidy(now)?;
+        let mut imported = Imported::default();
+        for became in self.keep(events, &Context::default(), now)? {
+            *match became {
+                Recorded::Kept => &mut imported.added,
+                Recorded::Known => &mut imported.known,
+                Recorded::NotGranted(_) => &mut imported.not_granted,
+                Recorded::Refused(_) => &mut imported.refused,
+            } += 1;
+        }
+        Ok(imported)
+    }
+
+    /// One transaction; says what became of each, in their order.
+    fn keep(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        context: &Context,
+        now: i64,
+    ) -> Result<Vec<Recorded>, Error> {
+        let granted = self.granted()?;
+        let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
+        let mut became = Vec::new();
+        for event in events {
+            let needed = match event.source {
+                Source::FirstParty => [Purpose::LocalPersonalisation; 2],
+                Source::ThirdParty => [Purpose::LocalPersonalisation, Purpose::ThirdPartySource],
+            };
+            let missing = needed
+                .into_iter()
+                .find(|purpose| !granted.contains(purpose));
+            became.push(match (missing, event.check(now)) {
+                (Some(purpose), _) => Recorded::NotGranted(purpose),
+                (None, Err(flaw)) => Recorded::Refused(flaw),
+                (None, Ok(value)) => {
+                    let touch = Touch::new(&event, value, context, now);
+                    let of_item = by_item.entry(event.item).or_default();
+                    of_item.push((became.len(), touch));
+                    Recorded::Known
+                }
+            });
+        }
+        let (most, offset) = (
+            self.settings.keeping.events as usize,
+            self.settings.utc_offset,
+        );
+        let kept = match by_item.is_empty() {
+            true => Vec::new(),
+            false => self.store.write(|batch| {
+                let mut kept = Vec::new();
+                for (item, touches) in by_item {
+                    let known = batch.get(&item_key(item))?;
+                    let mut record = known.unwrap_or_else(|| ItemRecord::new(item));
+                    let before = kept.len();
+                    for (place, touch) in touches {
+                        if record.add(touch) {
+                            kept.push(place);
+                        }
+                    }
+                    let over = record.events.len().saturating_sub(most);
+                    record.fold(|place, _| place < over, offset);
+                    if kept.len() > before {
+                        batch.put(&record)?;
+                    }
+                }
+                Ok(kept)
+            })?,
+        };
+        for place in kept {
+            if let Some(became) = became.get_mut(place) {
+                *became = Recorded::Kept;
+            }
+        }
+        Ok(became)
+    }
+
+    /// What can be learned from: the liked items that a catalogue of `catalogue` items holds. Nothing that the person muted, and nothing
+    /// sensitive that they did not grant.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
+    /// # Privacy
+    /// Must not leave the device.
+    pub fn history(&self, catalogue: usize) -> Result<TrainingSet, Error> {
+        Ok(self.taste(None)?.history(&*self.catalogue, catalogue))
+    }
+
+    /// How many events are kept, as they are or in summaries.
+    pub(crate) fn count_events(&self) -> Result<u64, Error> {
+        let records = self.store.all::<ItemRecord>()?;
+        let counts = records.iter().map(|record| {
+            let folded = record
+                .folded
+                .tallies
+                .iter()
+                .map(|tally| u64::from(tally.count));
+            record.events.len() as u64 + folded.sum::<u64>()
+        });
+        Ok(counts.sum())
+    }
+}

@@ -1,0 +1,160 @@
+//! The same on a real store, over restarts and days.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::StoredModel;
+use crate::testing::films;
+use crate::{Client, FileKey, Recorded, Settings};
+
+fn open(home: &TempDir, now: i64) -> Client {
+    let keys = FileKey::beside(home.path());
+    let mut client = Client::open(home.path(), &keys, Settings::default(), now).unwrap();
+    client.set_catalogue(Arc::new(shop()));
+    client
+}
+
+/// A client who clicked these items, with the model of the shop.
+fn client(items: &[u32]) -> (TempDir, Client) {
+    let home = tempfile::tempdir().unwrap();
+    let mut client = open(&home, NOW);
+    let clicks = items.iter().map(|item| Event::click(ItemId(*item), NOW));
+    client.record_all(clicks, NOW).unwrap();
+    let stored = StoredModel {
+        task: films(),
+        version: 1,
+        bytes: parameters().to_bytes().unwrap(),
+    };
+    client.store.put_model(&stored).unwrap();
+    (home, client)
+}
+
+fn list(client: &mut Client, now: i64) -> Vec<u32> {
+    let model = client.model(&films(), &Direct).unwrap();
+    let ask = Ask::best(Order::Profiled(&model), 10);
+    ids(&client
+        .rank(&ask, &Everything, &mut rng(), now)
+        .unwrap()
+        .places)
+}
+
+#[test]
+fn what_was_chosen_holds_after_a_restart_until_it_is_taken_back() {
+    let (home, mut client) = client(&[10, 11, 30]);
+    let before = list(&mut client, NOW);
+    assert!(of_topic(&before, 1) > 0);
+    let mute = Control {
+        what: topic("music"),
+        choice: Choice::Mute,
+    };
+    assert!(client.choose(&mute).unwrap());
+    drop(client);
+    let mut client = open(&home, NOW + DAY);
+    assert_eq!(of_topic(&list(&mut client, NOW), 1), 0);
+    assert_eq!(client.history(40).unwrap().items(), [ItemId(30)]);
+    assert_eq!(client.choices().unwrap(), [mute]);
+    assert!(client.unchoose(&topic("music")).unwrap());
+    assert!(!client.unchoose(&topic("music")).unwrap());
+    assert_eq!(list(&mut client, NOW), before);
+    // The same list as of the values alone, and the same reasons.
+    assert_eq!(before, best(&person(&[10, 11, 30]), &model()));
+    let opened = client.model(&films(), &Direct).unwrap();
+    let reasons = client.reasons(&opened, ItemId(12), 1, false).unwrap();
+    let explained = client.explain(&films(), &Direct, ItemId(12), 1).unwrap();
+    assert_eq!(reasons, explained.causes);
+    let named = Control {
+        what: topic("anna@example.org"),
+        choice: Choice::Pin,
+    };
+    let error = client.choose(&named).unwrap_err().to_string();
+    assert!(
+        error.contains("e-mail") && !error.contains("anna"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_shown_ten_times_rests_until_tomorrow() {
+    let (_home, mut client) = client(&[10, 11]);
+    let first = ItemId(list(&mut client, NOW)[0]);
+    for _ in 0..10 {
+        assert!(list(&mut client, NOW).contains(&first.0));
+        client.shown(&[first], NOW).unwrap();
+    }
+    assert!(!list(&mut client, NOW).contains(&first.0));
+    assert!(list(&mut client, NOW + DAY).contains(&first.0));
+}
+
+#[test]
+fn time_folds_and_forgets_and_the_taste_stays_the_same_meanwhile() {
+    let (home, mut client) = client(&[10, 11, 30]);
+    let records = |client: &Client| client.store.all::<ItemRecord>().unwrap();
+    let before = list(&mut client, NOW);
+    let events = |client: &Client| {
+        records(client)
+            .iter()
+            .map(|record| record.events.len())
+            .sum::<usize>()
+    };
+    assert_eq!(events(&client), 3);
+    for day in 1..30 {
+        assert_eq!(list(&mut client, NOW + day * DAY), before);
+        assert_eq!(events(&client), 3, "day {day}");
+    }
+    // An app that is never closed is tidied as well, by what it does every day.
+    assert_eq!(list(&mut client, NOW + 30 * DAY), before);
+    assert_eq!(events(&client), 0);
+    assert_eq!(client.count_events().unwrap(), 3);
+    // The same file again changes nothing.
+    let known = client
+        .record(Event::click(ItemId(10), NOW), NOW + 31 * DAY)
+        .unwrap();
+    assert_eq!(known, Recorded::Known);
+    drop(client);
+    let client = open(&home, NOW + 729 * DAY);
+    assert_eq!(records(&client).len(), 3);
+    drop(client);
+    let mut client = open(&home, NOW + 730 * DAY);
+    assert_eq!(records(&client).len(), 0);
+    let popular = Ask::best(Order::Popular(&model()), 10).wish;
+    assert_eq!(popular.length, list(&mut client, NOW).len());
+}
+
+#[test]
+fn an_event_that_makes_no_sense_leaves_no_trace() {
+    let (_home, mut client) = client(&[10]);
+    let before = client.store.all::<ItemRecord>().unwrap();
+    for at in [i64::MIN, -1, NOW + 2 * DAY, i64::MAX] {
+        let refused = client.record(Event::click(ItemId(11), at), NOW).unwrap();
+        assert!(matches!(refused, Recorded::Refused(_)));
+    }
+    let others = Event {
+        source: Source::ThirdParty,
+        ..Event::click(ItemId(11), NOW)
+    };
+    let refused = client.record(others, NOW).unwrap();
+    assert_eq!(refused, Recorded::NotGranted(Purpose::ThirdPartySource));
+    assert!(client.store.all::<ItemRecord>().unwrap() == before);
+}
+
+#[test]
+fn what_is_done_in_a_moment_is_counted_there() {
+    let (_home, mut client) = client(&[10]);
+    let context = Context {
+        device: Some(Device::Car),
+        region: Some(crate::Region::near(48.137_154, 11.576_124).unwrap()),
+        ..Context::default()
+    };
+    let event = Event::click(ItemId(11), NOW);
+    client.record_in(event, &context, NOW).unwrap();
+    let record = client.store.get::<ItemRecord>(&item_key(ItemId(11)));
+    let total = record.unwrap().unwrap().total(0);
+    assert_eq!(total.bands[&Band::Device(Device::Car)], 1);
+    assert!(
+        serde_json::to_string(&total)
+            .unwrap()
+            .contains("cell:48:10")
+    );
+}
