@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chorus_authority::Invited;
 use chorus_client::{
-    CheckIn, Client, Durability, Ending, Error, FileKey, Settings, Step, Transport,
+    CheckIn, Client, Durability, Ending, Error, FileKey, Guards, Settings, Step, Transport,
 };
 use chorus_model::{Engine, Event, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
@@ -83,6 +83,11 @@ fn open(home: &Path) -> Client {
     let settings = Settings {
         floor,
         durability: Durability::ProcessEnd,
+        // Among a dozen people every item is one of a small crowd.
+        guards: Guards {
+            crowd: 0.0,
+            ..Guards::default()
+        },
         ..Settings::default()
     };
     Client::open(home, &FileKey::beside(home), settings, 0).unwrap()
@@ -109,7 +114,9 @@ impl Person {
             .await
             .unwrap();
         assert_eq!(client.id().unwrap(), identity.id());
-        let clicks = events.iter().map(|event| chorus_client::Event::click(event.item, event.at));
+        let clicks = events
+            .iter()
+            .map(|event| chorus_client::Event::click(event.item, event.at));
         client.record_all(clicks, town.clock.now()).unwrap();
         Self {
             number,
