@@ -25,7 +25,7 @@ mod testing;
 mod tests;
 
 pub use client::Client;
-pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section};
+pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section, Signal};
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};

@@ -3,7 +3,10 @@
 mod level;
 mod notice;
 mod purpose;
+mod signal;
+mod strings;
 
 pub use level::Level;
 pub use notice::{Change, Notice, Section};
 pub use purpose::{Category, Purpose, PurposeError};
+pub use signal::Signal;

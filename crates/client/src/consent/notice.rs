@@ -146,7 +146,8 @@ pub(crate) mod tests {
         assert_ne!(notice(2).digest(), before.digest());
 
         let purpose = Purpose::ContributeTraining;
-        let edits: [(&str, fn(&mut Section)); 6] = [
+        type Edit = fn(&mut Section);
+        let edits: [(&str, Edit); 6] = [
             ("title", |section| section.title.push('!')),
             ("benefit", |section| section.benefit.push('!')),
             ("cost", |section| section.cost.push('!')),
