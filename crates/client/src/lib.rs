@@ -25,7 +25,10 @@ mod testing;
 mod tests;
 
 pub use client::Client;
-pub use consent::{Category, Change, Level, Notice, Purpose, PurposeError, Section, Signal};
+pub use consent::{
+    Answer, COOL_DOWN, Category, Change, Consent, Controller, Decision, DecisionError, Entry,
+    Honoured, Level, Notice, Purpose, PurposeError, Receipt, Section, Signal, State,
+};
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};

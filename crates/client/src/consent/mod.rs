@@ -1,12 +1,18 @@
 //! What the person said yes and no to, what their devices and browsers say for them, and what follows.
 
+mod ledger;
 mod level;
 mod notice;
 mod purpose;
+mod receipt;
 mod signal;
+mod state;
 mod strings;
 
+pub use ledger::{Answer, Decision, DecisionError, Entry};
 pub use level::Level;
 pub use notice::{Change, Notice, Section};
 pub use purpose::{Category, Purpose, PurposeError};
+pub use receipt::{Controller, Receipt};
 pub use signal::Signal;
+pub use state::{COOL_DOWN, Consent, Honoured, State};
