@@ -14,7 +14,7 @@ use chorus_model::{Event, ItemId};
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Identity, Request, RoundReport, TaskName, sum_digest};
 use chorus_torch::Torch;
-use chorus_wire::client::{Connection, SendError, enrol};
+use chorus_wire::client::{Connection, Open, SendError, enrol};
 use chorus_wire::tls::Credentials;
 use common::{Fate, Notes, Person, Running, Town, Work, until};
 use rand::seq::SliceRandom;
@@ -99,10 +99,25 @@ async fn strangers_are_refused(town: &Town) {
     let invitation = elsewhere.invite(&Invited::Client);
     let identity = Identity::from_seed(&[9; 32]);
     let (target, clock) = (&elsewhere.authority_target, &elsewhere.clock);
-    let issued = enrol(target, &elsewhere.authority, &invitation, &identity, clock).await;
+    let issued = enrol(
+        target,
+        &elsewhere.authority,
+        &invitation,
+        &identity,
+        clock,
+        Arc::new(Open),
+    )
+    .await;
     let foreign = Credentials::new(&identity, issued.unwrap().certificate);
     let way = town.way();
-    let intruder = Connection::new(way(), &town.authority, &foreign, &town.clock).unwrap();
+    let intruder = Connection::new(
+        way(),
+        &town.authority,
+        &foreign,
+        &town.clock,
+        Arc::new(Open),
+    )
+    .unwrap();
     let task = TaskName::try_from("films".to_owned()).unwrap();
     let answer = intruder
         .send(&Request::CheckIn { task: task.clone() })

@@ -21,7 +21,7 @@ use chorus_protocol::{ClientId, Identity, PROTOCOL_VERSION};
 use chorus_wire::{
     Clock,
     certificate::{Authority, Role},
-    client::{Issued, SendError, Target, enrol, revocations},
+    client::{Issued, Open, SendError, Target, enrol, revocations},
     proto::{self, enrolment_client::EnrolmentClient},
     server::ServerTls,
     tls::{self, Credentials},
@@ -125,6 +125,7 @@ impl Federation {
             code,
             identity,
             &clock(&self.time),
+            Arc::new(Open),
         )
         .await
     }
@@ -313,11 +314,20 @@ async fn another_authority_is_not_trusted() {
         &code,
         &identity,
         &clock,
+        Arc::new(Open),
     )
     .await;
     assert_eq!(label(result), "server-certificate");
     let other_name = Target::with_name(&federation.address.to_string(), "example.org").unwrap();
-    let result = enrol(&other_name, &federation.authority, &code, &identity, &clock).await;
+    let result = enrol(
+        &other_name,
+        &federation.authority,
+        &code,
+        &identity,
+        &clock,
+        Arc::new(Open),
+    )
+    .await;
     assert_eq!(label(result), "server-certificate");
 }
 

@@ -30,7 +30,7 @@ impl Client {
         clock: &Clock,
     ) -> Result<EnrolmentStatus, Error> {
         let identity = self.key_for(authority, rng)?;
-        let issued = chorus_wire::client::enrol(target, authority, invitation, &identity, clock)
+        let issued = chorus_wire::client::enrol(target, authority, invitation, &identity, clock, std::sync::Arc::new(chorus_wire::client::Open))
             .await
             .map_err(|error| match error {
                 SendError::Refused { label, message } if label != Error::SERVER_CERTIFICATE => {
@@ -95,7 +95,7 @@ impl Client {
         let authority = self.authority()?;
         authority.verify_role(&enrolled.certificate, Role::Client, clock.now())?;
         let credentials = Credentials::new(&identity, enrolled.certificate);
-        Connection::new(target, &authority, &credentials, clock).map_err(|error| Error::Enrol {
+        Connection::new(target, &authority, &credentials, clock, std::sync::Arc::new(chorus_wire::client::Open)).map_err(|error| Error::Enrol {
             reason: error.to_string(),
         })
     }

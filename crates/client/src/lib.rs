@@ -2,6 +2,7 @@
 
 mod client;
 mod consent;
+mod door;
 mod enrolment;
 mod error;
 #[cfg(feature = "fake")]

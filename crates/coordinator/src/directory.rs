@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chorus_protocol::Identity;
 use chorus_wire::certificate::{Authority, CertificateError, Role};
-use chorus_wire::client::{SendError, Target, enrol};
+use chorus_wire::client::{Open, SendError, Target, enrol};
 use chorus_wire::tls::Credentials;
 use chorus_wire::{Clock, InvitationCode};
 use rand::CryptoRng;
@@ -184,7 +185,15 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         private_folder(&self.path).map_err(|error| fault(&self.path, &error))?;
         let identity = self.identity_or_new(rng)?;
-        let issued = enrol(target, authority, invitation, &identity, clock).await?;
+        let issued = enrol(
+            target,
+            authority,
+            invitation,
+            &identity,
+            clock,
+            Arc::new(Open),
+        )
+        .await?;
         let path = self.path.join("coordinator.crt");
         if issued.enrolled.role != Role::Coordinator {
             let (expected, found) = (Role::Coordinator.name(), issued.enrolled.role.name());

@@ -16,7 +16,7 @@ use chorus_protocol::{
     contribute, encode, noise_share,
 };
 use chorus_wire::certificate::Authority;
-use chorus_wire::client::{Connection, SendError, Target, enrol};
+use chorus_wire::client::{Connection, Open, SendError, Target, enrol};
 use chorus_wire::tls::Credentials;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -116,6 +116,7 @@ impl Town {
             &invitation,
             &identity,
             &clock,
+            Arc::new(Open),
         );
         let credentials = Credentials::new(&identity, issued.await.unwrap().certificate);
         let rng = ChaCha20Rng::seed_from_u64(self.rng.next_u64());
@@ -176,7 +177,14 @@ impl Person {
     fn connect(&self, address: &str) -> Connection {
         let clock = chorus_wire::Clock::system();
         let target = Target::new(address).unwrap();
-        Connection::new(target, &self.authority, &self.credentials, &clock).unwrap()
+        Connection::new(
+            target,
+            &self.authority,
+            &self.credentials,
+            &clock,
+            Arc::new(Open),
+        )
+        .unwrap()
     }
 
     /// Takes part until `enough`; gives back its view of the log and why it was refused, if it was.

@@ -16,7 +16,7 @@ use chorus_protocol::{Identity, Response};
 use chorus_wire::{
     Clock,
     certificate::Role,
-    client::{Connection, SendError},
+    client::{Connection, Open, SendError},
     server::{Limits, ServeError, ServerTls, serve_training},
     tls::Credentials,
 };
@@ -36,6 +36,7 @@ async fn whoever_does_not_belong_is_refused_by_name() {
             &root.authority,
             credentials,
             &clock(),
+            Arc::new(Open),
         )
         .unwrap()
     };
@@ -63,7 +64,14 @@ async fn whoever_does_not_belong_is_refused_by_name() {
     let other = chorus_wire::client::Target::with_name(&running.address.to_string(), "example.org")
         .unwrap();
     let credentials = root.credentials(9, Role::Client);
-    let connection = Connection::new(other, &root.authority, &credentials, &clock()).unwrap();
+    let connection = Connection::new(
+        other,
+        &root.authority,
+        &credentials,
+        &clock(),
+        Arc::new(Open),
+    )
+    .unwrap();
     assert_eq!(
         label(connection.send(&check_in()).await),
         "server-certificate"
@@ -162,8 +170,14 @@ async fn a_certificate_that_ends_during_a_connection_is_refused() {
     ));
     let identity = Identity::from_seed(&[9; 32]);
     let credentials = Credentials::new(&identity, root.issue(&identity, Role::Client, 60));
-    let connection =
-        Connection::new(target(address), &root.authority, &credentials, &clock()).unwrap();
+    let connection = Connection::new(
+        target(address),
+        &root.authority,
+        &credentials,
+        &clock(),
+        Arc::new(Open),
+    )
+    .unwrap();
     connection.send(&check_in()).await.unwrap();
     time.store(NOW + 60, Ordering::SeqCst);
     connection.send(&check_in()).await.unwrap();

@@ -6,9 +6,15 @@
 mod cases;
 mod support;
 
+use std::sync::Arc;
+
 use chorus_protocol::{Digest, Identity, Request, Response, RoundId};
 use chorus_wire::{
-    certificate::Role, client::Connection, limits::CHUNK_BYTES, server::Limits, tls::Credentials,
+    certificate::Role,
+    client::{Connection, Open},
+    limits::CHUNK_BYTES,
+    server::Limits,
+    tls::Credentials,
 };
 use support::{Dummy, Root, Running, accepting, check_in, clock, label, target};
 use tokio::{
@@ -241,6 +247,7 @@ async fn many_clients_in_one_process() {
                 &root.authority,
                 &credentials,
                 &clock(),
+                Arc::new(Open),
             )
             .unwrap()
         })

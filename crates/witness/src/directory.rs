@@ -4,13 +4,14 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use chorus_protocol::Identity;
 use chorus_wire::{
     Clock, InvitationCode,
     certificate::{Authority, CertificateError, Role},
-    client::{Target, enrol},
+    client::{Open, Target, enrol},
     tls::Credentials,
 };
 use rand_core::CryptoRng;
@@ -117,7 +118,7 @@ impl Directory {
     ) -> Result<(), WitnessError> {
         private_folder(&self.path).map_err(|error| fault(&self.path, &error))?;
         let identity = self.identity_or_new(rng)?;
-        let issued = enrol(target, authority, invitation, &identity, clock).await?;
+        let issued = enrol(target, authority, invitation, &identity, clock, Arc::new(Open)).await?;
         let path = self.certificate_path();
         if issued.enrolled.role != Role::Witness {
             let (expected, found) = (Role::Witness.name(), issued.enrolled.role.name());

@@ -13,14 +13,13 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::{SendError, error::from_io};
+use super::{Gate, SendError, error::from_io, gate::Gated};
 use crate::{
     Clock,
     certificate::{Authority, Role},
@@ -96,6 +95,7 @@ pub(super) struct Dialler {
     authority: Arc<Authority>,
     role: Role,
     clock: Clock,
+    gate: Arc<dyn Gate>,
     notes: Arc<Notes>,
 }
 
@@ -109,6 +109,7 @@ impl Dialler {
         authority: Arc<Authority>,
         role: Role,
         clock: Clock,
+        gate: Arc<dyn Gate>,
     ) -> Self {
         Self {
             target,
@@ -116,6 +117,7 @@ impl Dialler {
             authority,
             role,
             clock,
+            gate,
             notes: Arc::default(),
         }
     }
@@ -179,10 +181,10 @@ impl Dialler {
 
     async fn handshake(&self) -> Result<Connected, SendError> {
         let unreachable = |error: io::Error| SendError::Unreachable(error.to_string());
-        let tcp = TcpStream::connect(&*self.target.address)
+        let lease = self.gate.lease().map_err(unreachable)?;
+        let tcp = Gated::connect(&self.target.address, lease)
             .await
             .map_err(unreachable)?;
-        tcp.set_nodelay(true).map_err(unreachable)?;
         let counted = Counted {
             tcp,
             notes: self.notes.clone(),
@@ -213,7 +215,7 @@ impl Dialler {
 
 /// TCP that counts.
 struct Counted {
-    tcp: TcpStream,
+    tcp: Gated,
     notes: Arc<Notes>,
 }
 

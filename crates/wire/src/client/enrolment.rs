@@ -4,7 +4,7 @@ use chorus_protocol::{Identity, PROTOCOL_VERSION};
 use tokio::time::timeout;
 use tonic::{Response, Status, transport::Channel};
 
-use super::{SendError, Target, dial::Dialler};
+use super::{Gate, Open, SendError, Target, dial::Dialler};
 use crate::{
     Clock, InvitationCode,
     certificate::{Authority, Enrolled, Role, certificate_request},
@@ -27,7 +27,7 @@ pub struct Issued {
 /// Exchanges an invitation for a certificate for the key of `identity`. `authority` is the certificate that the
 /// caller got together with the invitation: it is what makes the connection trustworthy.
 ///
-/// Asking again with the same invitation and key gives the same certificate, so a lost answer loses nothing.
+/// Every byte passes `gate`. Asking again with the same invitation and key gives the same certificate, so a lost answer loses nothing.
 ///
 /// # Errors
 /// When the invitation is unknown, used by another key or expired, or the authority cannot be reached or trusted.
@@ -40,13 +40,14 @@ pub async fn enrol(
     invitation: &InvitationCode,
     identity: &Identity,
     clock: &Clock,
+    gate: Arc<dyn Gate>,
 ) -> Result<Issued, SendError> {
     let message = proto::EnrolRequest {
         protocol_version: PROTOCOL_VERSION,
         invitation: invitation.as_bytes().to_vec(),
         certificate_request: certificate_request(identity),
     };
-    let reply = call(target, authority, clock, async |mut client| {
+    let reply = call(target, authority, clock, gate, async |mut client| {
         client.enrol(message).await
     })
     .await?;
@@ -82,9 +83,13 @@ pub async fn revocations(
     let message = proto::RevocationsRequest {
         protocol_version: PROTOCOL_VERSION,
     };
-    let reply = call(target, authority, clock, async |mut client| {
-        client.revocations(message).await
-    })
+    let reply = call(
+        target,
+        authority,
+        clock,
+        Arc::new(Open),
+        async |mut client| client.revocations(message).await,
+    )
     .await?;
     let signature = fixed("RevocationsReply.signature", &reply.signature)?;
     let signed = SignedRevocations {
@@ -101,6 +106,7 @@ async fn call<T, F>(
     target: &Target,
     authority: &Authority,
     clock: &Clock,
+    gate: Arc<dyn Gate>,
     call: impl FnOnce(EnrolmentClient<Channel>) -> F,
 ) -> Result<T, SendError>
 where
@@ -115,6 +121,7 @@ where
         authority,
         Role::Authority,
         clock.clone(),
+        gate,
     );
     let client = EnrolmentClient::new(dialler.channel())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -4,6 +4,7 @@
 mod dial;
 mod enrolment;
 mod error;
+mod gate;
 mod line;
 mod model;
 mod upload;
@@ -26,6 +27,7 @@ use dial::Dialler;
 pub use dial::{Target, TargetError, Traffic};
 pub use enrolment::{Issued, enrol, revocations};
 pub use error::SendError;
+pub use gate::{Gate, Lease, Open, Reset};
 use line::Line;
 pub use witness::WitnessConnection;
 
@@ -39,7 +41,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that does not stand yet. `authority` is the only root of trust.
+    /// A connection that does not stand yet. `authority` is the only root of trust; every byte passes `gate`.
     ///
     /// # Errors
     /// When the credentials cannot be used.
@@ -48,10 +50,12 @@ impl Connection {
         authority: &Authority,
         credentials: &Credentials,
         clock: &Clock,
+        gate: Arc<dyn Gate>,
     ) -> Result<Self, TlsError> {
         let config = tls::client(authority, Some(credentials), clock)?;
         let authority = Arc::new(authority.clone());
-        let dialler = Dialler::new(target, config, authority, Role::Coordinator, clock.clone());
+        let (role, clock) = (Role::Coordinator, clock.clone());
+        let dialler = Dialler::new(target, config, authority, role, clock, gate);
         Ok(Self {
             line: Line::new(dialler),
             deadline: CALL_DEADLINE,

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use chorus_protocol::{PROTOCOL_VERSION, Question, Testimony};
 use tonic::transport::Channel;
 
-use super::{SendError, Target, dial::Dialler, line::Line};
+use super::{Open, SendError, Target, dial::Dialler, line::Line};
 use crate::{
     Clock,
     certificate::{Authority, Role},
@@ -40,8 +40,9 @@ impl WitnessConnection {
         let config = tls::client(authority, Some(credentials), clock)?;
         let authority = Arc::new(authority.clone());
         let (root, time) = (authority.clone(), clock.clone());
+        let dialler = Dialler::new(target, config, root, Role::Witness, time, Arc::new(Open));
         Ok(Self {
-            line: Line::new(Dialler::new(target, config, root, Role::Witness, time)),
+            line: Line::new(dialler),
             authority,
             coordinator: credentials.public(),
             clock: clock.clone(),

@@ -16,7 +16,7 @@ use chorus_secagg::Ring;
 use chorus_wire::{
     Kind, Rejection, Shape,
     certificate::Role,
-    client::{Connection, SendError},
+    client::{Connection, Open, SendError},
     server::{Limits, Peer, ServeError, ServerTls, Service, serve_training},
 };
 use tokio::{
@@ -33,7 +33,14 @@ pub use root::{NOW, Root, clock, target};
 impl Root {
     pub fn connect(&self, address: SocketAddr, seed: u8) -> Connection {
         let credentials = self.credentials(seed, Role::Client);
-        Connection::new(target(address), &self.authority, &credentials, &clock()).unwrap()
+        Connection::new(
+            target(address),
+            &self.authority,
+            &credentials,
+            &clock(),
+            Arc::new(Open),
+        )
+        .unwrap()
     }
 }
 

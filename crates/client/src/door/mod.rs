@@ -1,0 +1,161 @@
+//! The one door: every byte that leaves passes here, and a person can shut it at any moment.
+//!
+//! The file `lease` beside the store grows by one byte with every withdrawal: its length is the epoch, which several processes
+//! can raise at once and none can lower. A pass is what a request travels with; it names the epoch in which the person's
+//! consent was looked up. Whoever hands bytes to a socket holds the file's shared lock, compares the epoch, writes without
+//! waiting, and lets go.
+//!
+//! A withdrawal is written down first. Then it raises the epoch, and takes the exclusive lock once: so it has waited for the
+//! writes that had begun, and all that come after find their epoch over, in this process and in any other. A pass that was
+//! given meanwhile either was looked up in what is written down now, or names the epoch that ended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use chorus_wire::client::{Gate, Lease, Reset};
+
+/// The door of one client.
+pub(crate) struct Door {
+    path: PathBuf,
+    /// The connections of this process.
+    connections: Mutex<Vec<Weak<dyn Reset>>>,
+    /// The file's lock is not fair: within this process, this one sees to it that a withdrawal has its turn.
+    turn: RwLock<()>,
+}
+
+/// Leave for one request. Only the client gives it, after it has asked what the person allows.
+#[derive(Debug)]
+pub struct Pass {
+    epoch: u64,
+}
+
+impl Door {
+    /// The door of the client in the folder `home`.
+    pub fn new(home: &Path) -> io::Result<Self> {
+        let door = Self {
+            path: home.join("lease"),
+            connections: Mutex::default(),
+            turn: RwLock::default(),
+        };
+        // An empty file is no leave for anybody.
+        if epoch(&door.open()?)? == NONE {
+            door.end()?;
+        }
+        Ok(door)
+    }
+
+    /// A pass of the epoch as it is now. What the person allows is to be looked up after this, never before.
+    pub fn pass(&self) -> io::Result<Pass> {
+        Ok(Pass {
+            epoch: epoch(&self.open()?)?,
+        })
+    }
+
+    /// Ends the epoch: when this returns, no connection of it hands anything over any more, and those of this process are
+    /// reset. What was withdrawn has to be written down before.
+    pub fn end(&self) -> io::Result<()> {
+        let mut file = self.open()?;
+        file.write_all(&[0])?;
+        file.sync_data()?;
+        {
+            let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+            file.lock()?;
+            file.unlock()?;
+        }
+        let connections = std::mem::take(&mut *self.connections());
+        let standing = connections.iter().filter_map(Weak::upgrade);
+        standing.for_each(|connection| connection.reset());
+        Ok(())
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Weak<dyn Reset>>> {
+        let connections = self.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&self.path)
+    }
+}
+
+/// The door as one way to a coordinator finds it: open for the pass that was shown last.
+pub(crate) struct Entrance {
+    door: Arc<Door>,
+    epoch: AtomicU64,
+}
+
+impl Entrance {
+    pub fn new(door: Arc<Door>) -> Self {
+        Self {
+            door,
+            epoch: AtomicU64::new(NONE),
+        }
+    }
+
+    /// Connections that are made from now on stand under this pass; those that stand keep theirs.
+    pub fn show(&self, pass: Pass) {
+        self.epoch.store(pass.epoch, Ordering::Release);
+    }
+}
+
+impl Gate for Entrance {
+    fn lease(&self) -> io::Result<Box<dyn Lease>> {
+        Ok(Box::new(Held {
+            file: self.door.open()?,
+            epoch: self.epoch.load(Ordering::Acquire),
+            door: Arc::clone(&self.door),
+        }))
+    }
+}
+
+/// The lease of one connection. Each has the file open for itself: locks belong to what opened it.
+struct Held {
+    door: Arc<Door>,
+    file: File,
+    epoch: u64,
+}
+
+impl Lease for Held {
+    fn hold(&mut self, act: &mut dyn FnMut()) -> io::Result<()> {
+        let _turn = self
+            .door
+            .turn
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.file.lock_shared()?;
+        let held = match epoch(&self.file) {
+            Ok(now) if now == self.epoch && now != NONE => {
+                act();
+                Ok(())
+            }
+            Ok(_) => Err(ErrorKind::ConnectionReset.into()),
+            Err(error) => Err(error),
+        };
+        self.file.unlock()?;
+        held
+    }
+
+    fn watch(&self, connection: Weak<dyn Reset>) {
+        let mut connections = self.door.connections();
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(connection);
+    }
+}
+
+/// No epoch: what a file that was lost says.
+const NONE: u64 = 0;
+
+/// The epoch that the file holds.
+fn epoch(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
+#[cfg(test)]
+mod tests;

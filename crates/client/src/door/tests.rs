@@ -1,0 +1,120 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread;
+
+use super::*;
+
+/// A connection that knows whether it was reset.
+#[derive(Default)]
+struct Wire(AtomicUsize);
+
+impl Reset for Wire {
+    fn reset(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn entrance(door: &Arc<Door>) -> Entrance {
+    let entrance = Entrance::new(Arc::clone(door));
+    entrance.show(door.pass().unwrap());
+    entrance
+}
+
+fn passes(lease: &mut Box<dyn Lease>) -> bool {
+    let mut done = false;
+    let held = lease.hold(&mut || done = true);
+    assert_eq!(held.is_ok(), done);
+    done
+}
+
+#[test]
+fn an_epoch_that_ended_lets_nothing_pass_here_and_elsewhere() {
+    let home = tempfile::tempdir().unwrap();
+    let door = Arc::new(Door::new(home.path()).unwrap());
+    // As another process has it: the same file, and nothing else in common.
+    let elsewhere = Arc::new(Door::new(home.path()).unwrap());
+
+    // Without a pass there is no way.
+    assert!(!passes(
+        &mut Entrance::new(Arc::clone(&door)).lease().unwrap()
+    ));
+    let (here, there) = (entrance(&door), entrance(&elsewhere));
+    let (mut held, mut held_there) = (here.lease().unwrap(), there.lease().unwrap());
+    let (wire, gone) = (Arc::new(Wire::default()), Arc::new(Wire::default()));
+    let watched: Weak<Wire> = Arc::downgrade(&wire);
+    held.watch(watched);
+    let watched: Weak<Wire> = Arc::downgrade(&gone);
+    held.watch(watched);
+    drop(gone);
+    assert!(passes(&mut held) && passes(&mut held_there));
+
+    elsewhere.end().unwrap();
+    assert!(!passes(&mut held) && !passes(&mut held_there));
+    // Whatever is granted after that, what stood under the old epoch stays shut; so does what shows its pass.
+    assert!(!passes(&mut here.lease().unwrap()));
+    here.show(door.pass().unwrap());
+    assert!(passes(&mut here.lease().unwrap()));
+    assert!(!passes(&mut held));
+
+    assert_eq!(wire.0.load(Ordering::SeqCst), 0);
+    door.end().unwrap();
+    assert_eq!(wire.0.load(Ordering::SeqCst), 1);
+    // The epoch is on the disk.
+    let again = Door::new(home.path()).unwrap();
+    assert_eq!(again.pass().unwrap().epoch, door.pass().unwrap().epoch);
+    assert_eq!(again.pass().unwrap().epoch, 3);
+}
+
+/// A file that says nothing is no leave.
+#[test]
+fn a_lost_lease_lets_nothing_pass() {
+    let home = tempfile::tempdir().unwrap();
+    let door = Arc::new(Door::new(home.path()).unwrap());
+    let mut held = entrance(&door).lease().unwrap();
+    assert!(passes(&mut held));
+    std::fs::write(home.path().join("lease"), []).unwrap();
+    assert!(!passes(&mut held));
+    assert!(!passes(&mut entrance(&door).lease().unwrap()));
+}
+
+/// Threads pass as fast as they can while the epoch ends over and over: when `end` is back, none of it is inside.
+#[test]
+fn whoever_ends_an_epoch_waits_for_those_inside() {
+    let home = tempfile::tempdir().unwrap();
+    let door = Arc::new(Door::new(home.path()).unwrap());
+    // Each thread says under which epoch it is inside.
+    let inside: [AtomicU64; 3] = Default::default();
+    let (entered, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for place in &inside {
+            let (door, done, entered) = (&door, &done, &entered);
+            scope.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    let entrance = entrance(door);
+                    let epoch = entrance.epoch.load(Ordering::SeqCst);
+                    let mut held = entrance.lease().unwrap();
+                    let mut act = || {
+                        place.store(epoch, Ordering::SeqCst);
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                        place.store(0, Ordering::SeqCst);
+                    };
+                    while held.hold(&mut act).is_ok() {}
+                }
+            });
+        }
+        for _ in 0..200 {
+            let (epoch, before) = (door.pass().unwrap().epoch, entered.load(Ordering::SeqCst));
+            // The control: writers do get in before it ends.
+            while entered.load(Ordering::SeqCst) == before {
+                thread::yield_now();
+            }
+            door.end().unwrap();
+            for place in &inside {
+                let under = place.load(Ordering::SeqCst);
+                assert!(under == 0 || under > epoch, "{under} after {epoch} ended");
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        door.end().unwrap();
+    });
+}
