@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -7,8 +8,10 @@ use chorus_protocol::{
 };
 use chorus_wire::certificate::Authority;
 
+use crate::consent::Leave;
+use crate::door::Door;
 use crate::store::{Progress, Store, StoredModel, Turn};
-use crate::{Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, Transport};
+use crate::{Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, StoreError, Transport};
 
 /// One client: its store and what the app decided for it. The app calls it; it starts no thread of its own.
 ///
@@ -23,6 +26,9 @@ pub struct Client {
     pub(crate) catalogue: Arc<dyn Catalogue>,
     /// Day since 1970 that this client last saw that nothing is kept too long.
     pub(crate) tidied: Option<i64>,
+    pub(crate) door: Arc<Door>,
+    /// What is granted, and the version of the store that says so.
+    pub(crate) grants: RefCell<Option<(i64, Arc<BTreeSet<Purpose>>)>>,
     /// Remembers the certificates that it checked.
     authority: OnceLock<Authority>,
 }
@@ -45,24 +51,24 @@ impl Client {
     ) -> Result<Self, Error> {
         let store = Store::open(home, keys, settings.durability)?;
         let (turn, _) = store.saved()?;
+        let door = Door::new(home).map_err(|error| {
+            Error::Store(StoreError::Unusable {
+                path: home.to_owned(),
+                reason: error.to_string(),
+            })
+        })?;
         let mut client = Self {
             store,
             settings,
             turn,
+            door: Arc::new(door),
+            grants: RefCell::default(),
             catalogue: Arc::new(NoCatalogue),
             tidied: None,
             authority: OnceLock::new(),
         };
         client.tidy(now)?;
         Ok(client)
-    }
-
-    /// Every purpose that is granted.
-    pub(crate) fn granted(&self) -> Result<BTreeSet<Purpose>, Error> {
-        let asked = |purpose: &Purpose| {
-            !matches!(purpose, Purpose::Sensitive(_) | Purpose::ThirdPartySource)
-        };
-        Ok(Purpose::all().filter(asked).collect())
     }
 
     /// Gives `keys` a new key and seals everything anew. The same key store as before, or another one to move the key
@@ -83,7 +89,8 @@ impl Client {
     /// and the same round is never joined again.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the plan is unsigned, of another task, repeated, weaker than the floor of the settings, or more
+    /// [`Error::NotGranted`] without the person's leave to contribute, and for a round that evaluates without the one for
+    /// statistics. [`Error::Refused`] when the plan is unsigned, of another task, repeated, weaker than the floor of the settings, or more
     /// than the privacy budget has left. Nothing is said to the coordinator.
     pub fn join(
         &mut self,
@@ -91,6 +98,7 @@ impl Client {
         invitation: Invitation,
         now: i64,
     ) -> Result<Participation, Error> {
+        self.pass(Leave::Contribute)?;
         // Before anything is read that the round is judged by: another process could join meanwhile.
         let (turn, _) = self.store.saved()?;
         let coordinator = self.store.coordinator()?.ok_or(Error::Stranger)?;
@@ -106,6 +114,7 @@ impl Client {
             model,
         };
         let participation = Participation::join_for(task, invitation, standing)?;
+        self.pass(Leave::of(participation.plan()))?;
         self.turn = turn;
         if participation.plan().is_local() {
             self.store.put_local(participation.plan().round, now)?;
@@ -177,14 +186,23 @@ impl Client {
         Ok(authority)
     }
 
-    /// Sends a request, and takes the answer only from the coordinator that this client knows. The first one
+    /// Sends a request that the person allows, and takes the answer only from the coordinator that this client knows. The first one
     /// that it meets is pinned.
     pub(crate) async fn ask(
         &mut self,
         transport: &mut impl Transport,
+        leave: Leave,
         request: &Request,
     ) -> Result<Response, Error> {
-        let response = transport.send(request).await?;
+        let pass = self.pass(leave)?;
+        let response = match transport.send(pass, request).await {
+            Ok(response) => response,
+            Err(error) => {
+                // A withdrawal looks like a network that failed.
+                self.pass(leave)?;
+                return Err(error.into());
+            }
+        };
         let key = transport.coordinator().ok_or(Error::Stranger)?;
         match self.store.coordinator()? {
             None => self.store.pin_coordinator(&key)?,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use chorus_protocol::{ClientId, Identity};
 use chorus_wire::certificate::{Authority, Role};
 use chorus_wire::client::{Connection, SendError, Target};
@@ -5,8 +7,10 @@ use chorus_wire::tls::Credentials;
 use chorus_wire::{Clock, InvitationCode};
 use rand_core::CryptoRng;
 
+use crate::consent::Leave;
+use crate::door::Entrance;
 use crate::store::Enrolled;
-use crate::{Client, EnrolmentStatus, Error};
+use crate::{Client, EnrolmentStatus, Error, Way};
 
 impl Client {
     /// Exchanges an invitation for a certificate. The key is made here and never leaves; a client that enrols
@@ -16,7 +20,7 @@ impl Client {
     /// server trustworthy. A lost answer loses nothing: the same invitation works again.
     ///
     /// # Errors
-    /// [`Error::Enrol`] when the invitation is of no use, [`Error::OtherAuthority`] when this client belongs to
+    /// [`Error::NotGranted`] without the person's leave to contribute, [`Error::Enrol`] when the invitation is of no use, [`Error::OtherAuthority`] when this client belongs to
     /// another federation, [`Error::Untrusted`] or [`Error::Unreachable`] as they say.
     ///
     /// # Privacy
@@ -29,15 +33,25 @@ impl Client {
         rng: &mut impl CryptoRng,
         clock: &Clock,
     ) -> Result<EnrolmentStatus, Error> {
+        let entrance = Entrance::new(Arc::clone(&self.door));
+        entrance.show(self.pass(Leave::Contribute)?);
         let identity = self.key_for(authority, rng)?;
-        let issued = chorus_wire::client::enrol(target, authority, invitation, &identity, clock, std::sync::Arc::new(chorus_wire::client::Open))
-            .await
-            .map_err(|error| match error {
-                SendError::Refused { label, message } if label != Error::SERVER_CERTIFICATE => {
-                    Error::Enrol { reason: message }
-                }
-                error => error.into(),
-            })?;
+        let gate = Arc::new(entrance);
+        let asking =
+            chorus_wire::client::enrol(target, authority, invitation, &identity, clock, gate);
+        let issued = match asking.await {
+            Ok(issued) => issued,
+            Err(error) => {
+                // A withdrawal looks like a network that failed.
+                self.pass(Leave::Contribute)?;
+                return Err(match error {
+                    SendError::Refused { label, message } if label != Error::SERVER_CERTIFICATE => {
+                        Error::Enrol { reason: message }
+                    }
+                    error => error.into(),
+                });
+            }
+        };
         authority.verify_role(&issued.certificate, Role::Client, clock.now())?;
         self.enrolled_as(issued.certificate, authority)?;
         Ok(EnrolmentStatus::Valid {
@@ -88,15 +102,21 @@ impl Client {
     /// A connection to the coordinator at `target`; it stands with the first call, and again after each break.
     ///
     /// # Errors
-    /// [`Error::NotEnrolled`]; [`Error::Enrol`] when the certificate is of no use any more.
-    pub fn connect(&self, target: Target, clock: &Clock) -> Result<Connection, Error> {
+    /// [`Error::NotGranted`] where the person allows nothing that needs one; [`Error::NotEnrolled`]; [`Error::Enrol`] when the
+    /// certificate is of no use any more.
+    pub fn connect(&self, target: Target, clock: &Clock) -> Result<Way, Error> {
+        self.pass(Leave::Model)?;
         let identity = self.identity()?;
         let enrolled = self.store.enrolled()?.ok_or(Error::NotEnrolled)?;
         let authority = self.authority()?;
         authority.verify_role(&enrolled.certificate, Role::Client, clock.now())?;
         let credentials = Credentials::new(&identity, enrolled.certificate);
-        Connection::new(target, &authority, &credentials, clock, std::sync::Arc::new(chorus_wire::client::Open)).map_err(|error| Error::Enrol {
+        let entrance = Arc::new(Entrance::new(Arc::clone(&self.door)));
+        let gate = Arc::clone(&entrance);
+        let connection = Connection::new(target, &authority, &credentials, clock, gate);
+        let connection = connection.map_err(|error| Error::Enrol {
             reason: error.to_string(),
-        })
+        })?;
+        Ok(Way::new(connection, entrance))
     }
 }

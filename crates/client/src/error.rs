@@ -4,7 +4,8 @@ use chorus_wire::certificate::CertificateError;
 use chorus_wire::client::SendError;
 use thiserror::Error;
 
-use crate::StoreError;
+use crate::consent::LedgerError;
+use crate::{DecisionError, Purpose, StoreError};
 
 /// What went wrong, one variant for each thing that an app can do about it.
 #[derive(Debug, Error)]
@@ -125,6 +126,26 @@ pub enum Error {
         /// What.
         what: crate::Pii,
     },
+    /// Ask the person; they allow everything or nothing.
+    #[error(
+        "the person has not allowed `{purpose}`: show them the notice and ask, and go on only with their yes"
+    )]
+    NotGranted {
+        /// What they would have to allow.
+        purpose: Purpose,
+    },
+    /// Show the current notice, and ask again.
+    #[error("{0}: show the person the current notice and ask again")]
+    Decision(#[from] DecisionError),
+    /// Ask for everything anew in a new folder; nothing is allowed here any more.
+    #[error(
+        "the consent ledger does not hold together ({reason}), so nothing is allowed any more: use a new folder and ask the \
+         person anew"
+    )]
+    Ledger {
+        /// Where it breaks.
+        reason: String,
+    },
     /// Wait for the next round: this one cannot be kept.
     #[error(transparent)]
     Save(#[from] SaveError),
@@ -162,6 +183,14 @@ impl From<SendError> for Error {
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         Error::Log(error)
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Error::Ledger {
+            reason: error.to_string(),
+        }
     }
 }
 

@@ -27,9 +27,10 @@ mod tests;
 
 pub use client::Client;
 pub use consent::{
-    Answer, COOL_DOWN, Category, Change, Consent, Controller, Decision, DecisionError, Entry,
-    Honoured, Level, Notice, Purpose, PurposeError, Receipt, Section, Signal, State,
+    Answer, COOL_DOWN, Category, Change, Consent, Controller, Decision, DecisionError, Honoured,
+    Level, Notice, Purpose, PurposeError, Receipt, Section, Signal, State, Switch,
 };
+pub use door::Pass;
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};
@@ -53,4 +54,4 @@ pub use taste::{
     NoCatalogue, NotAnOffer, Offer, Offered, Order, Person, Price, Ranked, Recorded, Source,
     Subject, Weights, WhatIf,
 };
-pub use transport::Transport;
+pub use transport::{Transport, Way};

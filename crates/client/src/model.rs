@@ -4,6 +4,7 @@ use chorus_model::{Parameters, TrainError};
 use chorus_protocol::{Digest, Request, Response, TaskName};
 use serde::Serialize;
 
+use crate::consent::Leave;
 use crate::store::StoredModel;
 use crate::{Client, Error, Transport};
 
@@ -33,7 +34,7 @@ impl Client {
     /// newer than the one that is here.
     ///
     /// # Errors
-    /// [`Error::Log`] when the log does not continue what this client has seen, [`Error::Model`] when the
+    /// [`Error::NotGranted`] without the person's leave to use a model; [`Error::Log`] when the log does not continue what this client has seen, [`Error::Model`] when the
     /// bytes are not those that the log names, [`Error::NoModel`] when the log has no model of the task.
     ///
     /// # Privacy
@@ -85,7 +86,7 @@ impl Client {
             let request = Request::FetchLog {
                 from: before.length,
             };
-            let Response::Log(entries) = self.ask(transport, &request).await? else {
+            let Response::Log(entries) = self.ask(transport, Leave::Model, &request).await? else {
                 return Err(Error::answer());
             };
             let coordinator = self.store.coordinator()?.ok_or(Error::Stranger)?;
@@ -114,7 +115,11 @@ async fn fetch(
     loop {
         let offset = bytes.len() as u64;
         match client
-            .ask(transport, &Request::FetchModel { digest, offset })
+            .ask(
+                transport,
+                Leave::Model,
+                &Request::FetchModel { digest, offset },
+            )
             .await?
         {
             Response::Model {

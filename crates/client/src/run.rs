@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chorus_model::Engine;
-use chorus_protocol::{Participation, RoundId, TaskName};
+use chorus_protocol::{Outcome, Participation, RoundId, TaskName};
 use chorus_wire::Clock;
 use rand_core::CryptoRng;
 
-use crate::{CheckIn, Client, Ending, Error, Step, Transport};
+use crate::consent::Leave;
+use crate::{CheckIn, Client, Ending, Error, Purpose, Step, StoreError, Transport};
 
 /// What [`Client::run`] works with.
 pub struct Loop<'a> {
@@ -43,6 +44,8 @@ pub enum End {
     Finished,
     /// The app wished so.
     Shutdown,
+    /// The person took back their leave to contribute.
+    Withdrawn,
 }
 
 /// How to go on.
@@ -61,7 +64,8 @@ impl Client {
     /// nothing is lost by it.
     ///
     /// # Errors
-    /// Those that waiting does not cure: the store, the enrolment, another coordinator, a forked model log.
+    /// [`Error::NotGranted`] without the person's leave to contribute, before anything happens. Those that waiting does not
+    /// cure: the store, the enrolment, another coordinator, a forked model log.
     pub async fn run(
         &mut self,
         transport: &mut impl Transport,
@@ -83,6 +87,7 @@ impl Client {
         work: &mut Loop<'_>,
         rng: &mut (impl CryptoRng + Send),
     ) -> Result<End, Error> {
+        self.pass(Leave::Contribute)?;
         let mut failures = 0;
         let mut current = self.resume()?;
         if let Some(participation) = &current {
@@ -109,7 +114,10 @@ impl Client {
                     failures += 1;
                     self.settings.pace.after(failures, rng.next_u32())
                 }
-                Err(error) if passes(&error) => {
+                Err(Error::NotGranted {
+                    purpose: Purpose::ContributeTraining,
+                }) => return Ok(End::Withdrawn),
+                Err(error) if passes(&error) || self.was_dropped(&error) => {
                     tracing::info!("the coordinator could not be worked with; trying again later");
                     (work.news)(News::Later(&error));
                     failures += 1;
@@ -157,9 +165,16 @@ impl Client {
         rng: &mut (impl CryptoRng + Send),
     ) -> Result<Then, Error> {
         let now = work.clock.now();
-        let step = self
+        let step = match self
             .step(transport, participation, work.engine, rng, now)
-            .await?;
+            .await
+        {
+            // The person took back their leave for this kind of round alone.
+            Err(Error::NotGranted { purpose }) if purpose != Purpose::ContributeTraining => {
+                self.end(participation, Ending::Outcome(Outcome::LeftOut))?
+            }
+            step => step?,
+        };
         Ok(match step {
             Step::Sent | Step::Learned { .. } => Then::At(Duration::ZERO),
             Step::Pending => Then::At(Duration::from_millis(self.settings.pace.between)),
@@ -183,6 +198,12 @@ impl Client {
             }
         })
     }
+
+    /// True where a round is gone because the person took back their leave, and gave it again meanwhile.
+    fn was_dropped(&self, error: &Error) -> bool {
+        matches!(error, Error::Store(StoreError::Elsewhere { .. }))
+            && matches!(self.store.saved(), Ok((_, None)))
+    }
 }
 
 /// True for what another round or a little time can cure.
@@ -195,5 +216,6 @@ fn passes(error: &Error) -> bool {
             | Error::Answer { .. }
             | Error::Model { .. }
             | Error::Save(_)
+            | Error::NotGranted { .. }
     )
 }

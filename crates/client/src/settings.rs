@@ -3,7 +3,7 @@ use std::time::Duration;
 use chorus_protocol::Floor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Durability, Guards, Keeping, Weights};
+use crate::{Controller, Durability, Guards, Keeping, Weights};
 
 /// What the app decides for its client. The default is the careful choice in every field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ use crate::{Durability, Guards, Keeping, Weights};
 pub struct Settings {
     /// The least that this client insists on, whatever a coordinator proposes.
     pub floor: Floor,
+    /// Who is responsible for what the app does, as it stands in consent receipts.
+    pub controller: Controller,
     /// What a write must survive before the client goes on.
     pub durability: Durability,
     /// How [`Client::run`](crate::Client::run) waits.

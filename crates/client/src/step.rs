@@ -10,6 +10,7 @@ use chorus_protocol::{
 use chorus_wire::certificate::Authority;
 use rand_core::{CryptoRng, Rng};
 
+use crate::consent::Leave;
 use crate::model::catalogue;
 use crate::store::StoredModel;
 use crate::{Client, Error, Transport};
@@ -66,14 +67,18 @@ impl Client {
     /// Says that this client is there for `task`.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached, is another one than before, or does not admit this client.
+    /// [`Error::NotGranted`] without the person's leave to contribute. When the coordinator cannot be reached, is another one than before, or does not admit this client.
     pub async fn check_in(
         &mut self,
         transport: &mut impl Transport,
         task: &TaskName,
     ) -> Result<CheckIn, Error> {
         match self
-            .ask(transport, &Request::CheckIn { task: task.clone() })
+            .ask(
+                transport,
+                Leave::Contribute,
+                &Request::CheckIn { task: task.clone() },
+            )
             .await?
         {
             Response::Wait { milliseconds } => {
@@ -95,7 +100,8 @@ impl Client {
     /// that, and then this round's keys. Learning runs on the thread that polls this.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached: the participation is unchanged, and the same step can be tried
+    /// [`Error::NotGranted`] without the person's leave for this round; once it was withdrawn, the round is gone. When the
+    /// coordinator cannot be reached: the participation is unchanged, and the same step can be tried
     /// again. When the store fails: the participation is over, and `resume` gives back the last state that
     /// was written. A refusal of either side is no error, but the end of the round: [`Step::Over`].
     ///
@@ -109,13 +115,17 @@ impl Client {
         rng: &mut (impl CryptoRng + Send),
         now: i64,
     ) -> Result<Step, Error> {
+        let leave = Leave::of(participation.plan());
         let request = match participation.poll() {
             Next::Over(outcome) => return Ok(Step::Over(Ending::Outcome(outcome.clone()))),
-            Next::Learn { .. } => return self.learn(participation, engine, rng),
+            Next::Learn { .. } => {
+                self.pass(leave)?;
+                return self.learn(participation, engine, rng);
+            }
             Next::Send(request) => request,
         };
         let authority = self.authority()?;
-        match self.ask(transport, &request).await {
+        match self.ask(transport, leave, &request).await {
             Ok(response) => self.take(participation, response, &authority, rng, now),
             Err(Error::Rejected { label, message }) => {
                 self.end(participation, Ending::Rejected { label, message })
@@ -223,7 +233,11 @@ impl Client {
     }
 
     /// Ends the client's part, and erases what it held of the round.
-    fn end(&mut self, participation: &mut Participation, ending: Ending) -> Result<Step, Error> {
+    pub(crate) fn end(
+        &mut self,
+        participation: &mut Participation,
+        ending: Ending,
+    ) -> Result<Step, Error> {
         if !matches!(participation.poll(), Next::Over(_)) {
             participation.left_out();
         }
@@ -241,6 +255,8 @@ impl Client {
         let saved = self.save(participation, followed, model);
         if saved.is_err() {
             participation.left_out();
+            // A withdrawal takes the round away.
+            self.pass(Leave::of(participation.plan()))?;
         }
         saved
     }

@@ -118,7 +118,15 @@ impl Directory {
     ) -> Result<(), WitnessError> {
         private_folder(&self.path).map_err(|error| fault(&self.path, &error))?;
         let identity = self.identity_or_new(rng)?;
-        let issued = enrol(target, authority, invitation, &identity, clock, Arc::new(Open)).await?;
+        let issued = enrol(
+            target,
+            authority,
+            invitation,
+            &identity,
+            clock,
+            Arc::new(Open),
+        )
+        .await?;
         let path = self.certificate_path();
         if issued.enrolled.role != Role::Witness {
             let (expected, found) = (Role::Witness.name(), issued.enrolled.role.name());

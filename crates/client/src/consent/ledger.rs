@@ -69,7 +69,7 @@ pub enum DecisionError {
 /// # Privacy
 /// Says what the person agreed to. It stays on the device until the person exports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Yes or no.
     pub answer: Answer,
     /// When, seconds since 1970 UTC.
@@ -106,7 +106,7 @@ pub(crate) struct Ledger {
 /// The entry at this place does not follow the one before.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("entry {0} does not follow the one before")]
-pub struct LedgerError(pub u64);
+pub(crate) struct LedgerError(pub u64);
 
 impl Ledger {
     /// Checks that every entry follows the one before.

@@ -1,5 +1,6 @@
 //! What the person said yes and no to, what their devices and browsers say for them, and what follows.
 
+mod leave;
 mod ledger;
 mod level;
 mod notice;
@@ -8,11 +9,15 @@ mod receipt;
 mod signal;
 mod state;
 mod strings;
+mod switch;
 
-pub use ledger::{Answer, Decision, DecisionError, Entry};
+pub(crate) use leave::Leave;
+pub(crate) use ledger::LedgerError;
+pub use ledger::{Answer, Decision, DecisionError};
 pub use level::Level;
 pub use notice::{Change, Notice, Section};
 pub use purpose::{Category, Purpose, PurposeError};
 pub use receipt::{Controller, Receipt};
 pub use signal::Signal;
 pub use state::{COOL_DOWN, Consent, Honoured, State};
+pub use switch::Switch;

@@ -87,13 +87,13 @@ pub const COOL_DOWN: i64 = 90 * 24 * 60 * 60;
 pub(crate) type Notices = BTreeMap<String, Notice>;
 
 /// All that decides.
-pub(crate) struct Choices {
+pub(crate) struct Consents {
     pub ledger: Ledger,
     pub heard: Vec<Heard>,
     pub asked: Vec<Asked>,
 }
 
-impl Choices {
+impl Consents {
     /// Every purpose as it stands at `now`, seconds since 1970 UTC.
     pub fn consents(&self, notices: &Notices, now: i64) -> Vec<Consent> {
         Purpose::all()
@@ -207,35 +207,35 @@ mod tests {
         [(notice.language.clone(), notice)].into()
     }
 
-    fn choices(answers: &[Answer]) -> Choices {
-        Choices {
+    fn consents(answers: &[Answer]) -> Consents {
+        Consents {
             ledger: ledger(PURPOSE, answers),
             heard: Vec::new(),
             asked: Vec::new(),
         }
     }
 
-    fn consent(choices: &Choices, now: i64) -> Consent {
-        choices.consent(PURPOSE, &notices(notice(1)), now)
+    fn consent(consents: &Consents, now: i64) -> Consent {
+        consents.consent(PURPOSE, &notices(notice(1)), now)
     }
 
     /// Hands in a signal, as the client does.
-    fn hear(choices: &mut Choices, on: bool) {
+    fn hear(consents: &mut Consents, on: bool) {
         let signal = Signal::Gpc { on };
-        if let Some(entry) = choices.ledger.object(&signal, 1_000) {
-            choices.ledger.push(entry);
+        if let Some(entry) = consents.ledger.object(&signal, 1_000) {
+            consents.ledger.push(entry);
         }
-        choices.heard = vec![Heard { signal, at: 1_000 }];
+        consents.heard = vec![Heard { signal, at: 1_000 }];
     }
 
-    fn decide(choices: &mut Choices, answer: Answer, purpose: Purpose) {
+    fn decide(consents: &mut Consents, answer: Answer, purpose: Purpose) {
         let notice = notice(1);
         let decision = Decision::new(answer, [purpose], &notice);
-        let entry = choices
+        let entry = consents
             .ledger
             .next(&decision, Some(&notice), 2_000)
             .unwrap();
-        choices.ledger.push(entry);
+        consents.ledger.push(entry);
     }
 
     #[test]
@@ -252,9 +252,9 @@ mod tests {
             (vec![No, No], Refused, Some(day)),
             (vec![Yes, No, Yes], Granted, Some(2 * day)),
         ] {
-            let found = consent(&choices(&answers), 0);
+            let found = consent(&consents(&answers), 0);
             assert_eq!((found.state, found.since), (state, since), "{answers:?}");
-            let others = choices(&answers).consents(&notices(notice(1)), 0);
+            let others = consents(&answers).consents(&notices(notice(1)), 0);
             let others = others.iter().filter(|other| other.purpose != PURPOSE);
             assert!(others.into_iter().all(|other| other.state == Off));
         }
@@ -262,17 +262,17 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_again_for_ninety_days() {
-        let may_ask = |choices: &Choices, now| consent(choices, now).may_ask;
-        assert!(may_ask(&choices(&[]), 0));
-        assert!(!may_ask(&choices(&[Answer::Yes]), 10 * COOL_DOWN));
-        let refused = choices(&[Answer::No]);
+        let may_ask = |consents: &Consents, now| consent(consents, now).may_ask;
+        assert!(may_ask(&consents(&[]), 0));
+        assert!(!may_ask(&consents(&[Answer::Yes]), 10 * COOL_DOWN));
+        let refused = consents(&[Answer::No]);
         assert!(!may_ask(&refused, 0));
         assert!(!may_ask(&refused, COOL_DOWN - 1));
         assert!(may_ask(&refused, COOL_DOWN));
         // A clock that was set back asks nobody earlier.
         assert!(!may_ask(&refused, i64::MIN));
         // A question that was left open counts, too.
-        let mut asked = choices(&[]);
+        let mut asked = consents(&[]);
         asked.asked.push(Asked {
             purpose: PURPOSE,
             at: 5,
@@ -280,7 +280,7 @@ mod tests {
         assert!(!may_ask(&asked, COOL_DOWN));
         assert!(may_ask(&asked, COOL_DOWN + 5));
         // A signal asks for silence.
-        let mut denied = choices(&[]);
+        let mut denied = consents(&[]);
         hear(&mut denied, true);
         assert!(!may_ask(&denied, 10 * COOL_DOWN));
     }
@@ -288,9 +288,9 @@ mod tests {
     #[test]
     fn a_signal_denies_until_the_person_decides_otherwise_and_that_is_shown() {
         use Answer::{No, Yes};
-        let state = |choices: &Choices| {
-            let consent = consent(choices, 0);
-            if let Some(shown) = choices.signals(&notices(notice(1))).first() {
+        let state = |consents: &Consents| {
+            let consent = consent(consents, 0);
+            if let Some(shown) = consents.signals(&notices(notice(1))).first() {
                 let granted = consent.state == State::Granted;
                 assert_eq!(
                     shown.overridden.contains(&PURPOSE),
@@ -308,34 +308,34 @@ mod tests {
             (Some(Yes), State::Withdrawn),
             (Some(No), State::Refused),
         ] {
-            let mut choices = choices(before.as_slice());
-            hear(&mut choices, true);
+            let mut consents = consents(before.as_slice());
+            hear(&mut consents, true);
             let denied = if before == Some(No) {
                 State::Refused
             } else {
                 State::Denied
             };
-            assert_eq!(state(&choices), (denied, 1));
+            assert_eq!(state(&consents), (denied, 1));
             // Said again, it changes nothing.
-            let length = choices.ledger.entries().len();
-            hear(&mut choices, true);
-            assert_eq!(choices.ledger.entries().len(), length);
+            let length = consents.ledger.entries().len();
+            hear(&mut consents, true);
+            assert_eq!(consents.ledger.entries().len(), length);
             // Switched off, it grants nothing.
-            hear(&mut choices, false);
-            assert_eq!(state(&choices), (after, 0));
-            hear(&mut choices, true);
+            hear(&mut consents, false);
+            assert_eq!(state(&consents), (after, 0));
+            hear(&mut consents, true);
             // Decided after the signal came: it stands, and the conflict is shown.
-            decide(&mut choices, Yes, PURPOSE);
-            assert_eq!(state(&choices), (State::Granted, 1));
-            decide(&mut choices, No, PURPOSE);
-            assert_eq!(state(&choices), (State::Withdrawn, 1));
-            decide(&mut choices, Yes, PURPOSE);
+            decide(&mut consents, Yes, PURPOSE);
+            assert_eq!(state(&consents), (State::Granted, 1));
+            decide(&mut consents, No, PURPOSE);
+            assert_eq!(state(&consents), (State::Withdrawn, 1));
+            decide(&mut consents, Yes, PURPOSE);
             // Said anew, it goes before the decision again.
-            hear(&mut choices, false);
-            assert_eq!(state(&choices), (State::Granted, 0));
-            hear(&mut choices, true);
-            assert_eq!(state(&choices), (State::Denied, 1));
-            assert!(Ledger::read(choices.ledger.entries().to_vec()).is_ok());
+            hear(&mut consents, false);
+            assert_eq!(state(&consents), (State::Granted, 0));
+            hear(&mut consents, true);
+            assert_eq!(state(&consents), (State::Denied, 1));
+            assert!(Ledger::read(consents.ledger.entries().to_vec()).is_ok());
         }
     }
 
@@ -348,7 +348,7 @@ mod tests {
         ledger.push(ledger.next(&all, Some(&before), 7).unwrap());
         let no = Decision::new(Answer::No, [Purpose::ThirdPartySource], &before);
         ledger.push(ledger.next(&no, Some(&before), 8).unwrap());
-        let mut choices = Choices {
+        let mut consents = Consents {
             ledger,
             heard: Vec::new(),
             asked: Vec::new(),
@@ -361,7 +361,7 @@ mod tests {
                 .unwrap()
                 .cost
                 .push_str(" And more.");
-            for consent in choices.consents(&notices(after.clone()), 9) {
+            for consent in consents.consents(&notices(after.clone()), 9) {
                 let pending = consent.purpose == changed;
                 let expected = match consent.purpose {
                     Purpose::ThirdPartySource => State::Withdrawn,
@@ -372,7 +372,7 @@ mod tests {
                 assert_eq!(consent.changes.len(), usize::from(pending));
                 assert_eq!(consent.may_ask, pending);
                 assert_eq!(
-                    choices
+                    consents
                         .granted(&notices(after.clone()))
                         .contains(&consent.purpose),
                     expected == State::Granted
@@ -383,8 +383,8 @@ mod tests {
         let mut after = notice(2);
         after.sections.get_mut(&PURPOSE).unwrap().cost.push('!');
         let again = Decision::new(Answer::Yes, [PURPOSE], &after);
-        let entry = choices.ledger.next(&again, Some(&after), 9).unwrap();
-        choices.ledger.push(entry);
+        let entry = consents.ledger.next(&again, Some(&after), 9).unwrap();
+        consents.ledger.push(entry);
         let mut both = notices(after);
         both.insert(
             "de".to_owned(),
@@ -393,10 +393,10 @@ mod tests {
                 ..notice(9)
             },
         );
-        assert_eq!(choices.granted(&both).len(), 17);
+        assert_eq!(consents.granted(&both).len(), 17);
         // A language that is gone is a notice that is gone.
         both.remove("en");
-        assert_eq!(choices.granted(&both).len(), 0);
+        assert_eq!(consents.granted(&both).len(), 0);
     }
 
     proptest! {
@@ -406,25 +406,25 @@ mod tests {
         #[test]
         fn only_a_yes_grants(steps in prop::collection::vec((any::<bool>(), any::<bool>(), 0usize..18), 0..40)) {
             let all: Vec<Purpose> = Purpose::all().collect();
-            let mut choices = choices(&[]);
+            let mut consents = consents(&[]);
             let mut expected = BTreeSet::new();
             for (yes, signal, place) in steps {
                 match (signal, yes) {
                     (true, on) => {
-                        hear(&mut choices, on);
+                        hear(&mut consents, on);
                         let denied = Signal::Gpc { on }.denies();
                         expected.retain(|purpose| !denied.contains(purpose));
                     }
                     (false, true) => {
-                        decide(&mut choices, Answer::Yes, all[place]);
+                        decide(&mut consents, Answer::Yes, all[place]);
                         expected.insert(all[place]);
                     }
                     (false, false) => {
-                        decide(&mut choices, Answer::No, all[place]);
+                        decide(&mut consents, Answer::No, all[place]);
                         expected.remove(&all[place]);
                     }
                 }
-                prop_assert_eq!(&choices.granted(&notices(notice(1))), &expected);
+                prop_assert_eq!(&consents.granted(&notices(notice(1))), &expected);
             }
         }
     }

@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use chorus_wire::client::{Gate, Lease, Reset};
 
+use crate::{Error, StoreError};
+
 /// The door of one client.
 pub(crate) struct Door {
     path: PathBuf,
@@ -69,6 +71,14 @@ impl Door {
         let standing = connections.iter().filter_map(Weak::upgrade);
         standing.for_each(|connection| connection.reset());
         Ok(())
+    }
+
+    /// What an error of the file means for the app.
+    pub fn fault(&self, error: io::Error) -> Error {
+        Error::Store(StoreError::Unusable {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })
     }
 
     fn connections(&self) -> MutexGuard<'_, Vec<Weak<dyn Reset>>> {

@@ -30,7 +30,7 @@ pub use fault::StoreError;
 pub(crate) use kind::Kind;
 pub(crate) use models::StoredModel;
 pub(crate) use record::Record;
-pub(crate) use rounds::{Progress, Turn};
+pub(crate) use rounds::{Progress, Turn, forget_round};
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,6 @@ pub enum Durability {
 pub(crate) struct Store {
     connection: Connection,
     path: PathBuf,
-    #[allow(dead_code)]
     durability: Durability,
     /// Shared with every [`second`](Self::second) one, so that a new key reaches them.
     vault: Arc<RwLock<Vault>>,
@@ -85,8 +84,16 @@ impl Store {
         Ok(value)
     }
 
+    /// A number that changes when anybody else writes to the store: another process, or a [`second`](Self::second) one.
+    pub fn version(&self) -> Result<i64, StoreError> {
+        let read = || {
+            let mut select = self.connection.prepare_cached("PRAGMA data_version")?;
+            select.query_row([], |row| row.get(0))
+        };
+        read().map_err(|error| fault(&self.path, error))
+    }
+
     /// Another connection to the same store, for another thread.
-    #[allow(dead_code)]
     pub fn second(&self) -> Result<Store, StoreError> {
         Ok(Store {
             connection: open::connect(&self.path, self.durability)?,
@@ -232,7 +239,6 @@ impl Batch<'_> {
     }
 
     /// All records of a kind, by key.
-    #[allow(dead_code)]
     pub fn all<R: Record>(&self) -> Result<Vec<R>, StoreError> {
         self.view.all()
     }

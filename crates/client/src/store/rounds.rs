@@ -205,6 +205,18 @@ impl Store {
     }
 }
 
+/// Forgets the round that was under way, whoever has taken it up: nobody who still holds it can write it back.
+pub(crate) fn forget_round(batch: &Batch<'_>) -> Result<(), StoreError> {
+    let Some(standing) = batch.get::<Standing>("")? else {
+        return Ok(());
+    };
+    batch.put(&Standing {
+        saved: None,
+        turn: standing.turn.next(),
+        ..standing
+    })
+}
+
 /// Where the client stands, one turn further, if nobody else went on meanwhile.
 fn at_turn(batch: &Batch<'_>, turn: Turn) -> Result<Standing, StoreError> {
     let standing = batch.get::<Standing>("")?.unwrap_or_default();

@@ -109,7 +109,7 @@ impl Client {
         context: &Context,
         now: i64,
     ) -> Result<Vec<Recorded>, Error> {
-        let granted = self.granted()?;
+        let granted = self.grants()?;
         let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
         let mut became = Vec::new();
         for event in events {

@@ -157,7 +157,7 @@ impl Client {
     /// When the store cannot be written.
     pub fn shown(&mut self, items: &[ItemId], now: i64) -> Result<(), Error> {
         self.tidy(now)?;
-        if !self.granted()?.contains(&Purpose::LocalPersonalisation) {
+        if !self.grants()?.contains(&Purpose::LocalPersonalisation) {
             return Ok(());
         }
         let day = now.div_euclid(DAY);
@@ -182,7 +182,7 @@ impl Client {
         if let Subject::Topic(text) | Subject::Group(text) = &control.what {
             check_text("what", text)?;
         }
-        let granted = self.granted()?.contains(&Purpose::LocalPersonalisation);
+        let granted = self.grants()?.contains(&Purpose::LocalPersonalisation);
         if granted {
             self.store.write(|batch| batch.put(control))?;
         }
@@ -220,7 +220,7 @@ impl Client {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_person(&mut self, person: &Person) -> Result<bool, Error> {
-        let granted = self.granted()?.contains(&Purpose::LocalPersonalisation);
+        let granted = self.grants()?.contains(&Purpose::LocalPersonalisation);
         if granted {
             self.store.write(|batch| batch.put(person))?;
         }
@@ -304,7 +304,7 @@ impl Client {
 
     /// All that lists are made of. `now`: for what was shown on that day.
     pub(crate) fn taste(&self, now: Option<i64>) -> Result<Taste, Error> {
-        let granted = self.granted()?;
+        let granted = self.grants()?;
         let today = match now {
             Some(now) => self.store.get::<Shown>(&shown_key(now.div_euclid(DAY)))?,
             None => None,

@@ -1,0 +1,265 @@
+//! Decisions and signals, from the call to the disk and the door.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use super::ledger::{Entry, Ledger};
+use super::state::{Asked, Consent, Consents, Heard, Honoured, Notices};
+use super::{Controller, Decision, DecisionError, Leave, Notice, Purpose, Receipt, Signal};
+use crate::door::{Door, Pass};
+use crate::map::{DataMap, Language};
+use crate::store::{Batch, Kind, Record, Store, forget_round};
+use crate::{Client, Error};
+
+impl Record for Entry {
+    const KIND: Kind = Kind::Decision;
+
+    fn key(&self) -> String {
+        format!("{:020}", self.index)
+    }
+}
+
+impl Record for Heard {
+    const KIND: Kind = Kind::Signal;
+
+    fn key(&self) -> String {
+        self.signal.kind().to_owned()
+    }
+}
+
+impl Record for Asked {
+    const KIND: Kind = Kind::Asked;
+
+    fn key(&self) -> String {
+        self.purpose.to_string()
+    }
+}
+
+/// The person's switches, for another thread than the client's: a settings screen while a round is under way.
+pub struct Switch {
+    store: Store,
+    door: Arc<Door>,
+    controller: Controller,
+}
+
+impl Switch {
+    /// As [`Client::decide`], from any thread.
+    ///
+    /// # Errors
+    /// As [`Client::decide`].
+    pub fn decide(&mut self, decision: &Decision, now: i64) -> Result<Receipt, Error> {
+        decide(&mut self.store, &self.door, &self.controller, decision, now)
+    }
+
+    /// As [`Client::consents`].
+    ///
+    /// # Errors
+    /// As [`Client::consents`].
+    pub fn consents(&self, now: i64) -> Result<Vec<Consent>, Error> {
+        Ok(consents(&self.store)?.consents(notices(), now))
+    }
+}
+
+impl Client {
+    /// What a person is to read before they decide, as it is now: in the language of a tag such as `de` or `de-AT` (BCP 47),
+    /// or else in English.
+    pub fn notice(&self, language: &str) -> Option<&'static Notice> {
+        let language = language.split('-').next().unwrap_or_default();
+        notices().get(language).or_else(|| notices().get("en"))
+    }
+
+    /// Takes a decision of the person at `now`, seconds since 1970 UTC: the one call for yes and for no, and for any number of
+    /// purposes. The receipt is theirs to keep.
+    ///
+    /// A no stops at once what it withdraws from: when this returns, no byte is handed to the operating system for it any more,
+    /// by this process or another one with the same folder, and the connections are reset. A no to `contribute-training` also
+    /// erases the round that was under way.
+    ///
+    /// # Errors
+    /// [`Error::Decision`] where the person said yes to something else than the current notice: show that one and ask again. A
+    /// no is never refused. [`Error::Store`] where it cannot be written down; then nothing changed.
+    pub fn decide(&mut self, decision: &Decision, now: i64) -> Result<Receipt, Error> {
+        let controller = &self.settings.controller;
+        // The store tells of what others write, and not of this.
+        self.grants.take();
+        decide(&mut self.store, &self.door, controller, decision, now)
+    }
+
+    /// Whether the person allows a purpose now.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or its consent ledger does not hold together: nothing is allowed then.
+    pub fn granted(&self, purpose: &Purpose) -> Result<bool, Error> {
+        Ok(self.grants()?.contains(purpose))
+    }
+
+    /// Every purpose as it stands at `now`, seconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// As [`Client::granted`].
+    pub fn consents(&self, now: i64) -> Result<Vec<Consent>, Error> {
+        Ok(consents(&self.store)?.consents(notices(), now))
+    }
+
+    /// The receipts of all decisions, in their order.
+    ///
+    /// # Errors
+    /// As [`Client::granted`].
+    pub fn receipts(&self) -> Result<Vec<Receipt>, Error> {
+        let consents = consents(&self.store)?;
+        Ok(Receipt::all(&consents.ledger, &self.settings.controller))
+    }
+
+    /// Takes what a browser, a system or a consent dialogue says at `now`, seconds since 1970 UTC. What it denies ends at once,
+    /// as with [`Client::decide`]. Saying the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn signal(&mut self, signal: &Signal, now: i64) -> Result<(), Error> {
+        self.grants.take();
+        let heard = change(&mut self.store, &self.door, |batch, ledger| {
+            let known = batch.get::<Heard>(signal.kind())?;
+            if known.is_some_and(|known| known.signal == *signal) {
+                return Ok(None);
+            }
+            batch.put(&Heard {
+                signal: signal.clone(),
+                at: now,
+            })?;
+            Ok(ledger.object(signal, now))
+        });
+        heard.map(drop)
+    }
+
+    /// The signals that were handed in, and what became of each: to be shown, so that a person sees that they are honoured.
+    ///
+    /// # Errors
+    /// As [`Client::granted`].
+    pub fn signals(&self) -> Result<Vec<Honoured>, Error> {
+        Ok(consents(&self.store)?.signals(notices()))
+    }
+
+    /// Remembers that the app asked for `purpose` at `now` (seconds since 1970 UTC) and got no answer: it may not ask again
+    /// for a while. An answer needs no such note.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn asked(&mut self, purpose: Purpose, now: i64) -> Result<(), Error> {
+        let asked = Asked { purpose, at: now };
+        Ok(self.store.write(|batch| batch.put(&asked))?)
+    }
+
+    /// The person's switches, for another thread.
+    ///
+    /// # Errors
+    /// When the store cannot be opened a second time.
+    pub fn switch(&self) -> Result<Switch, Error> {
+        Ok(Switch {
+            store: self.store.second()?,
+            door: Arc::clone(&self.door),
+            controller: self.settings.controller.clone(),
+        })
+    }
+
+    /// All that is granted, remembered until somebody else writes to the store.
+    pub(crate) fn grants(&self) -> Result<Arc<BTreeSet<Purpose>>, Error> {
+        let version = self.store.version()?;
+        let mut known = self.grants.borrow_mut();
+        if let Some((at, granted)) = &*known
+            && *at == version
+        {
+            return Ok(Arc::clone(granted));
+        }
+        let granted = Arc::new(consents(&self.store)?.granted(notices()));
+        *known = Some((version, Arc::clone(&granted)));
+        Ok(granted)
+    }
+
+    /// Leave for one request, if the person gives it.
+    pub(crate) fn pass(&self, leave: Leave) -> Result<Pass, Error> {
+        // First the epoch, then the consent: a withdrawal that this look-up misses ends this very epoch.
+        let pass = self.door.pass().map_err(|error| self.door.fault(error))?;
+        match leave.missing(&*self.grants()?) {
+            None => Ok(pass),
+            Some(purpose) => Err(Error::NotGranted { purpose }),
+        }
+    }
+}
+
+/// What the notice says now, in every language.
+fn notices() -> &'static Notices {
+    static NOTICES: OnceLock<Notices> = OnceLock::new();
+    NOTICES.get_or_init(|| {
+        let notices = Language::ALL.map(|language| DataMap::get().notice(language));
+        notices
+            .into_iter()
+            .map(|notice| (notice.language.clone(), notice))
+            .collect()
+    })
+}
+
+fn consents(store: &Store) -> Result<Consents, Error> {
+    Ok(Consents {
+        ledger: Ledger::read(store.all()?)?,
+        heard: store.all()?,
+        asked: store.all()?,
+    })
+}
+
+fn decide(
+    store: &mut Store,
+    door: &Door,
+    controller: &Controller,
+    decision: &Decision,
+    now: i64,
+) -> Result<Receipt, Error> {
+    let current = notices().get(decision.language());
+    let ledger = change(store, door, |_, ledger| {
+        Ok(Some(ledger.next(decision, current, now)?))
+    })?;
+    // There is one for every entry, and one was just made.
+    let mut receipts = Receipt::all(&ledger, controller);
+    receipts.pop().ok_or_else(|| DecisionError::Empty.into())
+}
+
+/// Adds an entry to the ledger in one transaction; where something was granted and no longer is, ends the epoch before it
+/// returns. Gives back the ledger.
+fn change(
+    store: &mut Store,
+    door: &Door,
+    entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
+) -> Result<Ledger, Error> {
+    let written = store.write(|batch| match write(batch, entry) {
+        // What could not be written is undone; whatever else is wrong was seen before anything was.
+        Err(Error::Store(error)) => Err(error),
+        written => Ok(written),
+    });
+    let (ledger, is_less) = written??;
+    if is_less {
+        door.end().map_err(|error| door.fault(error))?;
+    }
+    Ok(ledger)
+}
+
+/// The ledger with its new entry, and whether anything that was granted no longer is.
+fn write(
+    batch: &Batch<'_>,
+    entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
+) -> Result<(Ledger, bool), Error> {
+    let mut consents = Consents {
+        ledger: Ledger::read(batch.all()?)?,
+        heard: Vec::new(),
+        asked: Vec::new(),
+    };
+    let before = consents.granted(notices());
+    if let Some(entry) = entry(batch, &consents.ledger)? {
+        batch.put(&entry)?;
+        consents.ledger.push(entry);
+    }
+    let after = consents.granted(notices());
+    let contributes = Purpose::ContributeTraining;
+    if before.contains(&contributes) && !after.contains(&contributes) {
+        forget_round(batch)?;
+    }
+    Ok((consents.ledger, !before.is_subset(&after)))
+}
