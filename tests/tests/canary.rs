@@ -8,13 +8,13 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use chorus_client::{Client, Transport};
+use chorus_client::{Client, Pass, Transport, Way};
 use chorus_coordinator::reports;
 use chorus_model::{Event, ItemId};
 use chorus_protocol::{Request, Response, RoundId, SignedUpdate};
 use chorus_secagg::{MaskedUpdate, Ring};
 use chorus_wire::Call;
-use chorus_wire::client::{Connection, SendError};
+use chorus_wire::client::SendError;
 use chorus_wire::limits::CHUNK_BYTES;
 use chorus_wire::proto::{UploadChunk, upload_chunk::Part};
 use common::{Notes, Person, Town, Work};
@@ -207,12 +207,12 @@ struct Sent {
 
 /// A connection that is listened to.
 struct Tapped {
-    connection: Connection,
+    connection: Way,
     sent: Arc<Mutex<Sent>>,
 }
 
 impl Transport for Tapped {
-    async fn send(&mut self, request: &Request) -> Result<Response, SendError> {
+    async fn send(&mut self, pass: Pass, request: &Request) -> Result<Response, SendError> {
         {
             let mut sent = self.sent.lock().unwrap();
             sent.requests.push(as_sent(request));
@@ -222,7 +222,7 @@ impl Transport for Tapped {
                 _ => {}
             }
         }
-        self.connection.send(request).await
+        self.connection.send(pass, request).await
     }
 
     fn coordinator(&self) -> Option<[u8; 32]> {

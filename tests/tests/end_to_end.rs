@@ -16,7 +16,7 @@ use chorus_protocol::{Identity, Request, RoundReport, TaskName, sum_digest};
 use chorus_torch::Torch;
 use chorus_wire::client::{Connection, Open, SendError, enrol};
 use chorus_wire::tls::Credentials;
-use common::{Fate, Notes, Person, Running, Town, Work, until};
+use common::{Fate, Notes, Person, Running, Town, Work, allow, until};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -133,9 +133,12 @@ async fn strangers_are_refused(town: &Town) {
     assert!(matches!(answer, Err(Error::Untrusted { .. })), "{answer:?}");
 
     let home = town.client_folder(99);
-    let nobody = Client::open(&home, &FileKey::beside(&home), Settings::default(), 0).unwrap();
+    let mut nobody = Client::open(&home, &FileKey::beside(&home), Settings::default(), 0).unwrap();
     let answer = nobody.connect(way(), &town.clock);
-    assert!(matches!(answer, Err(Error::NotEnrolled)), "{answer:?}");
+    assert!(matches!(answer, Err(Error::NotGranted { .. })));
+    allow(&mut nobody);
+    let answer = nobody.connect(way(), &town.clock);
+    assert!(matches!(answer, Err(Error::NotEnrolled)));
 }
 
 /// Every completed round's sum is the plain modular sum of what its clients encoded.

@@ -5,7 +5,10 @@ use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chorus_client::{Client as Store, End, FileKey, Loop, News, Settings};
+use anyhow::Context;
+use chorus_client::{
+    Answer, Client as Store, Decision, End, FileKey, Loop, News, Purpose, Settings,
+};
 use chorus_model::{Everything, ItemId, Wish};
 use chorus_protocol::{Floor, Refusal};
 use chorus_wire::certificate::Authority;
@@ -43,6 +46,11 @@ enum Action {
         /// The one-time code.
         #[arg(long, value_name = "CODE")]
         invitation: String,
+    },
+    /// What this client may do: nothing, until it is granted here.
+    Consent {
+        #[command(subcommand)]
+        choice: Choice,
     },
     /// Add events from a file of lines `item`, or `item<TAB>seconds since 1970`. They stay in the folder.
     Import {
@@ -112,6 +120,30 @@ enum Action {
     },
 }
 
+#[derive(Subcommand)]
+enum Choice {
+    /// Say yes, having read the notice that is printed.
+    ///
+    /// Example: chorus client --home me consent grant contribute-training local-personalisation
+    Grant {
+        /// To what.
+        #[arg(value_name = "PURPOSE", required = true)]
+        purposes: Vec<Purpose>,
+    },
+    /// Say no, or take a yes back. When this returns, nothing is sent for it any more.
+    Withdraw {
+        /// To what.
+        #[arg(value_name = "PURPOSE", required = true)]
+        purposes: Vec<Purpose>,
+    },
+    /// Say how things stand with every purpose.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 impl Client {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
@@ -134,6 +166,7 @@ impl Client {
                     words::id(&client.id().map_err(explain)?)
                 ));
             }
+            Action::Consent { choice } => self.consent(choice, clock.now())?,
             Action::Import { file } => {
                 let name = file.display().to_string();
                 let reader = File::open(file)
@@ -235,6 +268,41 @@ impl Client {
         Ok(())
     }
 
+    fn consent(&self, choice: &Choice, now: i64) -> anyhow::Result<()> {
+        let mut client = self.open(Settings::default())?;
+        let (answer, purposes) = match choice {
+            Choice::Grant { purposes } => (Answer::Yes, purposes),
+            Choice::Withdraw { purposes } => (Answer::No, purposes),
+            Choice::Show { json } => {
+                let consents = client.consents(now).map_err(explain)?;
+                if *json {
+                    return progress::say_json(&consents);
+                }
+                for consent in consents {
+                    progress::say(&format!("{}\t{}", consent.purpose, consent.state));
+                }
+                return Ok(());
+            }
+        };
+        let notice = client
+            .notice("en")
+            .context("there is a notice in English")?;
+        for section in purposes
+            .iter()
+            .filter_map(|purpose| notice.sections.get(purpose))
+        {
+            progress::say(&section.to_string());
+        }
+        let decision = Decision::new(answer, purposes.iter().copied(), notice);
+        client.decide(&decision, now).map_err(explain)?;
+        for purpose in purposes {
+            let granted = client.granted(purpose).map_err(explain)?;
+            let word = if granted { "granted" } else { "not granted" };
+            progress::say(&format!("{purpose}: {word}"));
+        }
+        Ok(())
+    }
+
     fn open(&self, settings: Settings) -> anyhow::Result<Store> {
         let keys = FileKey::beside(&self.home);
         Store::open(&self.home, &keys, settings, Clock::system().now()).map_err(explain)
@@ -309,6 +377,9 @@ impl Client {
             End::Finished => progress::say(
                 "the task is over: no more rounds; its newest model, if there is one, is here",
             ),
+            End::Withdrawn => {
+                progress::say("you took back your leave to contribute; nothing more is sent")
+            }
             End::Shutdown => progress::say("stopped; run again to go on"),
         }
         Ok(())
@@ -348,9 +419,11 @@ fn explain(error: chorus_client::Error) -> anyhow::Error {
     use chorus_client::Error;
     let code = match &error {
         Error::Unreachable { .. } | Error::Store(_) => exit::ENVIRONMENT,
-        Error::Refused(_) | Error::Rejected { .. } | Error::Enrol { .. } | Error::Log(_) => {
-            exit::REFUSED
-        }
+        Error::Refused(_)
+        | Error::Rejected { .. }
+        | Error::Enrol { .. }
+        | Error::Log(_)
+        | Error::NotGranted { .. } => exit::REFUSED,
         Error::NoModel { .. } | Error::Model { .. } | Error::Import { .. } => exit::DATA,
         _ => exit::FAILED,
     };

@@ -128,7 +128,21 @@ fn a_port_in_use_ends_with_4() {
     chorus(folder, &run).with(4, &words);
     let nowhere = "127.0.0.1:1";
     let code = invitation(folder, 0);
+    // Nothing leaves without a yes.
+    enrol(folder, nowhere, "me", &code).with(5, &["contribute-training", "ask"]);
+    grant(folder, "me");
     enrol(folder, nowhere, "me", &code).with(4, &["cannot be reached", "check the address"]);
+}
+
+/// Says yes to all that the tests do.
+fn grant(folder: &Path, home: &str) {
+    let purposes = [
+        "aggregate-statistics",
+        "contribute-training",
+        "local-personalisation",
+    ];
+    let flags = ["client", "--home", home, "consent", "grant"];
+    chorus(folder, &[flags.as_slice(), &purposes].concat()).well();
 }
 
 fn enrol(folder: &Path, authority: &str, home: &str, invitation: &str) -> common::Said {
@@ -155,6 +169,8 @@ fn a_federation_by_hand() {
     let serve = ["authority", "serve", "--listen", "127.0.0.1:0"];
     let authority = Service::listening(folder, &serve);
 
+    grant(folder, "me");
+    grant(folder, "you");
     // Invitations that are of no use.
     let at = authority.address.as_str();
     enrol(folder, at, "me", "no-code").with(3, &["32 letters and digits"]);

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use chorus_client::{Client, Event, FileKey, Loop, Settings};
+use chorus_client::{Answer, Client, Decision, Event, FileKey, Loop, Purpose, Settings};
 use chorus_model::{Direct, ItemId};
 use chorus_protocol::TaskName;
 use chorus_wire::certificate::Authority;
@@ -15,6 +15,27 @@ use chorus_wire::client::Target;
 use chorus_wire::{Clock, InvitationCode};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+
+/// Shows the person what a purpose means, and takes their answer: nothing happens without their yes.
+fn ask(client: &mut Client, purpose: Purpose, now: i64) -> Result<(), Box<dyn Error>> {
+    let notice = client.notice("en").ok_or("there is a notice in English")?;
+    let section = notice
+        .sections
+        .get(&purpose)
+        .ok_or("it names every purpose")?;
+    println!(
+        "{}\n{}\n{}\nyes or no?",
+        section.title, section.benefit, section.cost
+    );
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let answer = match answer.trim() {
+        "yes" => Answer::Yes,
+        _ => Answer::No,
+    };
+    client.decide(&Decision::new(answer, [purpose], notice), now)?;
+    Ok(())
+}
 
 const USAGE: &str = "app HOME AUTHORITY CERTIFICATE INVITATION COORDINATOR TASK ITEM...";
 
@@ -42,6 +63,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let home = Path::new(home);
     let keys = FileKey::beside(home);
     let mut client = Client::open(home, &keys, Settings::default(), clock.now())?;
+    let wanted = [Purpose::ContributeTraining, Purpose::LocalPersonalisation];
+    for purpose in wanted {
+        if !client.granted(&purpose)? {
+            ask(&mut client, purpose, clock.now())?;
+        }
+    }
     if client.id().is_err() {
         let root = Authority::from_pem(&std::fs::read(certificate)?)?;
         let code: InvitationCode = invitation.parse()?;

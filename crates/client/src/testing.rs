@@ -9,7 +9,10 @@ use rand_chacha::rand_core::SeedableRng;
 use tempfile::TempDir;
 
 use crate::fake::Desk;
-use crate::{Client, Durability, FakeCoordinator, FakeTransport, FileKey, Pace, Settings};
+use crate::{
+    Answer, Client, Controller, Decision, Durability, FakeCoordinator, FakeTransport, FileKey,
+    Pace, Purpose, Settings,
+};
 
 /// When these tests happen, seconds since 1970.
 pub const NOW: i64 = crate::fake::VALID;
@@ -70,6 +73,7 @@ pub fn settings() -> Settings {
             without_noise: true,
             ..Floor::default()
         },
+        controller: Controller::default(),
         durability: Durability::ProcessEnd,
         pace: Pace {
             first: 10,
@@ -85,10 +89,25 @@ pub fn open(home: &Path, settings: Settings) -> Client {
     Client::open(home, &FileKey::beside(home), settings, NOW).unwrap()
 }
 
-/// A client with a history, not connected to anything.
+/// What the person says, having seen the notice as it is now.
+pub fn decide(client: &mut Client, answer: Answer, purposes: impl IntoIterator<Item = Purpose>) {
+    let notice = client.notice("en").unwrap();
+    let decision = Decision::new(answer, purposes, notice);
+    client.decide(&decision, NOW).unwrap();
+}
+
+/// All that a round needs.
+pub const ROUNDS: [Purpose; 3] = [
+    Purpose::AggregateStatistics,
+    Purpose::ContributeTraining,
+    Purpose::LocalPersonalisation,
+];
+
+/// A client of somebody who allows all that a round needs, with a history, not connected to anything.
 fn newcomer(seed: u64) -> (TempDir, Client, ChaCha20Rng) {
     let home = tempfile::tempdir().unwrap();
     let mut client = open(home.path(), settings());
+    decide(&mut client, Answer::Yes, ROUNDS);
     let items = (0..5).map(|step| ItemId(((seed * 7 + step * 3) % ITEMS as u64) as u32));
     client
         .record_all(items.map(|item| crate::Event::click(item, NOW)), NOW)

@@ -12,10 +12,10 @@ use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::testing::{ITEMS, Member, NOW, federation, films, model, open, settings};
+use crate::testing::{ITEMS, Member, NOW, decide, federation, films, model, open, settings};
 use crate::{
-    CheckIn, End, Ending, EnrolmentStatus, Error, FakeCoordinator, FakeTransport, Loop, Settings,
-    Step, Trouble,
+    Answer, CheckIn, End, Ending, EnrolmentStatus, Error, FakeCoordinator, FakeTransport, Loop,
+    Purpose, Settings, Step, Trouble,
 };
 
 async fn join(member: &mut Member) -> Participation {
@@ -317,6 +317,7 @@ struct Liar {
 impl crate::Transport for Liar {
     async fn send(
         &mut self,
+        pass: crate::Pass,
         request: &Request,
     ) -> Result<chorus_protocol::Response, chorus_wire::client::SendError> {
         if let Request::FetchModel { offset, .. } = request {
@@ -324,9 +325,9 @@ impl crate::Transport for Liar {
                 digest: self.digest,
                 offset: *offset,
             };
-            return self.seat.send(&instead).await;
+            return self.seat.send(pass, &instead).await;
         }
-        self.seat.send(request).await
+        self.seat.send(pass, request).await
     }
 
     fn coordinator(&self) -> Option<[u8; 32]> {
@@ -448,7 +449,8 @@ fn without_a_history_the_popular_comes_first() {
 #[test]
 fn a_client_that_never_enrolled_says_so() {
     let home = tempfile::tempdir().unwrap();
-    let client = open(home.path(), Settings::default());
+    let mut client = open(home.path(), Settings::default());
+    decide(&mut client, Answer::Yes, [Purpose::ContributeTraining]);
     let target = chorus_wire::client::Target::new("localhost:1").unwrap();
     let refused = client.connect(target, &Clock::new(|| NOW));
     assert!(matches!(refused, Err(Error::NotEnrolled)));
@@ -469,9 +471,9 @@ async fn an_expired_certificate_says_what_to_do() {
         EnrolmentStatus::Over { .. }
     ));
     let target = chorus_wire::client::Target::new("localhost:1").unwrap();
-    let refused = client
-        .connect(target, &Clock::new(move || late))
-        .unwrap_err();
+    let Err(refused) = client.connect(target, &Clock::new(move || late)) else {
+        panic!("a certificate that is over is of no use");
+    };
     assert!(matches!(refused, Error::Enrol { .. }));
     assert!(refused.to_string().contains("new invitation"), "{refused}");
 }

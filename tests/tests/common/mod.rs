@@ -11,7 +11,7 @@ mod person;
 mod town;
 
 pub use fate::{Fate, Point, fate};
-pub use person::{Notes, Person, Work};
+pub use person::{Notes, Person, Work, allow};
 pub use town::{Running, Town};
 
 use std::time::{Duration, Instant};

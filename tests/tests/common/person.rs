@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chorus_authority::Invited;
 use chorus_client::{
-    CheckIn, Client, Durability, Ending, Error, FileKey, Guards, Settings, Step, Transport,
+    Answer, CheckIn, Client, Decision, Durability, Ending, Error, FileKey, Guards, Purpose,
+    Settings, Step, Transport,
 };
 use chorus_model::{Engine, Event, ItemId, Parameters, TrainingSet};
 use chorus_protocol::{
@@ -93,11 +94,23 @@ fn open(home: &Path) -> Client {
     Client::open(home, &FileKey::beside(home), settings, 0).unwrap()
 }
 
+/// The person says yes to all that the tests do.
+pub fn allow(client: &mut Client) {
+    let purposes = [
+        Purpose::AggregateStatistics,
+        Purpose::ContributeTraining,
+        Purpose::LocalPersonalisation,
+    ];
+    let decision = Decision::new(Answer::Yes, purposes, client.notice("en").unwrap());
+    client.decide(&decision, 0).unwrap();
+}
+
 impl Person {
     /// Enrols a client that holds these events.
     pub async fn enrol(town: &mut Town, number: usize, events: &[Event]) -> Self {
         let home = town.client_folder(number);
         let mut client = open(&home);
+        allow(&mut client);
         let mut rng = ChaCha20Rng::seed_from_u64(77);
         rng.set_stream(number as u64);
         let invitation = town.invite(&Invited::Client);

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chorus_client::{CheckIn, Client, Durability, Ending, Event, FileKey, Settings, Step};
+use anyhow::Context;
+use chorus_client::{
+    Answer, CheckIn, Client, Decision, Durability, Ending, Event, FileKey, Purpose, Settings, Step,
+    Way,
+};
 use chorus_data::Dataset;
 use chorus_model::{Engine, ItemId, Parameters};
 use chorus_protocol::{
@@ -13,7 +17,7 @@ use chorus_protocol::{
     noise_share,
 };
 use chorus_wire::certificate::Authority;
-use chorus_wire::client::{Connection, Target};
+use chorus_wire::client::Target;
 use chorus_wire::{Clock, InvitationCode};
 use clap::Args;
 use rand::SeedableRng;
@@ -138,6 +142,16 @@ async fn live(shared: Arc<Shared>, index: usize) -> anyhow::Result<()> {
     let home = shared.run.join("clients").join(format!("{index:06}"));
     let (keys, now) = (FileKey::beside(&home), shared.clock.now());
     let mut client = Client::open(&home, &keys, shared.settings(), now)?;
+    // The people of a demo are made up, and so is their yes.
+    let notice = client
+        .notice("en")
+        .context("there is a notice in English")?;
+    let purposes = [
+        Purpose::AggregateStatistics,
+        Purpose::ContributeTraining,
+        Purpose::LocalPersonalisation,
+    ];
+    client.decide(&Decision::new(Answer::Yes, purposes, notice), now)?;
     let target = Target::new(&shared.plan.authority)?;
     let invitation: InvitationCode = shared
         .plan
@@ -202,7 +216,7 @@ struct Seat<'a> {
 impl Seat<'_> {
     async fn take_part(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Way,
         invitation: Invitation,
         rng: &mut ChaCha20Rng,
     ) -> anyhow::Result<()> {

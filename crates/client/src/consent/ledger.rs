@@ -225,7 +225,8 @@ pub(crate) mod tests {
         use Answer::{No, Yes};
         let entries = ledger(Purpose::ContributeTraining, &[Yes, No, Yes, No]).entries;
         assert!(Ledger::read(entries.clone()).is_ok());
-        let tampers: [(u64, fn(&mut Vec<Entry>)); 7] = [
+        type Tamper = fn(&mut Vec<Entry>);
+        let tampers: [(u64, Tamper); 7] = [
             (0, |entries| drop(entries.remove(0))),
             (1, |entries| drop(entries.remove(1))),
             (1, |entries| entries.swap(1, 2)),

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use chorus_protocol::Digest;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,16 @@ pub struct Change {
     pub now: BTreeSet<String>,
     /// What it is about: the name of the field of [`Section`].
     pub what: String,
+}
+
+/// As a person reads it, line by line.
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lines(Some(self))
+            .iter()
+            .flatten()
+            .try_for_each(|line| writeln!(f, "{line}"))
+    }
 }
 
 impl Notice {

@@ -1,6 +1,7 @@
 //! What follows from the ledger, the signals and the notice as it is now. Nothing of it is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,19 @@ pub enum State {
     Refused,
     /// The person said yes, and then they, or a signal, said no.
     Withdrawn,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "denied",
+            Self::Granted => "granted",
+            Self::Off => "off",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::Withdrawn => "withdrawn",
+        })
+    }
 }
 
 /// One purpose on a person's screen.

@@ -20,6 +20,7 @@ use chorus_protocol::{ClientId, Response, RoundId, Task};
 use rand_core::CryptoRng;
 use thiserror::Error;
 
+use crate::consent::Leave;
 use crate::{Client, Error};
 
 /// A federation in one value, for the tests of an app: no network, no thread, no clock, and the same every time.
@@ -34,7 +35,9 @@ use crate::{Client, Error};
 /// refuses 5 % of all check-ins that are in order: an app that never saw a refusal does not survive its first one.
 ///
 /// ```
-/// use chorus_client::{Client, Error, Event, FakeCoordinator, FileKey, Loop, Settings, Trouble};
+/// use chorus_client::{
+///     Answer, Client, Decision, Error, Event, FakeCoordinator, FileKey, Loop, Purpose, Settings, Trouble,
+/// };
 /// use chorus_model::{Direct, ItemId};
 /// use chorus_protocol::{Floor, Task};
 /// use chorus_wire::Clock;
@@ -55,6 +58,9 @@ use crate::{Client, Error};
 /// let settings = Settings { floor: Floor::admitting(&task), ..Settings::default() };
 /// let keys = FileKey::beside(home.path());
 /// let mut client = Client::open(home.path(), &keys, settings, clock.now())?;
+/// let notice = client.notice("en").ok_or("a notice")?;
+/// let purposes = [Purpose::ContributeTraining, Purpose::LocalPersonalisation];
+/// client.decide(&Decision::new(Answer::Yes, purposes, notice), clock.now())?;
 /// client.record(Event::click(ItemId(7), clock.now()), clock.now())?;
 /// let mut way = coordinator.admit(&mut client, &mut rng)?;
 /// way.trouble(6..8, Trouble::AnswerLost);
@@ -134,12 +140,14 @@ impl FakeCoordinator {
     /// on, and every round waits for it. Certificates are valid from 2020 to 2039.
     ///
     /// # Errors
-    /// When the client's store fails, or when it is enrolled elsewhere.
+    /// [`Error::NotGranted`] without the person's leave to contribute; when the client's store fails, or when it is enrolled
+    /// elsewhere.
     pub fn admit(
         &self,
         client: &mut Client,
         rng: &mut impl CryptoRng,
     ) -> Result<FakeTransport, Error> {
+        client.pass(Leave::Contribute)?;
         let mut desk = self.desk();
         let authority = desk.issuing.authority.clone();
         let identity = client.key_for(&authority, rng)?;

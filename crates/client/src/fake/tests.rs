@@ -8,8 +8,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tempfile::TempDir;
 
-use crate::testing::{NOW, films, open, settings, task};
-use crate::{Client, End, Error, FakeCoordinator, FakeTransport, Loop, News, Trouble};
+use crate::testing::{NOW, ROUNDS, decide, films, open, settings, task};
+use crate::{Answer, Client, End, Error, FakeCoordinator, FakeTransport, Loop, News, Trouble};
 
 /// The client of an app among eleven neighbours.
 struct App {
@@ -35,6 +35,7 @@ impl App {
         let coordinator = FakeCoordinator::start(task, &histories(11), 1).unwrap();
         let home = tempfile::tempdir().unwrap();
         let mut client = open(home.path(), settings());
+        decide(&mut client, Answer::Yes, ROUNDS);
         let item = ItemId(7);
         client.record(crate::Event::click(item, NOW), NOW).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(2);
@@ -147,6 +148,7 @@ async fn who_does_not_come_back_is_not_waited_for() {
     app.coordinator.refuse(0.0);
     let home = tempfile::tempdir().unwrap();
     let mut absent = open(home.path(), settings());
+    decide(&mut absent, Answer::Yes, ROUNDS);
     app.coordinator.admit(&mut absent, &mut app.rng).unwrap();
     assert_eq!(app.run().await.unwrap(), End::Finished);
     assert_eq!(app.coordinator.completed(), app.coordinator.sums());

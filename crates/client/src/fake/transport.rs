@@ -6,7 +6,7 @@ use chorus_wire::client::SendError;
 
 use super::Desk;
 use super::authority::Card;
-use crate::Transport;
+use crate::{Pass, Transport};
 
 /// What can go wrong on the way to a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl FakeTransport {
 }
 
 impl Transport for FakeTransport {
-    async fn send(&mut self, request: &Request) -> Result<Response, SendError> {
+    async fn send(&mut self, _pass: Pass, request: &Request) -> Result<Response, SendError> {
         let mut troubles = self.troubles.iter();
         let trouble = troubles.find(|(calls, _)| calls.contains(&self.calls));
         let trouble = trouble.map(|(_, trouble)| *trouble);

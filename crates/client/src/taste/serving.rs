@@ -317,7 +317,7 @@ impl Client {
             choices: Choices::new(self.choices()?),
             person: self.person()?,
             shown: today.unwrap_or_default().items,
-            granted,
+            granted: granted.as_ref().clone(),
             weights: self.settings.weights.clone(),
             guards: self.settings.guards.clone(),
             offset: self.settings.utc_offset,

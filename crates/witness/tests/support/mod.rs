@@ -17,7 +17,7 @@ use chorus_protocol::{Beacon, Digest, Identity, Question, RoundId, Seal, Testimo
 use chorus_wire::{
     Clock,
     certificate::Authority,
-    client::{SendError, Target, WitnessConnection, enrol},
+    client::{Open, SendError, Target, WitnessConnection, enrol},
     tls::Credentials,
 };
 use chorus_witness::{Directory, Witness, WitnessError, serve};
@@ -79,7 +79,14 @@ impl Federation {
         let identity = Identity::from_seed(&[seed; 32]);
         let code = self.invite(invited);
         let clock = self.clock();
-        let issued = enrol(&self.target, &self.authority, &code, &identity, &clock);
+        let issued = enrol(
+            &self.target,
+            &self.authority,
+            &code,
+            &identity,
+            &clock,
+            Arc::new(Open),
+        );
         Credentials::new(&identity, issued.await.unwrap().certificate)
     }
 
