@@ -212,7 +212,8 @@ mod tests {
 
     use super::*;
     use crate::taste::ItemRecord;
-    use crate::{FileKey, Settings};
+    use crate::testing::decide;
+    use crate::{Answer, FileKey, Purpose, Settings};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -220,6 +221,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let keys = FileKey::beside(home.path());
         let mut client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
+        decide(&mut client, Answer::Yes, [Purpose::LocalPersonalisation]);
         let outcome = client.import("taste.tsv", text, NOW);
         (client, outcome)
     }

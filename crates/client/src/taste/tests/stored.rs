@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::StoredModel;
-use crate::testing::films;
-use crate::{Client, FileKey, Recorded, Settings};
+use crate::testing::{decide, films};
+use crate::{Answer, Client, FileKey, Recorded, Settings};
 
 fn open(home: &TempDir, now: i64) -> Client {
     let keys = FileKey::beside(home.path());
@@ -20,6 +20,7 @@ fn open(home: &TempDir, now: i64) -> Client {
 fn client(items: &[u32]) -> (TempDir, Client) {
     let home = tempfile::tempdir().unwrap();
     let mut client = open(&home, NOW);
+    decide(&mut client, Answer::Yes, [Purpose::LocalPersonalisation]);
     let clicks = items.iter().map(|item| Event::click(ItemId(*item), NOW));
     client.record_all(clicks, NOW).unwrap();
     let stored = StoredModel {
