@@ -7,6 +7,7 @@ mod enrolment;
 mod error;
 #[cfg(feature = "fake")]
 mod fake;
+mod household;
 mod import;
 mod keys;
 mod map;
@@ -34,6 +35,7 @@ pub use door::Pass;
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCoordinator, FakeError, FakeTransport, Trouble, Upload};
+pub use household::Household;
 #[cfg(feature = "platform-keys")]
 pub use keys::PlatformKey;
 pub use keys::{FileKey, Key, KeyError, KeyStore, PassphraseKey, Protection};

@@ -111,6 +111,21 @@ impl Summary {
     /// Adds an event. `exact`: keeps its time to the second, for a summary that is not stored. `offset`: the person's own time
     /// minus UTC, seconds.
     fn add(&mut self, touch: &Touch, exact: bool, offset: i64) {
+        self.count(touch, exact);
+        let context = Context {
+            local_time: Some(touch.at.saturating_add(offset)),
+            region: touch.region.clone(),
+            device: touch.device,
+            mood: touch.mood,
+        };
+        for band in context.bands() {
+            let count = self.bands.entry(band).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// The same without the bands.
+    fn count(&mut self, touch: &Touch, exact: bool) {
         self.recorded = self.recorded.max(touch.recorded);
         let day = touch.at.div_euclid(DAY);
         let at = if exact { touch.at } else { day * DAY };
@@ -143,16 +158,6 @@ impl Summary {
                 let over = tally.days.len().saturating_sub(PURCHASES);
                 tally.days.drain(..over);
             }
-        }
-        let context = Context {
-            local_time: Some(touch.at.saturating_add(offset)),
-            region: touch.region.clone(),
-            device: touch.device,
-            mood: touch.mood,
-        };
-        for band in context.bands() {
-            let count = self.bands.entry(band).or_default();
-            *count = count.saturating_add(1);
         }
     }
 
@@ -234,6 +239,19 @@ impl ItemRecord {
         total
     }
 
+    /// The same without the bands.
+    pub fn counts(&self) -> Summary {
+        let mut total = Summary {
+            bands: BTreeMap::new(),
+            tallies: self.folded.tallies.clone(),
+            recorded: self.folded.recorded,
+        };
+        for touch in self.counted() {
+            total.count(touch, true);
+        }
+        total
+    }
+
     /// Folds what `is_old`. `offset`: as in [`Summary::add`].
     pub fn fold(&mut self, is_old: impl Fn(usize, &Touch) -> bool, offset: i64) -> bool {
         // Double taps are told from what is beside them, so before any of it goes.
@@ -280,7 +298,7 @@ pub(crate) fn training_set<'a>(
     let mut liked: Vec<(i64, ItemId)> = records
         .into_iter()
         .filter_map(|record| {
-            let total = record.total(0);
+            let total = record.counts();
             let first = total.first(third_party)?;
             total
                 .is_liked(weights, third_party)

@@ -13,11 +13,12 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a model.
+    /// Opens a model of `task` that came with the app; one that came through the log is in
+    /// [`Client::model`](crate::Client::model).
     ///
     /// # Errors
     /// When the engine cannot rank with it.
-    pub(crate) fn open(
+    pub fn open(
         task: &TaskName,
         parameters: &Parameters,
         engine: &dyn Engine,

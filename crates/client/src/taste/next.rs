@@ -129,7 +129,7 @@ impl Taste {
                 limits.may_learn(record.item, about.as_deref())
                     && limits.may_show(record.item, about.as_deref())
             });
-            let total = record.total(self.offset);
+            let total = record.counts();
             let bought = total.counted(third_party);
             let bought = bought.filter(|tally| tally.kind == EventKind::Purchase);
             let mut days: Vec<i64> = bought.flat_map(|tally| tally.days.clone()).collect();
@@ -176,7 +176,7 @@ impl Taste {
         let known = self.records.iter().filter_map(|record| {
             let about = catalogue.about(record.item)?;
             let may = self.limited(false, |limits| is_plain(record.item, Some(&about), limits));
-            may.then(|| (about, record.total(self.offset)))
+            may.then(|| (about, record.counts()))
         });
         let known: Vec<_> = known.collect();
         let holds = |condition: &Condition| {

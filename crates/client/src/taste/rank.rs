@@ -230,7 +230,7 @@ impl Taste {
         Ok(Ranked {
             diversity: diversity(&places, &guarded),
             places,
-            profiled,
+            profiled: profiled && !seen.is_empty(),
         })
     }
 
