@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             format!("topic {}", item % 20),
             format!("brand {}", item % 97),
         ],
-        sensitive: (item % 50 == 0).then_some(Category::Health),
+        sensitive: item.is_multiple_of(50).then_some(Category::Health),
         ..About::default()
     };
     let shop = Arc::new(Shop((0..ITEMS).map(about).collect()));
