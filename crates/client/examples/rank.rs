@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chorus_client::{
-    About, Ask, Catalogue, Category, Choice, Client, Context, Control, Event, FileKey, Model,
-    Order, Settings, Subject,
+    About, Answer, Ask, Catalogue, Category, Choice, Client, Context, Control, Decision, Event,
+    FileKey, Model, Order, Purpose, Settings, Subject,
 };
 use chorus_model::{Direct, Everything, ItemId, Parameters, Tensor, Wish};
 use rand_chacha::ChaCha20Rng;
@@ -51,6 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let keys = FileKey::beside(home.path());
         let mut client = Client::open(home.path(), &keys, Settings::default(), NOW)?;
         client.set_catalogue(shop.clone());
+        let notice = client.notice("en").ok_or("there is a notice in English")?;
+        let yes = Decision::new(Answer::Yes, [Purpose::LocalPersonalisation], notice);
+        client.decide(&yes, NOW)?;
         let clicks = (0..history).map(|item| Event::click(ItemId(item * 7), NOW - i64::from(item)));
         client.record_all(clicks, NOW)?;
         let mute = Control {

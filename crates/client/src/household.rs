@@ -76,7 +76,8 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
-    use crate::{Client, Event, FileKey, Settings};
+    use crate::testing::decide;
+    use crate::{Answer, Client, Event, FileKey, Purpose, Settings};
 
     #[test]
     fn what_one_person_does_is_in_nobody_elses_client() {
@@ -90,6 +91,7 @@ mod tests {
             Client::open(folder, &FileKey::beside(keys), Settings::default(), 9)
         };
         let mut first = open(&one, &one).unwrap();
+        decide(&mut first, Answer::Yes, [Purpose::LocalPersonalisation]);
         first.record(Event::click(ItemId(1), 9), 9).unwrap();
         let second = open(&other, &other).unwrap();
         assert_eq!(first.history(5).unwrap().len(), 1);

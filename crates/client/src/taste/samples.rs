@@ -35,11 +35,20 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         what: Subject::Topic("x".to_owned()),
         choice: Choice::Mute,
     };
+    let shown = serving::Shown {
+        day: 1,
+        items: [(ItemId(1), 2)].into(),
+    };
+    let tidied = tidy::Tidied {
+        day: 1,
+        due: 2,
+        keeping: crate::Keeping::default(),
+    };
     vec![
         ("item", json!(item)),
         ("person", json!(person)),
         ("control", json!(control)),
-        ("shown", json!({"day": 1, "items": {"1": 2}})),
-        ("tidied", json!({"day": 1})),
+        ("shown", json!(shown)),
+        ("tidied", json!(tidied)),
     ]
 }
