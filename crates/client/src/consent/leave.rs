@@ -39,3 +39,31 @@ impl Leave {
             .copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Over all sets of purposes: a leave is there exactly when its own purposes are, whatever else is granted.
+    #[test]
+    fn every_leave_is_of_its_own_purposes_alone() {
+        use Purpose::{AggregateStatistics, ContributeTraining, LocalPersonalisation};
+        let all: Vec<Purpose> = Purpose::all().collect();
+        for set in 0u32..1 << all.len() {
+            let places = (0..all.len()).filter(|place| set >> place & 1 == 1);
+            let granted: BTreeSet<Purpose> = places.map(|place| all[place]).collect();
+            let has = |purpose| granted.contains(&purpose);
+            let contributes = has(ContributeTraining);
+            let expected = [
+                (Leave::Contribute, contributes),
+                (Leave::Evaluate, contributes && has(AggregateStatistics)),
+                (Leave::Model, contributes || has(LocalPersonalisation)),
+            ];
+            for (leave, is_given) in expected {
+                let missing = leave.missing(&granted);
+                assert_eq!(missing.is_none(), is_given, "{leave:?} {granted:?}");
+                assert!(missing.is_none_or(|purpose| !has(purpose)));
+            }
+        }
+    }
+}

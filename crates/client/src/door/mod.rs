@@ -168,4 +168,6 @@ fn epoch(file: &File) -> io::Result<u64> {
 }
 
 #[cfg(test)]
+mod interleaving;
+#[cfg(test)]
 mod tests;

@@ -55,6 +55,24 @@ impl MadeUp {
     }
 }
 
+#[cfg(test)]
+impl MadeUp {
+    /// The certificate of a coordinator at `localhost`.
+    pub fn certify_server(&self, identity: &Identity) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name = named(DnType::OrganizationName, Role::Coordinator.name());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2040, 1, 1);
+        let certificate = params.signed_by(&pair(identity).unwrap(), &self.issuer);
+        certificate.unwrap().der().to_vec()
+    }
+}
+
 fn named(what: DnType, name: &str) -> DistinguishedName {
     let mut names = DistinguishedName::new();
     names.push(what, name);

@@ -9,7 +9,7 @@ mod tests;
 mod transport;
 
 #[cfg(test)]
-pub(crate) use authority::VALID;
+pub(crate) use authority::{Card, VALID};
 pub(crate) use desk::Desk;
 pub use transport::{FakeTransport, Trouble};
 
