@@ -68,7 +68,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// The surfaces, which may depend on any crate but each other.
-const SURFACES: [&str; 2] = ["chorus-cli", "chorus-tests"];
+const SURFACES: [&str; 3] = ["chorus-cli", "chorus-ffi", "chorus-tests"];
 
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 const NETWORK: [&str; 7] = [

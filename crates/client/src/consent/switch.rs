@@ -51,6 +51,11 @@ impl Switch {
         decide(&mut self.store, &self.door, &self.controller, decision, now)
     }
 
+    /// As [`Client::notice`].
+    pub fn notice(&self, language: &str) -> Option<&'static Notice> {
+        notice(language)
+    }
+
     /// As [`Client::consents`].
     ///
     /// # Errors
@@ -64,8 +69,7 @@ impl Client {
     /// What a person is to read before they decide, as it is now: in the language of a tag such as `de` or `de-AT` (BCP 47),
     /// or else in English.
     pub fn notice(&self, language: &str) -> Option<&'static Notice> {
-        let language = language.split('-').next().unwrap_or_default();
-        notices().get(language).or_else(|| notices().get("en"))
+        notice(language)
     }
 
     /// Takes a decision of the person at `now`, seconds since 1970 UTC: the one call for yes and for no, and for any number of
@@ -184,6 +188,11 @@ impl Client {
             Some(purpose) => Err(Error::NotGranted { purpose }),
         }
     }
+}
+
+fn notice(language: &str) -> Option<&'static Notice> {
+    let language = language.split('-').next().unwrap_or_default();
+    notices().get(language).or_else(|| notices().get("en"))
 }
 
 /// What the notice says now, in every language.

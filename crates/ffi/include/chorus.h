@@ -1,0 +1,234 @@
+/*
+ * Chorus, the client: recommendations that know people, without anyone knowing them.
+ *
+ * Made from crates/ffi/src; change it there. The README of that crate says how it is used.
+ *
+ * Every call gives one of the codes below, and chorus_last_error() says more. Text is UTF-8 and ends with a zero; what
+ * has structure is JSON. A text that a call gives is freed with chorus_text_free(). Every call may come from any thread.
+ */
+
+#ifndef CHORUS_H
+#define CHORUS_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.
+#define CHORUS_ABI_VERSION 1
+
+// All is well.
+#define CHORUS_OK 0
+
+// Correct the call: an argument is missing, is no UTF-8, or is not the JSON that it should be.
+#define CHORUS_MISUSE 1
+
+// A fault of this library, caught before it could cross. Close the client and open it again, and report the fault.
+#define CHORUS_FAULT 2
+
+// See to the folder, the disk, or the key.
+#define CHORUS_STORE 3
+
+// Enrol first.
+#define CHORUS_NOT_ENROLLED 4
+
+// Ask the enrolment authority for a new invitation, and enrol with it.
+#define CHORUS_ENROL_AGAIN 5
+
+// Use another folder: this one belongs to another federation, or its consent ledger does not hold together.
+#define CHORUS_OTHER_FOLDER 6
+
+// Do not go on with this server: it is not the one that it should be, or it showed two histories of its models.
+#define CHORUS_DISTRUST 7
+
+// Try again later.
+#define CHORUS_LATER 8
+
+// Update the older side: the other one does not speak the same protocol.
+#define CHORUS_UPDATE 9
+
+// There is no model yet: contribute first.
+#define CHORUS_NO_MODEL 10
+
+// The model is of no use here; the one before stays. Wait for another one.
+#define CHORUS_MODEL 11
+
+// Ask the person: it was not granted, or was withdrawn.
+#define CHORUS_NOT_GRANTED 12
+
+// Wait for the contribution that is under way, or stop it.
+#define CHORUS_BUSY 13
+
+// The client is closed, or was erased: open one.
+#define CHORUS_CLOSED 14
+
+// Show the person the current notice, and ask again.
+#define CHORUS_NOTICE 15
+
+// A client that is open. It is a number and no address: 0 is none, and a number that was closed is never given again.
+typedef uint64_t ChorusClient;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of this library. Compare it with `CHORUS_ABI_VERSION` of the header: a lower one lacks calls.
+int32_t chorus_abi_version(void);
+
+// What went wrong in the last call of this thread, as a sentence; empty after a call that went well. Valid until this
+// thread's next call; not to be freed.
+const char *chorus_last_error(void);
+
+// Frees a text that a call gave. Null is no error.
+//
+// # Safety
+// `text` came from a call of this library, and was not freed before.
+int32_t chorus_text_free(char *text);
+
+// Opens the client that lives in the folder `home`, or makes a new one there. Nothing is sent, and no thread is started.
+//
+// `passphrase`: locks the key of the store; null keeps the key in a file beside it, which protects it from nobody who can
+// copy the folder. `settings`: JSON of the library's settings, such as `{"durability": "power-loss"}`; null for the
+// careful choice in everything.
+//
+// Codes: `CHORUS_STORE` for a folder that cannot be used, a damaged store and a wrong passphrase.
+//
+// # Safety
+// The texts end with a zero or are null; `client` is a place for one number.
+int32_t chorus_open(const char *home,
+                    const char *passphrase,
+                    const char *settings,
+                    ChorusClient *client);
+
+// Closes a client. Calls with it that are under way in other threads end as they would, a contribution at its next step;
+// its number is of no use any more.
+int32_t chorus_close(ChorusClient client);
+
+// Exchanges an invitation for a certificate: once, and again when the certificate ran out. Blocks for the network.
+//
+// `authority`: `host:port`. `certificate`: the PEM file that came with the invitation, `length` bytes. `status`: as in
+// `chorus_status`, `enrolment`.
+//
+// Codes: `CHORUS_NOT_GRANTED`, `CHORUS_ENROL_AGAIN` for an invitation of no use, `CHORUS_OTHER_FOLDER`,
+// `CHORUS_DISTRUST`, `CHORUS_LATER`.
+//
+// # Safety
+// The texts end with a zero; `certificate` shows `length` bytes; `status` is a place for one pointer, to be freed with
+// `chorus_text_free`.
+int32_t chorus_enrol(ChorusClient client,
+                     const char *authority,
+                     const uint8_t *certificate,
+                     size_t length,
+                     const char *invitation,
+                     char **status);
+
+// Writes down what the person did with an item, durably.
+//
+// `event`: `{"item": 17, "kind": "purchase", "at": 1800000000}`; `at`: seconds since 1970 UTC; `kind`: `view`, `click`, `pause`,
+// `purchase`, `rating` with a `value` from 1 to 5, `survey` with a `value` from -1 to 1, or `dismiss`; left out, `click`. The
+// same event again changes nothing.
+//
+// Codes: `CHORUS_NOT_GRANTED`: nothing was kept; `CHORUS_MISUSE` for an event that makes no sense.
+//
+// # Safety
+// `event` is text that ends with a zero.
+int32_t chorus_record(ChorusClient client,
+                      const char *event);
+
+// A list for the person's screen, best first, by the newest model that is here. Works without a network.
+//
+// `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
+// for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
+// `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
+//
+// Codes: `CHORUS_NO_MODEL` before the first contribution; `CHORUS_MODEL`.
+//
+// # Safety
+// `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_rank(ChorusClient client,
+                    const char *ask,
+                    char **list);
+
+// Why an item has its place: what of the person's own history speaks for it, the strongest first, as parts of its score.
+//
+// `why`: `{"task": "films", "item": 4, "most": 3}`, and `"discreet": true` as in `chorus_rank`.
+// `reasons`: `[{"item": 17, "adds": 0.3}, ...]`.
+//
+// Codes: as `chorus_rank`.
+//
+// # Safety
+// `why` is text that ends with a zero; `reasons` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_explain(ChorusClient client,
+                       const char *why,
+                       char **reasons);
+
+// What the client can say about itself: enrolment, history, rounds, privacy spent. For the person's screen.
+//
+// # Safety
+// `status` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_status(ChorusClient client,
+                      char **status);
+
+// What the person is to read before they decide. Show it, and hand its digest in with the decision.
+//
+// `language`: such as `de`; English where there is nothing in it.
+// `notice`: `{"digest": "...", "language": "en", "version": 1, "sections": {"contribute-training": {"title": ...}}}`.
+//
+// # Safety
+// `language` is text that ends with a zero; `notice` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_notice(ChorusClient client,
+                      const char *language,
+                      char **notice);
+
+// Takes a decision of the person: yes and no are the same call. It waits for no other call of this client, from no thread.
+//
+// `decision`: `{"answer": "yes", "purposes": ["contribute-training", "local-personalisation"], "language": "en",
+// "notice": "digest of what was shown"}`. `receipt`: JSON-LD, the person's to keep.
+//
+// Codes: `CHORUS_NOTICE` for a yes to anything but the current notice.
+//
+// # Safety
+// `decision` is text that ends with a zero; `receipt` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_decide(ChorusClient client,
+                      const char *decision,
+                      char **receipt);
+
+// Withdraws one purpose, or with null all of them. When this returns, no byte is handed to the operating system for it any
+// more, whatever other threads are at; a contribution that is under way ends with `CHORUS_NOT_GRANTED`.
+//
+// `purpose`: its name, such as `contribute-training`. `receipt`: as in `chorus_decide`.
+//
+// # Safety
+// `purpose` is null or text that ends with a zero; `receipt` is a place for one pointer, to be freed with
+// `chorus_text_free`.
+int32_t chorus_withdraw(ChorusClient client,
+                        const char *purpose,
+                        char **receipt);
+
+// Takes part in the rounds of a task until it is finished, the time is up, or `chorus_stop` is called. Blocks this thread,
+// which does all the work; other calls with the same client go on meanwhile, from other threads. The app may end at any
+// moment: the next contribution takes up the round.
+//
+// `work`: `{"coordinator": "host:port", "task": "films", "max_ms": 600000}`.
+// `report`: `{"end": "finished" | "stopped", "rounds": 3, "later": null}`.
+//
+// What passes (no network, a refusal) is waited out. Codes: `CHORUS_NOT_GRANTED`, `CHORUS_NOT_ENROLLED`,
+// `CHORUS_ENROL_AGAIN`, `CHORUS_DISTRUST`, `CHORUS_STORE`, `CHORUS_BUSY` where this client contributes already.
+//
+// # Safety
+// `work` is text that ends with a zero; `report` is a place for one pointer. The report is to be freed with
+// `chorus_text_free`.
+int32_t chorus_contribute(ChorusClient client,
+                          const char *work,
+                          char **report);
+
+// Ends the contribution that is under way with this client, from any thread. Nothing is lost by it.
+int32_t chorus_stop(ChorusClient client);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CHORUS_H */

@@ -1,0 +1,198 @@
+//! Which number is which client. A number that is not in use any more is an error, whatever was done with it before.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use chorus_client::{Client, FileKey, KeyStore, PassphraseKey, Settings, Switch};
+use chorus_wire::Clock;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::code::{CHORUS_BUSY, CHORUS_CLOSED, CHORUS_FAULT, Failure};
+
+/// A client that is open. It is a number and no address: 0 is none, and a number that was closed is never given again.
+pub type ChorusClient = u64;
+
+/// What an open client's number stands for.
+pub(crate) struct Handle {
+    home: PathBuf,
+    keys: Box<dyn KeyStore + Send + Sync>,
+    settings: Settings,
+    /// Nothing once it was erased.
+    client: Mutex<Option<Client>>,
+    /// The person's own switch: it waits for nobody who is at the client.
+    switch: Mutex<Switch>,
+    /// Held by the one call that contributes, which has a client of its own: rounds take minutes, and nothing else waits.
+    contributing: Mutex<()>,
+    /// Counts the wishes to stop.
+    stop: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Handles {
+    open: BTreeMap<ChorusClient, Arc<Handle>>,
+    given: ChorusClient,
+}
+
+static HANDLES: Mutex<Handles> = Mutex::new(Handles {
+    open: BTreeMap::new(),
+    given: 0,
+});
+
+/// Nothing can panic while this is held, so it is whole whatever happened.
+fn handles() -> MutexGuard<'static, Handles> {
+    HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Handle {
+    pub fn open(
+        home: &Path,
+        passphrase: Option<Zeroizing<String>>,
+        settings: Settings,
+    ) -> Result<Self, Failure> {
+        let keys: Box<dyn KeyStore + Send + Sync> = match passphrase {
+            None => Box::new(FileKey::beside(home)),
+            Some(passphrase) => Box::new(PassphraseKey::new(home, passphrase)),
+        };
+        let now = Clock::system().now();
+        let client = Client::open(home, keys.as_ref(), settings.clone(), now)?;
+        let switch = Mutex::new(client.switch()?);
+        Ok(Self {
+            switch,
+            home: home.to_owned(),
+            keys,
+            settings,
+            client: Mutex::new(Some(client)),
+            contributing: Mutex::new(()),
+            stop: watch::Sender::new(0),
+        })
+    }
+
+    /// Makes it known under a new number.
+    pub fn give(self) -> ChorusClient {
+        let mut handles = handles();
+        handles.given += 1;
+        let number = handles.given;
+        handles.open.insert(number, Arc::new(self));
+        number
+    }
+
+    /// The one with this number. It lives on until the last call that has it ends.
+    pub fn of(number: ChorusClient) -> Result<Arc<Self>, Failure> {
+        handles().open.get(&number).cloned().ok_or_else(closed)
+    }
+
+    /// Forgets the number. A contribution that is under way stops.
+    pub fn close(number: ChorusClient) -> Result<(), Failure> {
+        let handle = handles().open.remove(&number).ok_or_else(closed)?;
+        handle.stop();
+        Ok(())
+    }
+
+    /// Does something with the client, after whoever is at it.
+    pub fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Client) -> Result<T, chorus_client::Error>,
+    ) -> Result<T, Failure> {
+        let mut client = self.lock()?;
+        Ok(work(client.as_mut().ok_or_else(closed)?)?)
+    }
+
+    /// Does something with the person's switch, whatever other threads are at.
+    pub fn switch<T>(
+        &self,
+        work: impl FnOnce(&mut Switch) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        work(&mut *self.switch.lock().map_err(|_| broken())?)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Option<Client>>, Failure> {
+        self.client.lock().map_err(|_| broken())
+    }
+
+    /// Does something with a client of its own, on the same folder. One at a time.
+    pub fn contribute<T>(
+        &self,
+        work: impl FnOnce(Client, watch::Receiver<u64>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let _alone = self.contributing.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Failure::new(
+                CHORUS_BUSY,
+                "this client contributes already: wait for it, or stop it",
+            ),
+            TryLockError::Poisoned(_) => broken(),
+        })?;
+        let stop = self.stop.subscribe();
+        self.with(|_| Ok(()))?;
+        let now = Clock::system().now();
+        let client = Client::open(&self.home, self.keys.as_ref(), self.settings.clone(), now)?;
+        work(client, stop)
+    }
+
+    /// Ends the contribution that is under way, between two steps.
+    pub fn stop(&self) {
+        self.stop.send_modify(|wishes| *wishes += 1);
+    }
+}
+
+fn closed() -> Failure {
+    Failure::new(
+        CHORUS_CLOSED,
+        "this client is not open: open it first, or make a new one if it was erased",
+    )
+}
+
+fn broken() -> Failure {
+    Failure::new(
+        CHORUS_FAULT,
+        "an earlier call met a fault of this library: close the client and open it again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::CHORUS_OK;
+    use crate::entry::entry;
+
+    fn opened() -> (tempfile::TempDir, ChorusClient) {
+        let home = tempfile::tempdir().unwrap();
+        let handle = Handle::open(home.path(), None, Settings::default()).unwrap();
+        (home, handle.give())
+    }
+
+    #[test]
+    fn a_client_that_met_a_fault_says_so_until_it_is_closed() {
+        let (home, client) = opened();
+        let fault = || {
+            Handle::of(client)?.with(|_| -> Result<(), chorus_client::Error> { panic!("a fault") })
+        };
+        assert_eq!(entry(fault), CHORUS_FAULT);
+        assert_eq!(entry(|| Handle::of(client)?.with(|_| Ok(()))), CHORUS_FAULT);
+        assert_eq!(entry(|| Handle::close(client)), CHORUS_OK);
+        assert_eq!(entry(|| Handle::close(client)), CHORUS_CLOSED);
+        let again = Handle::open(home.path(), None, Settings::default())
+            .unwrap()
+            .give();
+        assert_ne!(again, client);
+        assert_eq!(entry(|| Handle::of(again)?.with(|_| Ok(()))), CHORUS_OK);
+    }
+
+    #[test]
+    fn one_contributes_at_a_time_and_stops_when_it_is_told() {
+        let (_home, client) = opened();
+        let handle = Handle::of(client).unwrap();
+        let ended = handle.contribute(|_, stop| {
+            let other = handle.contribute(|_, _| Ok(()));
+            assert_eq!(other.unwrap_err().code, CHORUS_BUSY);
+            assert!(!stop.has_changed().unwrap());
+            // The rest of the library is not held up meanwhile.
+            handle.with(|client| client.status(0).map(drop))?;
+            Handle::close(client)?;
+            assert!(stop.has_changed().unwrap());
+            Ok(())
+        });
+        assert!(ended.is_ok(), "{ended:?}");
+    }
+}

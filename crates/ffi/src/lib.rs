@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+// The one surface that speaks C: pointers come in and go out. Every block says why it is sound.
+#![allow(unsafe_code)]
+#![warn(
+    clippy::undocumented_unsafe_blocks,
+    clippy::missing_safety_doc,
+    unsafe_op_in_unsafe_fn
+)]
+
+mod calls;
+mod code;
+mod consent;
+mod contribute;
+mod entry;
+mod handle;
+mod random;
+mod text;
+
+pub use calls::*;
+pub use code::*;
+pub use consent::{chorus_decide, chorus_notice, chorus_withdraw};
+pub use contribute::{chorus_contribute, chorus_stop};
+pub use handle::ChorusClient;
+
+/// The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.
+pub const CHORUS_ABI_VERSION: i32 = 1;
