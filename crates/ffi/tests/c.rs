@@ -1,4 +1,10 @@
 //! Small C programs against the library as it is linked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 mod cc;
 

@@ -1,4 +1,10 @@
 //! The desktop program in a federation of real processes' worth: authority and coordinator over TLS, and eleven others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 mod cc;
 

@@ -1,4 +1,10 @@
 //! The header that C programs include is the one that the sources say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 use std::fs;
 use std::path::Path;
