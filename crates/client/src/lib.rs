@@ -13,6 +13,7 @@ mod keys;
 mod map;
 mod model;
 mod recommend;
+mod rights;
 mod run;
 mod settings;
 mod status;
@@ -45,11 +46,12 @@ pub use map::{
 };
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
+pub use rights::{Entry, Erasure, ErasureReceipt, Records, Remaining, View, Withheld};
 pub use run::{End, Loop, News};
 pub use settings::{Pace, Settings};
 pub use status::{EnrolmentStatus, Status, TaskStatus};
 pub use step::{CheckIn, Ending, Step};
-pub use store::{Durability, StoreError};
+pub use store::{Durability, StoreError, set_aside};
 pub use taste::{
     About, Ask, Band, Catalogue, Choice, Condition, Context, Control, Currency, Device, Event,
     EventKind, Flaw, Group, Groups, Guards, Imported, MainParameter, Model, Mood, Need,

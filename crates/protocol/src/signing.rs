@@ -26,6 +26,8 @@ pub enum Purpose {
     Beacon,
     /// A witness's one statement of a round.
     Seal,
+    /// A client's receipt for what it erased.
+    Erasure,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Purpose::Endorse => "chorus/v2/sign/endorse",
             Purpose::Beacon => "chorus/v2/sign/beacon",
             Purpose::Seal => "chorus/v2/sign/seal",
+            Purpose::Erasure => "chorus/v2/sign/erasure",
         }
     }
 }

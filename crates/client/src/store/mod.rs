@@ -14,6 +14,7 @@ mod rotate;
 mod rounds;
 mod schema;
 mod vault;
+mod wipe;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use fault::{damaged, elsewhere, fault};
 use vault::{Name, Plain, Vault};
@@ -31,6 +33,8 @@ pub(crate) use kind::Kind;
 pub(crate) use models::StoredModel;
 pub(crate) use record::Record;
 pub(crate) use rounds::{Progress, Turn, forget_round};
+pub(crate) use wipe::erase;
+pub use wipe::set_aside;
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,30 @@ impl Store {
             select.query_row([], |row| row.get(0))
         };
         read().map_err(|error| fault(&self.path, error))
+    }
+
+    /// Every record, by kind and key: its kind, its key, its value, and how many bytes are behind it.
+    pub fn everything(&self) -> Result<Vec<(Kind, String, Value, usize)>, StoreError> {
+        self.read(|view| {
+            let mut found = Vec::new();
+            for (kind, name) in view.names()? {
+                let sealed = view.sealed(kind, &name)?.unwrap_or_default();
+                let plain = view.open(kind, &name, &sealed)?;
+                let parts = record::parts(&plain);
+                let (key, json, tail) =
+                    parts.ok_or_else(|| damaged(view.path, "a record is cut short"))?;
+                let value =
+                    serde_json::from_slice(json).map_err(|error| damaged(view.path, error))?;
+                found.push((kind, key.to_owned(), value, tail.len()));
+            }
+            found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+            Ok(found)
+        })
+    }
+
+    /// The folder that it is in.
+    pub fn home(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// Another connection to the same store, for another thread.
@@ -208,6 +236,21 @@ impl View<'_> {
         Ok(found.into_iter().map(|(_, record)| record).collect())
     }
 
+    /// Where every record is.
+    fn names(&self) -> Result<Vec<(Kind, Name)>, StoreError> {
+        let names = || {
+            let mut select = self.connection.prepare("SELECT kind, name FROM records")?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(u8, Name)>>>()
+        };
+        let names = names().map_err(|error| fault(self.path, error))?;
+        let known = |(kind, name)| match Kind::of(kind) {
+            Some(kind) => Ok((kind, name)),
+            None => Err(damaged(self.path, "a record is of no kind")),
+        };
+        names.into_iter().map(known).collect()
+    }
+
     fn open(&self, kind: Kind, name: &Name, sealed: &[u8]) -> Result<Plain, StoreError> {
         let plain = self.vault.open(kind, name, sealed);
         plain.ok_or_else(|| damaged(self.path, "a record does not open"))
@@ -268,6 +311,17 @@ impl Batch<'_> {
             self.is_spent.set(true);
         }
         Ok(removed > 0)
+    }
+
+    /// Removes every record of a kind, as [`remove`](Self::remove) does; returns how many there were.
+    pub fn clear(&self, kind: Kind) -> Result<usize, StoreError> {
+        let delete = "DELETE FROM records WHERE kind = ?";
+        let removed = self.view.connection.execute(delete, [kind.number()]);
+        let removed = removed.map_err(|error| fault(self.view.path, error))?;
+        if removed > 0 {
+            self.is_spent.set(true);
+        }
+        Ok(removed)
     }
 
     /// The file, for errors.

@@ -8,14 +8,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::fault::{damaged, fault, unusable};
 use super::vault::{Vault, key_id};
-use super::{Durability, Store, StoreError, file, schema};
+use super::{Durability, Store, StoreError, file, schema, wipe};
 use crate::keys::{Key, KeyStore, random};
 
 /// Name of the file in the client's folder.
 pub(super) const FILE: &str = "client.db";
 
 /// Held while a store is opened: of two processes that come first, one makes it and the other finds it.
-const LOCK: &str = "client.lock";
+pub(super) const LOCK: &str = "client.lock";
 
 impl Store {
     /// Opens the store in the folder `home`, making both when they are not there.
@@ -27,6 +27,7 @@ impl Store {
         let path = home.join(FILE);
         file::make_folder(home).map_err(|error| unusable(&path, error))?;
         let _alone = file::lock(&home.join(LOCK)).map_err(|error| unusable(&path, error))?;
+        wipe::finish_erasure(home, keys)?;
         if !path.exists() {
             create(home, &path, keys, durability)?;
         }

@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use rusqlite::Connection;
 
 use super::fault::{damaged, fault};
-use super::vault::{Name, Vault, key_id};
-use super::{Kind, Store, StoreError, View, open, record, transact};
+use super::vault::{Vault, key_id};
+use super::{Store, StoreError, View, open, record, transact};
 use crate::keys::{Key, KeyStore, random};
 
 impl Store {
@@ -49,13 +49,7 @@ pub(super) fn put_wrapping(
 impl View<'_> {
     /// Opens every record and puts it back as `new` seals it.
     fn seal_anew(&self, new: &Vault) -> Result<(), StoreError> {
-        let names = || {
-            let mut select = self.connection.prepare("SELECT kind, name FROM records")?;
-            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<Vec<(u8, Name)>>>()
-        };
-        for (kind, name) in names().map_err(|error| fault(self.path, error))? {
-            let kind = Kind::of(kind).ok_or_else(|| damaged(self.path, "a record of no kind"))?;
+        for (kind, name) in self.names()? {
             let sealed = self.sealed(kind, &name)?.unwrap_or_default();
             let plain = self.open(kind, &name, &sealed)?;
             let parts = record::parts(&plain);

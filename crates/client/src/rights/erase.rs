@@ -1,0 +1,121 @@
+use std::collections::BTreeMap;
+
+use chorus_privacy::spent;
+use chorus_protocol::{BadSignature, Identity, Purpose, RoundId, TaskName, verify};
+use serde::{Deserialize, Serialize};
+
+use crate::keys::random;
+use crate::store::erase;
+use crate::{Client, Error, KeyStore};
+
+/// What an erasure did and could not do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erasure {
+    /// When, seconds since 1970 UTC.
+    pub at: i64,
+    /// Records that are gone, by kind; with them the key that they were sealed under.
+    pub gone: BTreeMap<String, u64>,
+    /// What is in sums that others have, and cannot be taken out of them.
+    pub remaining: Vec<Remaining>,
+}
+
+/// One contribution that was sent before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remaining {
+    /// The task.
+    pub task: TaskName,
+    /// The round.
+    pub round: RoundId,
+    /// The named sum.
+    pub release: String,
+    /// What this one contribution can tell about the person at most, at `delta`; nothing for a sum without noise, where no epsilon
+    /// bounds it.
+    pub epsilon: Option<f64>,
+    /// The delta that `epsilon` is counted at.
+    pub delta: f64,
+}
+
+/// An [`Erasure`], signed by the client that did it. It proves that a client with this key said so; that the key was the person's, only who
+/// knows the key can tell, such as the authority that enrolled it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureReceipt {
+    /// The [`Erasure`] as JSON, exactly as it was signed.
+    pub statement: String,
+    /// Ed25519 public key: the client's own, or one made for this receipt when it was not enrolled.
+    #[serde(with = "hex")]
+    pub key: [u8; 32],
+    /// Over the statement.
+    #[serde(with = "hex")]
+    pub signature: [u8; 64],
+}
+
+impl ErasureReceipt {
+    /// What was signed.
+    ///
+    /// # Errors
+    /// When the signature does not fit, or what was signed is no erasure.
+    pub fn verify(&self) -> Result<Erasure, BadSignature> {
+        let content = [self.statement.as_bytes()];
+        verify(&self.key, Purpose::Erasure, &content, &self.signature)?;
+        serde_json::from_str(&self.statement).map_err(|_| BadSignature)
+    }
+}
+
+impl Client {
+    /// Erases everything that this client has: the key first, which makes the rest unreadable at once, then every file. Works without a
+    /// network. `keys`: the key store that the client was opened with. `now`: seconds since 1970 UTC.
+    ///
+    /// The receipt says what went, and what cannot go: contributions that were sent are in sums that others have. Clients of the same folder
+    /// that are still open find nothing any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read: then nothing is erased. When the key or a file cannot be removed: then call it again, or open the folder,
+    /// which finishes it before anything else.
+    ///
+    /// # Privacy
+    /// Nothing is sent. What the disk itself keeps of old blocks is sealed under the key that is gone.
+    pub fn erase(self, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
+        let erasure = self.erasure(now)?;
+        let identity = match self.store.identity()? {
+            Some(identity) => identity,
+            None => Identity::from_seed(&random().map_err(crate::StoreError::from)?),
+        };
+        // A map of texts and numbers: it has no way to fail.
+        let statement = serde_json::to_string(&erasure).unwrap_or_default();
+        let signature = identity.sign(Purpose::Erasure, &[statement.as_bytes()]);
+        let home = self.store.home().to_owned();
+        drop(self);
+        erase(&home, keys)?;
+        Ok(ErasureReceipt {
+            statement,
+            key: identity.public(),
+            signature,
+        })
+    }
+
+    fn erasure(&self, now: i64) -> Result<Erasure, Error> {
+        let mut gone = BTreeMap::new();
+        for (kind, ..) in self.store.everything()? {
+            *gone.entry(kind.name().to_owned()).or_default() += 1;
+        }
+        let delta = self.settings.floor.delta;
+        let remaining = self.store.charges()?.into_iter().map(|charge| Remaining {
+            epsilon: charge
+                .cost
+                .and_then(|cost| spent(&[cost], delta).ok())
+                .map(|spent| spent.epsilon),
+            task: charge.task,
+            round: charge.round,
+            release: charge.release,
+            delta,
+        });
+        Ok(Erasure {
+            at: now,
+            gone,
+            remaining: remaining.collect(),
+        })
+    }
+}

@@ -1,0 +1,29 @@
+//! What a person can do with what is kept about them: see it, take it along, begin anew, end it.
+
+mod erase;
+mod export;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use erase::{Erasure, ErasureReceipt, Remaining};
+pub use view::{Entry, Records, View, Withheld};
+
+use crate::store::Kind;
+use crate::{Client, Error};
+
+impl Client {
+    /// Forgets everything about the person: the history, what they said about themselves, their choices, what they were shown. What they
+    /// allowed, the enrolment and the record of what was contributed stay. Returns how many records went.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn reset_profile(&mut self) -> Result<usize, Error> {
+        let profile = [Kind::Item, Kind::Person, Kind::Control, Kind::Shown];
+        Ok(self.store.write(|batch| {
+            let counts = profile.map(|kind| batch.clear(kind));
+            counts.into_iter().sum()
+        })?)
+    }
+}

@@ -1,0 +1,101 @@
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::store::Kind;
+use crate::{Client, Error};
+
+/// Everything that a client keeps, as it keeps it.
+///
+/// # Privacy
+/// All of it is about the person: for their screen and their own file.
+#[derive(Clone, Serialize)]
+pub struct View {
+    /// When it was made, seconds since 1970 UTC.
+    pub at: i64,
+    /// One for each kind of record that there is, also for those without one.
+    pub sections: Vec<Records>,
+    /// What is not shown, and why. There is nothing else.
+    pub withheld: Vec<Withheld>,
+}
+
+/// All records of one kind.
+#[derive(Clone, Serialize)]
+pub struct Records {
+    /// What the kind is called, for machines.
+    pub kind: &'static str,
+    /// What it is called, for people.
+    pub title: &'static str,
+    /// The records, by key.
+    pub entries: Vec<Entry>,
+}
+
+/// One record.
+#[derive(Clone, Serialize)]
+pub struct Entry {
+    /// What tells it from the others of its kind.
+    pub key: String,
+    /// All that it holds, but for what is withheld.
+    pub value: Value,
+}
+
+/// Something that is kept and not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Withheld {
+    /// The kind of the record.
+    pub kind: &'static str,
+    /// Its key.
+    pub key: String,
+    /// The field; nothing for bytes behind the fields.
+    pub field: Option<&'static str>,
+    /// How many bytes they are; 0 for a field.
+    pub bytes: usize,
+    /// Why.
+    pub why: &'static str,
+}
+
+impl Client {
+    /// Everything that is kept. `now`: seconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
+    /// # Privacy
+    /// Stays on the device, unless the person takes it elsewhere.
+    pub fn view(&self, now: i64) -> Result<View, Error> {
+        let mut sections = Kind::ALL.map(|kind| Records {
+            kind: kind.name(),
+            title: kind.title(),
+            entries: Vec::new(),
+        });
+        let mut withheld = Vec::new();
+        for (kind, key, mut value, bytes) in self.store.everything()? {
+            for secret in kind.secrets() {
+                let is_there = match (secret.field, &mut value) {
+                    (Some(field), Value::Object(fields)) => fields.remove(field).is_some(),
+                    (Some(_), _) => false,
+                    (None, _) => bytes > 0,
+                };
+                if is_there {
+                    withheld.push(Withheld {
+                        kind: kind.name(),
+                        key: key.clone(),
+                        field: secret.field,
+                        bytes: if secret.field.is_none() { bytes } else { 0 },
+                        why: secret.why,
+                    });
+                }
+            }
+            let section = sections
+                .iter_mut()
+                .find(|section| section.kind == kind.name());
+            if let Some(section) = section {
+                section.entries.push(Entry { key, value });
+            }
+        }
+        Ok(View {
+            at: now,
+            sections: sections.into(),
+            withheld,
+        })
+    }
+}
