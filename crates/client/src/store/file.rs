@@ -24,15 +24,16 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     old.map_or(Ok(()), |old| blank(&old))
 }
 
-/// Overwrites a file with zeros and removes it. One that is not there is removed already.
+/// Overwrites a file with zeros and removes it, also where it cannot be overwritten. One that is not there is removed already.
 pub fn wipe(path: &Path) -> Result<()> {
-    match OpenOptions::new().write(true).open(path) {
-        Ok(file) => blank(&file)?,
+    let blanked = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => blank(&file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
+        Err(error) => Err(error),
+    };
     std::fs::remove_file(path)?;
-    sync_folder(path)
+    sync_folder(path)?;
+    blanked
 }
 
 /// Gives a file its final name; on the disk when this returns.

@@ -10,6 +10,8 @@ use crate::keys::{FileKey, KeyStore};
 mod items;
 mod keys;
 mod layouts;
+#[cfg(target_os = "linux")]
+mod schedules;
 
 const DURABILITY: Durability = Durability::ProcessEnd;
 

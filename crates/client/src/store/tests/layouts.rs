@@ -26,7 +26,7 @@ fn layouts_are_frozen() {
 }
 
 /// What the version before this one left: a store of layout `layout`, with something in every table.
-fn plain(layout: usize) -> TempDir {
+pub(super) fn plain(layout: usize) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let old = Connection::open(home.path().join(FILE)).unwrap();
     old.execute_batch("PRAGMA secure_delete = ON").unwrap();
