@@ -3,42 +3,52 @@
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
-use std::io::{Seek, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use chorus_client::{Client, Durability, FileKey, Settings};
-use chorus_model::{Event, ItemId};
-use serde_json::json;
+use chorus_client::{Client, Durability, Event, FileKey, Settings};
+use chorus_model::ItemId;
+use serde_json::{Value, json};
 
 const EVENTS: u32 = 100_000;
 const ITEMS: u32 = 20_000;
 const BEGIN: i64 = 1_700_000_000;
+const NOW: i64 = BEGIN + 10_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Beside the build, which is on a disk; a folder for temporary files may be in memory.
     let home = tempfile::tempdir_in(".")?;
     let mut client = open(home.path(), Durability::PowerLoss)?;
-    client.record_all((0..EVENTS).map(event))?;
+    client.record_all((0..EVENTS).map(event), NOW)?;
     drop(client);
 
     let open_ms = times(20, || open(home.path(), Durability::PowerLoss).map(drop))?;
     let client = open(home.path(), Durability::PowerLoss)?;
     let history_ms = times(20, || Ok(client.history(ITEMS as usize).map(drop)?))?;
     drop(client);
-    let record = |durability| {
-        let mut client = open(home.path(), durability)?;
-        let mut next = EVENTS;
-        times(200, || {
-            next += 1;
-            Ok(client.record(event(next))?)
-        })
-    };
+    // In turns, as the same disk is quick at one time and slow at another.
+    let mut client = open(home.path(), Durability::PowerLoss)?;
     let mut file = tempfile::tempfile_in(home.path())?;
-    let fsync_ms = times(200, || {
-        file.rewind()?;
-        file.write_all(&[1; 4096])?;
-        Ok(file.sync_data()?)
+    let (mut record, mut fsync) = (Vec::new(), Vec::new());
+    for next in EVENTS..EVENTS + 200 {
+        record.push(time(&mut || {
+            client
+                .record(event(next), NOW)
+                .map(drop)
+                .map_err(Into::into)
+        })?);
+        fsync.push(time(&mut || {
+            file.write_all(&[1; 4096])?;
+            Ok(file.sync_data()?)
+        })?);
+    }
+    drop(client);
+    let mut client = open(home.path(), Durability::ProcessEnd)?;
+    let mut next = EVENTS + 200;
+    let without_fsync = times(200, || {
+        next += 1;
+        Ok(client.record(event(next), NOW).map(drop)?)
     })?;
     let report = json!({
         "events": EVENTS,
@@ -46,9 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "file_bytes": std::fs::metadata(home.path().join("client.db"))?.len(),
         "open": open_ms,
         "history": history_ms,
-        "record": record(Durability::PowerLoss)?,
-        "record_without_fsync": record(Durability::ProcessEnd)?,
-        "fsync_alone": fsync_ms,
+        "record": spread(record),
+        "record_without_fsync": without_fsync,
+        "fsync_alone": spread(fsync),
     });
     println!("{report:#}");
     Ok(())
@@ -59,27 +69,30 @@ fn open(home: &Path, durability: Durability) -> Result<Client, Box<dyn Error>> {
         durability,
         ..Settings::default()
     };
-    Ok(Client::open(home, &FileKey::beside(home), settings, BEGIN)?)
+    Ok(Client::open(home, &FileKey::beside(home), settings, NOW)?)
 }
 
 fn event(number: u32) -> Event {
-    Event {
-        item: ItemId(number % ITEMS),
-        at: BEGIN + i64::from(number) * 7,
-    }
+    Event::click(ItemId(number % ITEMS), BEGIN + i64::from(number) * 7)
+}
+
+/// Milliseconds.
+fn time(work: &mut dyn FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let begin = Instant::now();
+    work()?;
+    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
 fn times(
     count: usize,
     mut work: impl FnMut() -> Result<(), Box<dyn Error>>,
-) -> Result<serde_json::Value, Box<dyn Error>> {
-    let mut taken = Vec::new();
-    for _ in 0..count {
-        let begin = Instant::now();
-        work()?;
-        taken.push(begin.elapsed().as_secs_f64() * 1e3);
-    }
+) -> Result<Value, Box<dyn Error>> {
+    let taken: Result<Vec<f64>, _> = (0..count).map(|_| time(&mut work)).collect();
+    Ok(spread(taken?))
+}
+
+fn spread(mut taken: Vec<f64>) -> Value {
     taken.sort_by(f64::total_cmp);
-    let at = |share: f64| taken.get((share * (count - 1) as f64) as usize);
-    Ok(json!({ "median": at(0.5), "p99": at(0.99) }))
+    let at = |share: f64| taken.get((share * (taken.len() - 1) as f64) as usize);
+    json!({ "median": at(0.5), "p99": at(0.99) })
 }

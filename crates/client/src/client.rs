@@ -29,6 +29,8 @@ pub struct Client {
     pub(crate) door: Arc<Door>,
     /// What is granted, and the version of the store that says so.
     pub(crate) grants: RefCell<Option<(i64, Arc<BTreeSet<Purpose>>)>>,
+    /// Nothing is recorded.
+    pub(crate) is_private: bool,
     /// Remembers the certificates that it checked.
     authority: OnceLock<Authority>,
 }
@@ -65,6 +67,7 @@ impl Client {
             grants: RefCell::default(),
             catalogue: Arc::new(NoCatalogue),
             tidied: None,
+            is_private: false,
             authority: OnceLock::new(),
         };
         client.tidy(now)?;

@@ -46,7 +46,7 @@ pub use map::{
 };
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
-pub use rights::{Entry, Erasure, ErasureReceipt, Records, Remaining, View, Withheld};
+pub use rights::{Amended, Entry, Erasure, ErasureReceipt, Records, Remaining, View, Withheld};
 pub use run::{End, Loop, News};
 pub use settings::{Pace, Settings};
 pub use status::{EnrolmentStatus, Status, TaskStatus};

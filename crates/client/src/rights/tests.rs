@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chorus_model::{Event, ItemId};
+use chorus_model::ItemId;
 use chorus_protocol::{Charge, Identity};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,17 +10,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::{Enrolled, Kind};
 use crate::testing::{NOW, films, open, settings};
-use crate::{FileKey, KeyStore, Settings, set_aside};
+use crate::{Event, EventKind, FileKey, KeyStore, Recorded, Settings, Source, set_aside};
 
 /// An enrolled client with something of several kinds.
 fn client() -> (TempDir, Client) {
     let home = tempfile::tempdir().unwrap();
     let mut client = open(home.path(), settings());
-    let events = (0..5).map(|item| Event {
-        item: ItemId(item),
-        at: NOW,
-    });
-    client.record_all(events).unwrap();
+    let events = (0..5).map(|item| Event::click(ItemId(item), NOW));
+    client.record_all(events, NOW).unwrap();
     client
         .store
         .put_identity(&Identity::from_seed(&[7; 32]))
@@ -56,7 +53,7 @@ fn what_is_shown_and_what_is_withheld_is_everything() {
     let (_home, client) = client();
     let view = client.view(NOW).unwrap();
     let stored = client.store.everything().unwrap();
-    assert_eq!(stored.len(), 8);
+    assert_eq!(stored.len(), 9);
     for (kind, key, value, bytes) in &stored {
         let section = view
             .sections
@@ -210,4 +207,116 @@ fn a_store_set_aside_is_whole_and_is_erased_with_the_rest() {
     drop(old);
     new.erase(&keys, NOW).unwrap();
     assert_eq!(all_files(home.path()), Vec::<String>::new());
+}
+
+/// The history of a client as it is stored, bit for bit: everything that follows from it follows from this.
+fn history(client: &Client) -> Vec<Value> {
+    let all = client.store.everything().unwrap().into_iter();
+    let items = all.filter(|record| record.0 == Kind::Item);
+    items.map(|(_, _, value, _)| value).collect()
+}
+
+fn client_of(events: &[Event]) -> (TempDir, Client) {
+    let home = tempfile::tempdir().unwrap();
+    let mut client = open(home.path(), settings());
+    client.record_all(events.iter().copied(), NOW).unwrap();
+    (home, client)
+}
+
+#[test]
+fn a_history_without_an_event_is_as_if_it_had_never_been() {
+    let events: Vec<Event> = [(1, 10), (1, 500), (2, 20), (3, 30)]
+        .map(|(item, before)| Event::click(ItemId(item), NOW - before))
+        .into();
+    for (place, event) in events.iter().enumerate() {
+        let mut others = events.clone();
+        others.remove(place);
+        let (_home, mut client) = client_of(&events);
+        let (_other, never) = client_of(&others);
+        assert_ne!(history(&client), history(&never));
+        assert_eq!(client.remove_event(event).unwrap(), Amended::Done);
+        assert_eq!(history(&client), history(&never));
+        assert!(client.history(24).unwrap() == never.history(24).unwrap());
+        assert_eq!(client.remove_event(event).unwrap(), Amended::Unknown);
+    }
+    let (_home, mut client) = client_of(&events);
+    let (_other, never) = client_of(&events[2..]);
+    assert!(client.remove_item(ItemId(1)).unwrap());
+    assert!(!client.remove_item(ItemId(1)).unwrap());
+    assert_eq!(history(&client), history(&never));
+}
+
+#[test]
+fn a_corrected_event_is_as_if_it_had_been_recorded_so() {
+    let events = [1, 2].map(|item| Event::click(ItemId(item), NOW));
+    let rated = Event {
+        kind: EventKind::Rating,
+        value: Some(4.5),
+        ..events[0]
+    };
+    let (_home, mut client) = client_of(&events);
+    let (_other, other) = client_of(&[rated, events[1]]);
+    let mut correct = |value| {
+        let kind = EventKind::Rating;
+        client.correct(&events[0], kind, value, NOW).unwrap()
+    };
+    assert!(matches!(correct(Some(9.0)), Amended::Refused(_)));
+    assert!(matches!(correct(None), Amended::Refused(_)));
+    assert_eq!(correct(Some(4.5)), Amended::Done);
+    assert_eq!(correct(Some(4.5)), Amended::Unknown);
+    assert_eq!(history(&client), history(&other));
+    let elsewhere = Event {
+        source: Source::ThirdParty,
+        ..rated
+    };
+    assert_eq!(client.remove_event(&elsewhere).unwrap(), Amended::Unknown);
+}
+
+/// What was folded into a summary cannot be told apart any more: the item goes as a whole, and then it has never been.
+#[test]
+fn after_folding_the_item_is_what_can_be_removed() {
+    let year = 365 * 24 * 60 * 60;
+    let (old, new) = (Event::click(ItemId(1), NOW), Event::click(ItemId(2), NOW));
+    let (home, client) = client_of(&[old, new]);
+    drop(client);
+    let keys = FileKey::beside(home.path());
+    let mut client = Client::open(home.path(), &keys, settings(), NOW + year).unwrap();
+    let (_other, never) = client_of(&[new]);
+    match client.remove_event(&old).unwrap() {
+        // What is kept too long for a summary went altogether.
+        Amended::Unknown => assert!(history(&client).is_empty()),
+        became => {
+            assert_eq!(became, Amended::Folded);
+            assert!(client.remove_item(old.item).unwrap());
+            assert_eq!(history(&client).len(), history(&never).len());
+        }
+    }
+}
+
+/// Not a byte of any file changes in a private session.
+#[test]
+fn a_private_session_does_not_touch_the_disk() {
+    let (home, mut client) = client_of(&[Event::click(ItemId(1), NOW)]);
+    let files = || -> Vec<Vec<u8>> {
+        let mut names = all_files(home.path());
+        names.sort();
+        let read = |name: String| std::fs::read(home.path().join(name)).unwrap();
+        names
+            .into_iter()
+            .filter(|name| !name.ends_with("-shm"))
+            .map(read)
+            .collect()
+    };
+    let before = files();
+    let event = Event::click(ItemId(2), NOW + 90 * 24 * 60 * 60);
+    let mut does = |is_private| {
+        client.private(is_private);
+        let became = client.record(event, event.at).unwrap();
+        client.shown(&[ItemId(3)], event.at).unwrap();
+        became
+    };
+    assert_eq!(does(true), Recorded::Private);
+    assert_eq!(files(), before);
+    assert_eq!(does(false), Recorded::Kept);
+    assert_ne!(files(), before);
 }

@@ -203,16 +203,30 @@ impl ItemRecord {
         events.fold(self.folded.recorded, i64::max)
     }
 
-    /// Adds an event; false when it was there already. What lies within the time that was folded of its kind counts as there:
-    /// a history that is imported once more must not count twice.
-    pub fn add(&mut self, touch: Touch) -> bool {
+    /// True when an event like this one lies within the time that was folded of its kind.
+    pub fn has_folded(&self, touch: &Touch) -> bool {
         let within = |tally: &Tally| {
             (tally.kind, tally.source) == (touch.kind, touch.source)
                 && (tally.first..tally.last.saturating_add(DAY)).contains(&touch.at)
         };
-        if self.events.iter().any(|other| other.is_same(&touch))
-            || self.folded.tallies.iter().any(within)
-        {
+        self.folded.tallies.iter().any(within)
+    }
+
+    /// Takes out the event with the time, the kind and the source of `wanted`.
+    pub fn take(&mut self, wanted: &Touch) -> Option<Touch> {
+        let place = self.events.iter().position(|other| other.is_same(wanted))?;
+        Some(self.events.remove(place))
+    }
+
+    /// True when nothing is left of it.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.folded.is_empty()
+    }
+
+    /// Adds an event; false when it was there already. What lies within the time that was folded of its kind counts as there:
+    /// a history that is imported once more must not count twice.
+    pub fn add(&mut self, touch: Touch) -> bool {
+        if self.events.iter().any(|other| other.is_same(&touch)) || self.has_folded(&touch) {
             return false;
         }
         let order = |touch: &Touch| (touch.at, touch.kind, touch.source);

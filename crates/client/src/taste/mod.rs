@@ -32,7 +32,6 @@ pub use parameters::MainParameter;
 pub use person::Person;
 pub(crate) use rank::NoChance;
 pub use rank::{Ask, Order, Ranked, WhatIf};
-#[cfg(test)]
 pub(crate) use recorded::item_key;
 pub use recorded::{Imported, Recorded};
 

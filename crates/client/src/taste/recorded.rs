@@ -19,6 +19,8 @@ pub enum Recorded {
     Known,
     /// It would need this grant, and nothing of it was kept.
     NotGranted(Purpose),
+    /// It was done in a private session, and nothing of it was kept.
+    Private,
     /// It makes no sense, and nothing of it was kept.
     Refused(Flaw),
 }
@@ -32,6 +34,8 @@ pub struct Imported {
     pub known: usize,
     /// Events that would have needed a grant that there is not; nothing of them was kept.
     pub not_granted: usize,
+    /// Events of a private session; nothing of them was kept.
+    pub private: usize,
     /// Events that make no sense, by their time or their value; nothing of them was kept.
     pub refused: usize,
 }
@@ -96,6 +100,7 @@ impl Client {
                 Recorded::Kept => &mut imported.added,
                 Recorded::Known => &mut imported.known,
                 Recorded::NotGranted(_) => &mut imported.not_granted,
+                Recorded::Private => &mut imported.private,
                 Recorded::Refused(_) => &mut imported.refused,
             } += 1;
         }
@@ -109,6 +114,9 @@ impl Client {
         context: &Context,
         now: i64,
     ) -> Result<Vec<Recorded>, Error> {
+        if self.is_private {
+            return Ok(events.into_iter().map(|_| Recorded::Private).collect());
+        }
         let granted = self.grants()?;
         let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
         let mut became = Vec::new();

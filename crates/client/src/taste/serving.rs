@@ -157,7 +157,7 @@ impl Client {
     /// When the store cannot be written.
     pub fn shown(&mut self, items: &[ItemId], now: i64) -> Result<(), Error> {
         self.tidy(now)?;
-        if !self.grants()?.contains(&Purpose::LocalPersonalisation) {
+        if self.is_private || !self.grants()?.contains(&Purpose::LocalPersonalisation) {
             return Ok(());
         }
         let day = now.div_euclid(DAY);

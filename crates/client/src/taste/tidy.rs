@@ -32,7 +32,7 @@ impl Client {
     /// has nothing to remember.
     pub(crate) fn tidy(&mut self, now: i64) -> Result<(), Error> {
         let today = now.div_euclid(DAY);
-        if self.tidied == Some(today) {
+        if self.tidied == Some(today) || self.is_private {
             return Ok(());
         }
         let keeping = self.settings.keeping.within(DataMap::get());

@@ -1,0 +1,103 @@
+use chorus_model::ItemId;
+use serde::Serialize;
+
+use crate::store::Batch;
+use crate::taste::{Context, ItemRecord, Touch, item_key};
+use crate::{Client, Error, Event, EventKind, Flaw, StoreError};
+
+/// What became of a wish to change the history.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Amended {
+    /// It is done: everything is now as if it had always been so.
+    Done,
+    /// There is no such event.
+    Unknown,
+    /// The event is a part of the summary of its item: only the item as a whole can be removed.
+    Folded,
+    /// The new value makes no sense, and nothing was changed.
+    Refused(#[serde(serialize_with = "in_words")] Flaw),
+}
+
+fn in_words<S: serde::Serializer>(flaw: &Flaw, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(flaw)
+}
+
+impl Client {
+    /// Removes one event: the one with this item, kind, time and source. The profile is then exactly what it would be if it had never been
+    /// recorded.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remove_event(&mut self, event: &Event) -> Result<Amended, Error> {
+        self.amend(event, None)
+    }
+
+    /// Removes an item with everything that was done with it, also what was folded into its summary. The profile is then exactly what it would
+    /// be without it. False when there was nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remove_item(&mut self, item: ItemId) -> Result<bool, Error> {
+        let remove = |batch: &Batch<'_>| batch.remove::<ItemRecord>(&item_key(item));
+        Ok(self.store.write(remove)?)
+    }
+
+    /// Makes of one event another kind, or gives it another value. The profile is then exactly what it would be if it had been recorded so.
+    /// `now`: seconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn correct(
+        &mut self,
+        event: &Event,
+        kind: EventKind,
+        value: Option<f32>,
+        now: i64,
+    ) -> Result<Amended, Error> {
+        let corrected = Event {
+            kind,
+            value,
+            ..*event
+        };
+        match corrected.check(now) {
+            Ok(value) => self.amend(event, Some((kind, value))),
+            Err(flaw) => Ok(Amended::Refused(flaw)),
+        }
+    }
+
+    /// Takes an event out, and puts it back as `other`, if that is wished.
+    fn amend(
+        &mut self,
+        event: &Event,
+        other: Option<(EventKind, Option<i64>)>,
+    ) -> Result<Amended, Error> {
+        let key = item_key(event.item);
+        let wanted = Touch::new(event, None, &Context::default(), 0);
+        let amend = |batch: &Batch<'_>| -> Result<Amended, StoreError> {
+            let Some(mut record) = batch.get::<ItemRecord>(&key)? else {
+                return Ok(Amended::Unknown);
+            };
+            let Some(touch) = record.take(&wanted) else {
+                return Ok(match record.has_folded(&wanted) {
+                    true => Amended::Folded,
+                    false => Amended::Unknown,
+                });
+            };
+            if let Some((kind, value)) = other {
+                record.add(Touch {
+                    kind,
+                    value,
+                    ..touch
+                });
+            }
+            // Removed first, so that what it was is in no file any more.
+            batch.remove::<ItemRecord>(&key)?;
+            if !record.is_empty() {
+                batch.put(&record)?;
+            }
+            Ok(Amended::Done)
+        };
+        Ok(self.store.write(amend)?)
+    }
+}
