@@ -85,8 +85,7 @@ fn find_vault(
 /// Refuses files that are broken, foreign or from the future, before anything is written. Returns the layout.
 fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     // SQLite takes an empty file for a new database: what was once a store would come back empty.
-    let length = length(path)?;
-    if length == 0 {
+    if length(path)? == 0 {
         return Err(damaged(path, "it is empty"));
     }
     let pragma = |name: &str| {
@@ -107,9 +106,12 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
             known,
         });
     }
-    // Whatever was missing at the end would be read as zeros.
+    // Whatever was missing at the end would be read as zeros. While there is a log, its pages come from there: a process that ended while
+    // it brought them into the file leaves the last of them cut.
     let page = pragma("page_size")?.unsigned_abs();
-    if length.checked_rem(page) != Some(0) {
+    let [log, _] = beside(path);
+    let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    if !has_log && length(path)?.checked_rem(page) != Some(0) {
         return Err(damaged(path, "it ends in the middle of a page"));
     }
     let verdict: String = connection

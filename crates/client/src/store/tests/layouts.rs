@@ -29,7 +29,8 @@ fn layouts_are_frozen() {
 pub(super) fn plain(layout: usize) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let old = Connection::open(home.path().join(FILE)).unwrap();
-    old.execute_batch("PRAGMA secure_delete = ON").unwrap();
+    let pragmas = "PRAGMA secure_delete = ON; PRAGMA synchronous = OFF; BEGIN";
+    old.execute_batch(pragmas).unwrap();
     for step in &schema::PLAIN[..layout] {
         old.execute_batch(step).unwrap();
     }
@@ -66,6 +67,7 @@ pub(super) fn plain(layout: usize) -> TempDir {
         .unwrap();
     old.pragma_update(None, "user_version", layout as i64)
         .unwrap();
+    old.execute_batch("COMMIT").unwrap();
     home
 }
 
