@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use chorus_client::{Client, Durability, Event, FileKey, Settings};
+use chorus_client::{Answer, Client, Decision, Durability, Event, FileKey, Purpose, Settings};
 use chorus_model::ItemId;
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Beside the build, which is on a disk; a folder for temporary files may be in memory.
     let home = tempfile::tempdir_in(".")?;
     let mut client = open(home.path(), Durability::PowerLoss)?;
+    let notice = client.notice("en").ok_or("there is no notice")?;
+    let purpose = Purpose::LocalPersonalisation;
+    client.decide(&Decision::new(Answer::Yes, [purpose], notice), NOW)?;
     client.record_all((0..EVENTS).map(event), NOW)?;
     drop(client);
 

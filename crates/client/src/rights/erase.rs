@@ -86,6 +86,9 @@ impl Client {
         // A map of texts and numbers: it has no way to fail.
         let statement = serde_json::to_string(&erasure).unwrap_or_default();
         let signature = identity.sign(Purpose::Erasure, &[statement.as_bytes()]);
+        // Nothing is sent from here on, by nobody who has this folder open.
+        let ended = self.door.end();
+        ended.map_err(|error| self.door.fault(error))?;
         let home = self.store.home().to_owned();
         drop(self);
         erase(&home, keys)?;

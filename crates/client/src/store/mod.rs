@@ -296,7 +296,6 @@ impl Batch<'_> {
 
     /// Removes the record under `key`; false when there is none. Afterwards it is in no file of the store, not even
     /// sealed.
-    #[allow(dead_code)]
     pub fn remove<R: Record>(&self, key: &str) -> Result<bool, StoreError> {
         let name = self.view.vault.name(R::KIND, key);
         let remove = || {
