@@ -118,3 +118,51 @@ fn whoever_ends_an_epoch_waits_for_those_inside() {
         door.end().unwrap();
     });
 }
+
+/// In the sources of this crate and of the calling side of the wire, sockets are opened in one place, which is behind the gate;
+/// and this crate knows no gate but its door.
+#[test]
+fn there_is_no_other_way_out() {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("src"), PathBuf::from("../wire/src/client")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Tests may do as they like.
+            if path.ends_with("door/tests.rs") || path.ends_with("door/interleaving.rs") {
+                continue;
+            }
+            let ways = [
+                "TcpStream::connect",
+                "TcpSocket",
+                "UdpSocket",
+                "UnixStream",
+                "ureq",
+            ];
+            let gates = ["impl Gate for", "Arc::new(Open)"];
+            for word in ways.into_iter().chain(gates) {
+                found.extend(text.matches(word).map(|word| {
+                    let name = path.file_name().unwrap().to_string_lossy();
+                    format!("{name}: {word}")
+                }));
+            }
+        }
+    }
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            // The authority's list and the witness are asked by servers.
+            "enrolment.rs: Arc::new(Open)",
+            "gate.rs: TcpStream::connect",
+            "gate.rs: impl Gate for",
+            "mod.rs: impl Gate for",
+            "witness.rs: Arc::new(Open)",
+        ]
+    );
+}
