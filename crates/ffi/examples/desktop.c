@@ -1,6 +1,6 @@
 /*
  * The least desktop program around the client: the person allows what they like, the program takes part in learning,
- * shows a list with reasons, and stops when the person says no.
+ * shows a list with reasons, and takes everything back again.
  *
  *   desktop HOME AUTHORITY CERTIFICATE INVITATION COORDINATOR TASK ITEM...
  *
@@ -155,6 +155,12 @@ int main(int argc, char **argv)
     }
     puts("withdrawn");
 
+    /* What is kept is the person's: they can take it along, and they can end it. */
+    must(chorus_export(client, "json", &text), "export");
+    printf("exported: %zu bytes\n", strlen(text));
+    must(chorus_text_free(text), "free");
+    must(chorus_erase(client, &text), "erase");
+    show("erased", text);
     must(chorus_close(client), "close");
     return 0;
 }

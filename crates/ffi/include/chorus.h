@@ -227,6 +227,33 @@ int32_t chorus_contribute(ChorusClient client,
 // Ends the contribution that is under way with this client, from any thread. Nothing is lost by it.
 int32_t chorus_stop(ChorusClient client);
 
+// Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
+//
+// `form`: `json`, `csv`, or `html` for a page to read. `export`: text in that form.
+//
+// # Safety
+// `form` is text that ends with a zero; `export` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_export(ChorusClient client,
+                      const char *form,
+                      char **export_);
+
+// Begins a private session, or ends it with 0: nothing of what is done or shown meanwhile is kept, and `chorus_record` says
+// `CHORUS_OK` all the same. It ends with the client.
+int32_t chorus_private(ChorusClient client,
+                       int32_t is_private);
+
+// Erases everything in the client's folder: the key first, which makes the rest unreadable at once, then every file. Works
+// without a network. The client is of no use after that, but to be closed.
+//
+// `receipt`: signed, says what went and what cannot go: `{"statement": "{...}", "key": "...", "signature": "..."}`.
+//
+// Codes: `CHORUS_STORE` where something is left; call it again, or open the folder, which finishes it.
+//
+// # Safety
+// `receipt` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_erase(ChorusClient client,
+                     char **receipt);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -154,7 +154,7 @@ pub unsafe extern "C" fn chorus_record(client: ChorusClient, event: *const c_cha
         let event: Event = read(unsafe { text(event, "event") }?, "event")?;
         let now = Clock::system().now();
         match Handle::of(client)?.with(|client| client.record(event, now))? {
-            Recorded::Kept | Recorded::Known => Ok(()),
+            Recorded::Kept | Recorded::Known | Recorded::Private => Ok(()),
             Recorded::NotGranted(purpose) => {
                 let sentence = format!("nothing was kept: the person has not granted `{purpose}`");
                 Err(Failure::new(CHORUS_NOT_GRANTED, sentence))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use chorus_client::{Client, FileKey, KeyStore, PassphraseKey, Settings, Switch};
+use chorus_client::{Client, ErasureReceipt, FileKey, KeyStore, PassphraseKey, Settings, Switch};
 use chorus_wire::Clock;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -105,6 +105,18 @@ impl Handle {
         work: impl FnOnce(&mut Switch) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         work(&mut *self.switch.lock().map_err(|_| broken())?)
+    }
+
+    /// Erases everything in the folder, its key first, and with it this client.
+    pub fn erase(&self, now: i64) -> Result<ErasureReceipt, Failure> {
+        self.stop();
+        let mut place = self.lock()?;
+        let client = place.take().ok_or_else(closed)?;
+        client.erase(self.keys.as_ref(), now).map_err(|error| {
+            // What is left is finished by whoever opens the folder next: by this one, if it can.
+            *place = Client::open(&self.home, self.keys.as_ref(), self.settings.clone(), now).ok();
+            error.into()
+        })
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Client>>, Failure> {

@@ -14,6 +14,7 @@ mod contribute;
 mod entry;
 mod handle;
 mod random;
+mod rights;
 mod text;
 
 pub use calls::*;
@@ -21,6 +22,7 @@ pub use code::*;
 pub use consent::{chorus_decide, chorus_notice, chorus_withdraw};
 pub use contribute::{chorus_contribute, chorus_stop};
 pub use handle::ChorusClient;
+pub use rights::{chorus_erase, chorus_export, chorus_private};
 
 /// The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.
 pub const CHORUS_ABI_VERSION: i32 = 1;

@@ -154,7 +154,7 @@ impl Town {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_desktop_program_asks_takes_part_and_shows_a_list() {
+async fn a_desktop_program_takes_part_shows_a_list_and_erases_everything() {
     let place = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("desktop");
@@ -206,6 +206,8 @@ async fn a_desktop_program_asks_takes_part_and_shows_a_list() {
         "because: [",
         "status: {",
         "withdrawn\n",
+        "exported: ",
+        "erased: {",
     ];
     let mut rest = told.as_str();
     for line in order {
@@ -214,6 +216,8 @@ async fn a_desktop_program_asks_takes_part_and_shows_a_list() {
             .unwrap_or_else(|| panic!("{line}: {told}"));
         rest = after;
     }
-    // It took part in every sum.
+    // It took part in every sum, and nothing of it is left but the signed receipt.
     assert!(told.contains("\"contributions\":3"), "{told}");
+    let left: Vec<_> = std::fs::read_dir(&home).map_or_else(|_| Vec::new(), Iterator::collect);
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -77,10 +77,16 @@ int main(int argc, char **argv)
     expect("freeing", chorus_text_free(text), CHORUS_OK);
     expect("contributing", chorus_contribute(client, "{\"coordinator\": \"localhost:1\", \"task\": \"films\"}", &text),
            CHORUS_NOT_GRANTED);
+    expect("no form", chorus_export(client, "docx", &text), CHORUS_MISUSE);
+    untouched("no form", text);
     expect("not a task", chorus_rank(client, "{\"task\": \"no spaces\", \"length\": 3}", &text), CHORUS_MISUSE);
     expect("status", chorus_status(client, &text), CHORUS_OK);
     expect("freeing", chorus_text_free(text), CHORUS_OK);
     expect("nothing to stop", chorus_stop(client), CHORUS_OK);
+    expect("erasing", chorus_erase(client, &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("after erasing", chorus_status(client, &text), CHORUS_CLOSED);
+    expect("erasing again", chorus_erase(client, &text), CHORUS_CLOSED);
     expect("closing", chorus_close(client), CHORUS_OK);
     expect("after closing", chorus_status(client, &text), CHORUS_CLOSED);
     untouched("after closing", text);
