@@ -1,17 +1,22 @@
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use chorus_model::ItemId;
 use chorus_protocol::{
     Identity, Invitation, LogView, Next, Participation, Request, Response, Standing, TaskName,
 };
 use chorus_wire::certificate::Authority;
 
 use crate::consent::Leave;
+use crate::contribution::{Message, Unwritten};
 use crate::door::Door;
 use crate::store::{Progress, Store, StoredModel, Turn};
-use crate::{Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, StoreError, Transport};
+use crate::{
+    About, Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, StoreError, Transport,
+};
 
 /// One client: its store and what the app decided for it. The app calls it; it starts no thread of its own.
 ///
@@ -31,6 +36,10 @@ pub struct Client {
     pub(crate) grants: RefCell<Option<(i64, Arc<BTreeSet<Purpose>>)>>,
     /// Nothing is recorded.
     pub(crate) is_private: bool,
+    /// The time that the app said last, seconds since 1970 UTC.
+    pub(crate) now: i64,
+    /// What left and is not written down yet.
+    pub(crate) unwritten: Unwritten,
     /// Remembers the certificates that it checked.
     authority: OnceLock<Authority>,
 }
@@ -68,6 +77,8 @@ impl Client {
             catalogue: Arc::new(NoCatalogue),
             tidied: None,
             is_private: false,
+            now,
+            unwritten: Unwritten::default(),
             authority: OnceLock::new(),
         };
         client.tidy(now)?;
@@ -81,6 +92,11 @@ impl Client {
     /// When the key or the store cannot be written. The client opens with the key that `keys` has then, or had before.
     pub fn rotate_key(&mut self, keys: &dyn KeyStore) -> Result<(), Error> {
         Ok(self.store.rotate(keys)?)
+    }
+
+    /// What the app's catalogue knows about an item.
+    pub fn about(&self, item: ItemId) -> Option<About> {
+        self.catalogue.about(item).map(Cow::into_owned)
     }
 
     /// What the app decided.
@@ -102,6 +118,7 @@ impl Client {
         now: i64,
     ) -> Result<Participation, Error> {
         self.pass(Leave::Contribute)?;
+        self.now = now;
         // Before anything is read that the round is judged by: another process could join meanwhile.
         let (turn, _) = self.store.saved()?;
         let coordinator = self.store.coordinator()?.ok_or(Error::Stranger)?;
@@ -198,7 +215,13 @@ impl Client {
         request: &Request,
     ) -> Result<Response, Error> {
         let pass = self.pass(leave)?;
-        let response = match transport.send(pass, request).await {
+        let answer = transport.send(pass, request).await;
+        let (what, round) = Message::of(request);
+        self.note_sent(what, round, leave.purpose());
+        if !matches!(answer, Ok(Response::Pending)) {
+            self.write_activity()?;
+        }
+        let response = match answer {
             Ok(response) => response,
             Err(error) => {
                 // A withdrawal looks like a network that failed.

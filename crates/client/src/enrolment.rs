@@ -8,9 +8,10 @@ use chorus_wire::{Clock, InvitationCode};
 use rand_core::CryptoRng;
 
 use crate::consent::Leave;
+use crate::contribution::Message;
 use crate::door::Entrance;
 use crate::store::Enrolled;
-use crate::{Client, EnrolmentStatus, Error, Way};
+use crate::{Client, EnrolmentStatus, Error, Purpose, Way};
 
 impl Client {
     /// Exchanges an invitation for a certificate. The key is made here and never leaves; a client that enrols
@@ -39,7 +40,11 @@ impl Client {
         let gate = Arc::new(entrance);
         let asking =
             chorus_wire::client::enrol(target, authority, invitation, &identity, clock, gate);
-        let issued = match asking.await {
+        let issued = asking.await;
+        self.now = clock.now();
+        self.note_sent(Message::Enrolment, None, Purpose::ContributeTraining);
+        self.write_activity()?;
+        let issued = match issued {
             Ok(issued) => issued,
             Err(error) => {
                 // A withdrawal looks like a network that failed.

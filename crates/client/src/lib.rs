@@ -2,6 +2,7 @@
 
 mod client;
 mod consent;
+mod contribution;
 mod door;
 mod enrolment;
 mod error;
@@ -32,6 +33,7 @@ pub use consent::{
     Answer, COOL_DOWN, Category, Change, Consent, Controller, Decision, DecisionError, Honoured,
     Level, Notice, Purpose, PurposeError, Receipt, Section, Signal, State, Switch,
 };
+pub use contribution::{Budget, Conditions, Hold, Message, Requirements, Sent};
 pub use door::Pass;
 pub use error::Error;
 #[cfg(feature = "fake")]
@@ -46,7 +48,9 @@ pub use map::{
 };
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
-pub use rights::{Amended, Entry, Erasure, ErasureReceipt, Records, Remaining, View, Withheld};
+pub use rights::{
+    Amended, Entry, Erasure, ErasureReceipt, KeptItem, Records, Remaining, View, Withheld,
+};
 pub use run::{End, Loop, News};
 pub use settings::{Pace, Settings};
 pub use status::{EnrolmentStatus, Status, TaskStatus};

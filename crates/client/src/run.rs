@@ -9,6 +9,7 @@ use chorus_wire::Clock;
 use rand_core::CryptoRng;
 
 use crate::consent::Leave;
+use crate::contribution::{Message, Session};
 use crate::{CheckIn, Client, Ending, Error, Purpose, Step, StoreError, Transport};
 
 /// What [`Client::run`] works with.
@@ -46,6 +47,8 @@ pub enum End {
     Shutdown,
     /// The person took back their leave to contribute.
     Withdrawn,
+    /// The budget of the settings is used up: another call goes on where this one ended.
+    Spent,
 }
 
 /// How to go on.
@@ -74,11 +77,19 @@ impl Client {
         shutdown: impl Future<Output = ()>,
     ) -> Result<End, Error> {
         let shutdown = pin!(shutdown);
-        tokio::select! {
+        let session = Session::begin(self.settings.budget, self.door.sent());
+        work.engine.set_threads(self.settings.budget.max_threads);
+        let end = tokio::select! {
             biased;
             () = shutdown => Ok(End::Shutdown),
-            end = self.take_part(transport, &mut work, rng) => end,
-        }
+            () = tokio::time::sleep(session.left()) => Ok(End::Spent),
+            end = self.take_part(transport, &mut work, rng, &session) => end,
+        };
+        // What connections said of their own accord.
+        self.note_sent(Message::Closing, None, Purpose::ContributeTraining);
+        let written = self.write_activity();
+        let end = end?;
+        written.map(|()| end)
     }
 
     async fn take_part(
@@ -86,6 +97,7 @@ impl Client {
         transport: &mut impl Transport,
         work: &mut Loop<'_>,
         rng: &mut (impl CryptoRng + Send),
+        session: &Session,
     ) -> Result<End, Error> {
         self.pass(Leave::Contribute)?;
         let mut failures = 0;
@@ -94,6 +106,10 @@ impl Client {
             (work.news)(News::Joined(participation.plan().round));
         }
         loop {
+            if session.is_over(self.door.sent()) {
+                return Ok(End::Spent);
+            }
+            self.now = work.clock.now();
             let then = match &mut current {
                 Some(participation) => {
                     let then = self.go_on(transport, participation, work, rng).await;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chorus_protocol::Floor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Controller, Durability, Guards, Keeping, Weights};
+use crate::{Budget, Controller, Durability, Guards, Keeping, Requirements, Weights};
 
 /// What the app decides for its client. The default is the careful choice in every field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Settings {
     pub guards: Guards,
     /// The person's own time minus UTC, seconds: what parts of the day events are counted in.
     pub utc_offset: i64,
+    /// What one call of [`Client::run`](crate::Client::run) may use.
+    pub budget: Budget,
+    /// What must hold on the device before the client works for the shared model.
+    pub requirements: Requirements,
 }
 
 /// How long the ordinary loop waits when there is nothing to do or nobody to talk to, in milliseconds.

@@ -51,6 +51,8 @@ pub struct TaskStatus {
     pub without_noise: usize,
     /// Privacy spent on the task, as far as the accountant bounds it; nothing when any contribution had no noise.
     pub epsilon: Option<f64>,
+    /// The same after each contribution, in their order; ends with `epsilon`.
+    pub spending: Vec<f64>,
     /// The delta that `epsilon` is counted at: the largest that the settings allow.
     pub delta: f64,
     /// The same in words, with what it assumes; nothing where no epsilon bounds it.
@@ -112,6 +114,10 @@ impl Client {
             // An exact sum is not bounded by what the noised ones cost.
             let is_bounded = without_noise == 0;
             let epsilon = spent(&releases, delta).ok().filter(|_| is_bounded);
+            let spending = match is_bounded {
+                true => spending(&releases, delta),
+                false => Vec::new(),
+            };
             // The one that counts on the fewest others says what is assumed.
             let fewest = charges.iter().map(|charge| charge.survivors);
             let guarantee = fewest
@@ -123,6 +129,7 @@ impl Client {
                 contributions: charges.len(),
                 without_noise,
                 epsilon: epsilon.map(|spent| spent.epsilon),
+                spending,
                 delta,
                 guarantee: guarantee.map(|guarantee| guarantee.to_string()),
                 version,
@@ -130,4 +137,28 @@ impl Client {
         };
         Ok(tasks.into_iter().map(status).collect())
     }
+
+    /// What was spent on its task once the contribution to `round` is counted.
+    pub(crate) fn spent_until(&self, round: RoundId) -> Result<Option<f64>, Error> {
+        let charges = self.store.charges()?;
+        let Some(charge) = charges.iter().find(|charge| charge.round == round) else {
+            return Ok(None);
+        };
+        let so_far = charges
+            .iter()
+            .filter(|other| other.task == charge.task && other.round <= round);
+        let costs: Option<Vec<Release>> = so_far.map(|charge| charge.cost).collect();
+        let delta = self.settings.floor.delta;
+        Ok(costs
+            .and_then(|costs| spent(&costs, delta).ok())
+            .map(|spent| spent.epsilon))
+    }
+}
+
+/// Epsilon at `delta` after each of the releases; shorter where the accountant bounds it no more.
+fn spending(releases: &[Release], delta: f64) -> Vec<f64> {
+    let until = (1..=releases.len()).map_while(|count| releases.get(..count));
+    until
+        .map_while(|releases| Some(spent(releases, delta).ok()?.epsilon))
+        .collect()
 }

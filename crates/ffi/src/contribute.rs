@@ -91,7 +91,7 @@ pub unsafe extern "C" fn chorus_contribute(
             })?;
             let end = match end {
                 End::Finished => "finished",
-                End::Shutdown => "stopped",
+                End::Shutdown | End::Spent => "stopped",
                 End::Withdrawn => {
                     let sentence = "the person withdrew their leave to contribute";
                     return Err(Failure::new(CHORUS_NOT_GRANTED, sentence));

@@ -56,6 +56,9 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When a tensor that the model's kind needs is missing or has another shape.
     fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError>;
+
+    /// Asks that learning uses at most so many threads, where an engine starts any of its own.
+    fn set_threads(&self, _most: usize) {}
 }
 
 /// Learns on the client from one model version.

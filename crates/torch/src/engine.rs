@@ -16,6 +16,11 @@ use crate::trainer::{Parts, TorchTrainer};
 pub struct Torch;
 
 impl Engine for Torch {
+    fn set_threads(&self, most: usize) {
+        // libtorch takes no number below one.
+        tch::set_num_threads(i32::try_from(most.max(1)).unwrap_or(i32::MAX));
+    }
+
     /// # Errors
     /// When `items` `[items, factors]`, `alpha0` `[1]` or `regularisation` `[1]` is missing or of another shape, and as
     /// [`Serving::open`], [`Mixing::open`] and [`Bounded::open`].

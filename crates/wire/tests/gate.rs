@@ -46,6 +46,8 @@ impl Lease for Door {
         Ok(())
     }
 
+    fn wrote(&self, _bytes: usize) {}
+
     fn watch(&self, connection: Weak<dyn Reset>) {
         self.watched.lock().unwrap().push(connection);
     }

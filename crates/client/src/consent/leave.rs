@@ -25,6 +25,15 @@ impl Leave {
         }
     }
 
+    /// What it is for, first of all.
+    pub fn purpose(self) -> Purpose {
+        match self {
+            Self::Contribute => Purpose::ContributeTraining,
+            Self::Evaluate => Purpose::AggregateStatistics,
+            Self::Model => Purpose::LocalPersonalisation,
+        }
+    }
+
     /// The first purpose that is missing, if any is.
     pub fn missing(self, granted: &BTreeSet<Purpose>) -> Option<Purpose> {
         use Purpose::{AggregateStatistics, ContributeTraining, LocalPersonalisation};

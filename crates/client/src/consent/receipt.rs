@@ -18,7 +18,15 @@ use super::{Answer, Purpose, Section};
 /// Says what the person agreed to. It stays on the device until the person hands it to somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Receipt(Value);
+pub struct Receipt {
+    document: Value,
+    #[serde(skip)]
+    at: i64,
+    #[serde(skip)]
+    answer: Answer,
+    #[serde(skip)]
+    purposes: Vec<Purpose>,
+}
 
 /// Who is responsible for what the app does, as it stands in receipts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +62,7 @@ impl Receipt {
             let section = yes.and_then(|yes| yes.purposes.get(purpose)?.as_ref());
             record(entry, subject, *purpose, section)
         });
-        Self(json!({
+        let document = json!({
             "@context": {
                 "chorus": "urn:chorus:",
                 "dct": "http://purl.org/dc/terms/",
@@ -78,18 +86,39 @@ impl Receipt {
             "chorus:digest": id,
             "chorus:previous": entry.previous,
             "dpv:hasRecordOfActivity": records.collect::<Vec<_>>(),
-        }))
+        });
+        Self {
+            document,
+            at: entry.at,
+            answer: entry.answer,
+            purposes: entry.purposes.keys().copied().collect(),
+        }
+    }
+
+    /// When the decision was taken, seconds since 1970 UTC.
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+
+    /// Whether it was a yes.
+    pub fn is_yes(&self) -> bool {
+        self.answer == Answer::Yes
+    }
+
+    /// To what.
+    pub fn purposes(&self) -> impl Iterator<Item = Purpose> {
+        self.purposes.iter().copied()
     }
 
     /// The document.
     pub fn json(&self) -> &Value {
-        &self.0
+        &self.document
     }
 }
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        write!(f, "{:#}", self.document)
     }
 }
 
@@ -245,7 +274,10 @@ mod tests {
                 entry.previous.to_string()
             );
         }
-        receipts.into_iter().map(|receipt| receipt.0).collect()
+        receipts
+            .into_iter()
+            .map(|receipt| receipt.document)
+            .collect()
     }
 
     /// Every field that the W3C report says MUST be in a receipt and in its records, where a notice was shown.

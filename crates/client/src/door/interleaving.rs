@@ -144,6 +144,10 @@ impl Lease for WatchedLease {
         held
     }
 
+    fn wrote(&self, bytes: usize) {
+        self.inner.wrote(bytes);
+    }
+
     fn watch(&self, connection: Weak<dyn Reset>) {
         if self.plan.is_gated {
             self.inner.watch(connection);

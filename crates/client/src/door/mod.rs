@@ -26,6 +26,8 @@ pub(crate) struct Door {
     connections: Mutex<Vec<Weak<dyn Reset>>>,
     /// The file's lock is not fair: within this process, this one sees to it that a withdrawal has its turn.
     turn: RwLock<()>,
+    /// Bytes that all connections of this process handed to the operating system.
+    sent: AtomicU64,
 }
 
 /// Leave for one request. Only the client gives it, after it has asked what the person allows.
@@ -41,6 +43,7 @@ impl Door {
             path: home.join("lease"),
             connections: Mutex::default(),
             turn: RwLock::default(),
+            sent: AtomicU64::new(0),
         };
         // An empty file is no leave for anybody.
         if epoch(&door.open()?)? == NONE {
@@ -79,6 +82,11 @@ impl Door {
             path: self.path.clone(),
             reason: error.to_string(),
         })
+    }
+
+    /// Bytes that the connections of this process handed to the operating system.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     fn connections(&self) -> MutexGuard<'_, Vec<Weak<dyn Reset>>> {
@@ -150,6 +158,10 @@ impl Lease for Held {
         };
         self.file.unlock()?;
         held
+    }
+
+    fn wrote(&self, bytes: usize) {
+        self.door.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn watch(&self, connection: Weak<dyn Reset>) {

@@ -181,3 +181,21 @@ fn a_client_of_another_federation_is_not_admitted() {
     let refused = elsewhere.admit(&mut app.client, &mut app.rng);
     assert!(matches!(refused, Err(Error::OtherAuthority)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_ends_a_session_and_the_next_one_goes_on() {
+    let mut app = App::new(task(false, 12));
+    app.client.settings.budget.max_ms = 0;
+    assert_eq!(app.run().await.unwrap(), End::Spent);
+    assert_eq!(app.coordinator.uploads().len(), 0);
+    app.client.settings.budget.max_ms = u64::MAX;
+    assert_eq!(app.run().await.unwrap(), End::Finished);
+    assert_eq!(app.coordinator.completed(), app.coordinator.sums());
+    let contributions = app.coordinator.sums();
+    assert_eq!(app.coordinator.uploads().len(), contributions);
+    let sent = app.client.activity().unwrap();
+    let masked = sent
+        .iter()
+        .filter(|line| line.what == crate::Message::Contribution);
+    assert_eq!(masked.count(), contributions);
+}

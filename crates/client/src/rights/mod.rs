@@ -3,6 +3,7 @@
 mod amend;
 mod erase;
 mod export;
+mod items;
 mod view;
 
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 pub use amend::Amended;
 pub use erase::{Erasure, ErasureReceipt, Remaining};
+pub use items::KeptItem;
 pub use view::{Entry, Records, View, Withheld};
 
 use crate::store::Kind;

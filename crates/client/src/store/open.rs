@@ -162,7 +162,7 @@ pub(super) fn sweep(connection: &Connection) {
     let sweep = "PRAGMA wal_checkpoint(TRUNCATE)";
     let is_busy = connection.query_row(sweep, [], |row| row.get::<_, bool>(0));
     if is_busy.unwrap_or(true) {
-        tracing::warn!("the log of the store could not be emptied; the next opening will");
+        tracing::info!("the log of the store could not be emptied; the next opening will");
     }
 }
 

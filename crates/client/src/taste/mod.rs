@@ -22,6 +22,7 @@ pub use context::{Band, Context, Device, Mood};
 pub use control::{Choice, Control, Subject};
 #[cfg(test)]
 pub(crate) use event::DAY;
+pub(crate) use event::UNIT;
 pub use event::{Event, EventKind, Flaw, Source, Weights};
 pub use guard::Guards;
 pub(crate) use item::{ItemRecord, Touch};

@@ -33,6 +33,9 @@ pub trait Lease: Send {
     /// When the lease has ended, or whether it has cannot be told; `act` is not done then.
     fn hold(&mut self, act: &mut dyn FnMut()) -> io::Result<()>;
 
+    /// Counts bytes that were handed to the operating system.
+    fn wrote(&self, bytes: usize);
+
     /// Asks to be told when the lease ends, if that happens in this process.
     fn watch(&self, connection: Weak<dyn Reset>);
 }
@@ -59,6 +62,8 @@ impl Lease for Open {
         act();
         Ok(())
     }
+
+    fn wrote(&self, _bytes: usize) {}
 
     fn watch(&self, _connection: Weak<dyn Reset>) {}
 }
@@ -179,10 +184,14 @@ impl AsyncWrite for Gated {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.through(|state, tcp| {
+        let written = self.through(|state, tcp| {
             state.writer = Some(cx.waker().clone());
             tcp.poll_write(cx, bytes)
-        })
+        });
+        if let Poll::Ready(Ok(count)) = written {
+            self.lease.wrote(count);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
