@@ -59,6 +59,14 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     in_range(text, 0.01..=86_400.0, "seconds, 0.01 to 86400")
 }
 
+/// What a person thinks of an item: -1 to 1, or 1 to 5 stars.
+pub fn opinion(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(value) if (-1.0..=5.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from -1 to 5".to_owned()),
+    }
+}
+
 /// A number above 0: a clip, a grid, a deviation.
 pub fn positive(text: &str) -> Result<f64, String> {
     above_zero(text, 1e12, "a number above 0 and up to 1e12")

@@ -105,7 +105,7 @@ fn unusable_data_ends_with_3() {
     fs::remove_file(folder.join("data/tiny.test.negative")).unwrap();
     chorus(folder, &off).with(3, &["tiny.test.negative"]);
 
-    fs::write(folder.join("events.tsv"), "4\t1800000100\nfour\n").unwrap();
+    fs::write(folder.join("events.tsv"), "4\t1700000100\nfour\n").unwrap();
     let import = ["client", "--home", "me", "import", "events.tsv"];
     chorus(folder, &import).with(3, &["events.tsv", "line 2", "expected an item number"]);
     let recommend = ["client", "--home", "me", "recommend", "--task", "films"];
@@ -229,7 +229,7 @@ fn a_federation_by_hand() {
     chorus(folder, &run).with(4, &["another coordinator runs on coordinator"]);
 
     // A client, until it is told to end.
-    fs::write(folder.join("events.tsv"), "4\n17\t1800000000\n4\n").unwrap();
+    fs::write(folder.join("events.tsv"), "4\n17\t1700000000\n4\n").unwrap();
     let import = ["client", "--home", "me", "import", "events.tsv"];
     let imported = chorus(folder, &import).well();
     assert_eq!(imported, "2 events added, 1 were here already\n");

@@ -1,0 +1,163 @@
+//! What goes back to the browser: pages, files, the way to another page, and words for what did not work.
+
+use askama::Template;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chorus_client::Language;
+
+use crate::entry::Barred;
+use crate::words;
+
+/// No script, no frame, no other computer: only the style sheet, and forms that come back here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The request is turned away.
+    Barred,
+    /// A form or a question that no page of this centre asks.
+    Form,
+    /// Everything was erased before.
+    Erased,
+    /// The client could not do it.
+    Client(Box<chorus_client::Error>),
+}
+
+impl From<Barred> for Fault {
+    /// Whoever is turned away is not told why.
+    fn from(_: Barred) -> Self {
+        Fault::Barred
+    }
+}
+
+impl From<chorus_client::Error> for Fault {
+    fn from(error: chorus_client::Error) -> Self {
+        Fault::Client(Box::new(error))
+    }
+}
+
+/// A page without the bar: for the end, and for what did not work.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct Message {
+    pub language: Language,
+    pub headline: String,
+    pub lines: Vec<String>,
+    pub receipt: String,
+    pub receipt_title: String,
+    pub back: String,
+    pub back_title: String,
+}
+
+/// A page, or what stands in its place.
+pub(crate) fn page(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => sealed(StatusCode::OK, "text/html; charset=utf-8", text),
+        Err(error) => {
+            tracing::error!("a page could not be written");
+            sealed(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain; charset=utf-8",
+                error.to_string(),
+            )
+        }
+    }
+}
+
+/// A file to keep.
+pub(crate) fn file(kind: &'static str, name: &str, text: String) -> Response {
+    let mut response = sealed(StatusCode::OK, kind, text);
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    if let Ok(disposition) = disposition {
+        response
+            .headers_mut()
+            .insert(CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+/// The style sheet.
+pub(crate) fn style(text: &'static str) -> Response {
+    sealed(StatusCode::OK, "text/css; charset=utf-8", text.to_owned())
+}
+
+/// After a form: look at the page again (RFC 9110, section 15.4.4), so that loading it anew repeats nothing.
+pub(crate) fn go(path: &str, cookie: Option<&str>) -> Response {
+    let mut response = sealed(
+        StatusCode::SEE_OTHER,
+        "text/plain; charset=utf-8",
+        String::new(),
+    );
+    let headers = response.headers_mut();
+    if let Ok(path) = HeaderValue::from_str(path) {
+        headers.insert(LOCATION, path);
+    }
+    if let Some(Ok(cookie)) = cookie.map(HeaderValue::from_str) {
+        headers.insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+impl Fault {
+    /// In the person's language, where one is known.
+    pub fn answer(&self, language: Language) -> Response {
+        let words = words::of(language);
+        let (code, headline, line) = match self {
+            Fault::Barred => (
+                StatusCode::FORBIDDEN,
+                "barred.title",
+                words.get("barred.lead").to_owned(),
+            ),
+            Fault::Form => (
+                StatusCode::BAD_REQUEST,
+                "problem.title",
+                words.get("problem.form").to_owned(),
+            ),
+            Fault::Erased => (
+                StatusCode::GONE,
+                "erased.title",
+                words.get("erased.lead").to_owned(),
+            ),
+            Fault::Client(error) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "problem.title",
+                error.to_string(),
+            ),
+        };
+        let back = match self {
+            Fault::Form | Fault::Client(_) => "/",
+            Fault::Barred | Fault::Erased => "",
+        };
+        let message = Message {
+            language,
+            headline: words.get(headline).to_owned(),
+            lines: vec![line],
+            receipt: String::new(),
+            receipt_title: String::new(),
+            back: back.to_owned(),
+            back_title: words.get("back").to_owned(),
+        };
+        let mut response = page(&message);
+        *response.status_mut() = code;
+        response
+    }
+}
+
+/// With the headers that keep a page to itself.
+fn sealed(code: StatusCode, kind: &'static str, text: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        // Not "no-referrer": forms would come without saying from where.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ];
+    (code, headers, text).into_response()
+}

@@ -1,0 +1,64 @@
+//! The one drawing of the centre: privacy spent, step by step, below its limit.
+
+use std::fmt::Write;
+
+use crate::words::Words;
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 160.0;
+const LEFT: f64 = 36.0;
+const RIGHT: f64 = 72.0;
+const TOP: f64 = 14.0;
+const BOTTOM: f64 = 26.0;
+
+/// A staircase of `spent` (epsilon after each contribution) under the line of `limit`; nothing before the first.
+pub(crate) fn staircase(spent: &[f64], limit: f64, words: &Words) -> String {
+    let (Some(last), true) = (spent.last(), limit > 0.0) else {
+        return String::new();
+    };
+    let across = |count: usize| LEFT + (WIDTH - LEFT - RIGHT) * count as f64 / spent.len() as f64;
+    let top = limit.max(*last) * 1.1;
+    let up = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top;
+    let mut path = format!("M{:.1} {:.1}", across(0), up(0.0));
+    for (count, value) in spent.iter().enumerate() {
+        let _never_fails = write!(path, "V{:.1}H{:.1}", up(*value), across(count + 1));
+    }
+    let (base, line, end) = (up(0.0), up(limit), up(*last));
+    let (right, edge) = (across(spent.len()), WIDTH - RIGHT);
+    let beside = right + 6.0;
+    let label = words.with_both("sharing.spent", format!("{last:.1}"), format!("{limit:.1}"));
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
+         <path class=\"rule\" d=\"M{LEFT} {base:.1}H{edge:.1}\"/>\
+         <path class=\"limit\" d=\"M{LEFT} {line:.1}H{edge:.1}\"/>\
+         <path class=\"line\" d=\"{path}\"/>\
+         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">0</text>\
+         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">{limit:.1}</text>\
+         <text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\">ε = {last:.1}</text>\
+         <text x=\"{LEFT}\" y=\"{:.1}\">1</text>\
+         <text x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>",
+        base + 4.0,
+        line + 4.0,
+        end + 4.0,
+        HEIGHT - 8.0,
+        HEIGHT - 8.0,
+        spent.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_client::Language;
+
+    use super::*;
+    use crate::words;
+
+    #[test]
+    fn the_stairs_stay_below_their_limit_and_end_at_their_last_value() {
+        let words = words::of(Language::English);
+        assert_eq!(staircase(&[], 4.0, words), "");
+        let drawing = staircase(&[0.5, 1.4], 4.0, words);
+        assert!(drawing.contains("You have used 1.4 of 4.0"), "{drawing}");
+        assert!(drawing.contains("ε = 1.4"), "{drawing}");
+    }
+}

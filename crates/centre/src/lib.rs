@@ -1,0 +1,174 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod drawing;
+mod entry;
+mod forms;
+mod frame;
+mod pages;
+mod words;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use chorus_client::{Client, KeyStore, Language};
+use chorus_model::Engine;
+use chorus_protocol::TaskName;
+use chorus_wire::Clock;
+use rand_core::CryptoRng;
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use crate::answer::Fault;
+use crate::entry::Entry;
+/// Bytes of the largest form.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+
+/// What the pages are about.
+pub struct About {
+    /// What the person calls the app.
+    pub app: String,
+    /// The task whose model ranks; without one, there are no lists.
+    pub task: Option<TaskName>,
+    /// What ranks.
+    pub engine: Box<dyn Engine + Send + Sync>,
+    /// What keeps the key of the client's store, for the day when everything is erased.
+    pub keys: Box<dyn KeyStore + Send + Sync>,
+    /// The language of those whose browser asks for none that the pages are written in.
+    pub language: Language,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Why the centre cannot open.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// It is for the person at this machine alone.
+    #[error(
+        "the privacy centre listens on this machine alone: {0} is not a loopback address; take 127.0.0.1"
+    )]
+    NotLoopback(SocketAddr),
+    /// The network of this machine.
+    #[error("the privacy centre cannot listen ({0}): choose another port, or 0 for any")]
+    Listen(#[from] std::io::Error),
+}
+
+/// The privacy centre of one client: pages on this machine, for the person in front of it.
+///
+/// # Privacy
+/// Shows everything that is known about the person to who holds the one-time address. Sends nothing anywhere: pages ask no
+/// other computer, and hold no script.
+pub struct Centre {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    /// Nothing once all was erased.
+    client: Mutex<Option<Client>>,
+    entry: Mutex<Entry>,
+    about: About,
+    /// Says that all was erased, so that the centre closes.
+    erased: tokio::sync::Notify,
+}
+
+impl Shared {
+    fn client(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the client something; there is none once all was erased.
+    fn with<T>(
+        &self,
+        ask: impl FnOnce(&mut Client) -> Result<T, chorus_client::Error>,
+    ) -> Result<T, Fault> {
+        let mut client = self.client();
+        Ok(ask(client.as_mut().ok_or(Fault::Erased)?)?)
+    }
+
+    fn entry(&self) -> MutexGuard<'_, Entry> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Centre {
+    /// Opens the centre on a listener of this machine.
+    ///
+    /// # Errors
+    /// [`Error::NotLoopback`] for an address that others can reach.
+    pub fn open(
+        client: Client,
+        about: About,
+        listener: TcpListener,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, Error> {
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            return Err(Error::NotLoopback(address));
+        }
+        Ok(Self {
+            listener,
+            shared: Arc::new(Shared {
+                client: Mutex::new(Some(client)),
+                entry: Mutex::new(Entry::new(address.to_string(), rng)),
+                about,
+                erased: tokio::sync::Notify::new(),
+            }),
+        })
+    }
+
+    /// The address to open in a browser. It works once.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        self.shared.entry().address()
+    }
+
+    /// Serves the pages until `shutdown` is ready, or until the person erased everything.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        let end = async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = shared.erased.notified() => {}
+            }
+        };
+        axum::serve(self.listener, routes(self.shared))
+            .with_graceful_shutdown(end)
+            .await?;
+        Ok(())
+    }
+}
+
+fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/enter", get(pages::enter))
+        .route("/style.css", get(pages::style))
+        .route("/", get(pages::overview::show))
+        .route("/choices", get(pages::choices::show))
+        .route("/taste", get(pages::taste::show))
+        .route("/why", get(pages::why::show))
+        .route("/sharing", get(pages::sharing::show))
+        .route("/data", get(pages::data::show))
+        .route("/language", get(pages::language))
+        .route("/receipt", get(pages::receipt))
+        .route("/export/{format}", get(pages::data::export))
+        .route("/decide", post(forms::decide))
+        .route("/level", post(forms::level))
+        .route("/control", post(forms::control))
+        .route("/correct", post(forms::correct))
+        .route("/remove", post(forms::remove))
+        .route("/reset", post(forms::reset))
+        .route("/erase", post(forms::erase))
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .with_state(shared)
+}

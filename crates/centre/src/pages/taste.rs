@@ -1,0 +1,209 @@
+//! What the person would see with their history and without it, their topics, and what decides the order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chorus_client::{Ask, Choice, Client, Error, MainParameter, Model, Order, Purpose, Subject};
+use chorus_model::{Everything, ItemId};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::{Visit, title};
+use crate::Shared;
+use crate::answer::page;
+use crate::frame::{Frame, Page};
+use crate::words::{self, Words};
+
+/// Items on each of the two lists.
+pub(super) const LENGTH: usize = 10;
+/// Items that are named as the reason for another one.
+const REASONS: usize = 2;
+/// Topics that are shown, those with most items first.
+const TOPICS: usize = 24;
+
+#[derive(Template)]
+#[template(path = "taste.html")]
+struct Taste {
+    frame: Frame,
+    lead: String,
+    absence: String,
+    with: Vec<Pick>,
+    without: Vec<Pick>,
+    topics: Vec<Topic>,
+    muted: Vec<Pick>,
+    parameters: Vec<MainParameter>,
+}
+
+struct Pick {
+    item: u32,
+    title: String,
+    reason: String,
+    explored: bool,
+}
+
+struct Topic {
+    name: String,
+    share: String,
+    muted: bool,
+}
+
+/// Lists on these pages leave nothing to chance, so that they stay as they are when a page is looked at again.
+pub(super) fn no_chance() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(0)
+}
+
+/// The newest model of the task, where there is a task and a model.
+pub(super) fn model(shared: &Shared, client: &Client) -> Result<Option<Model>, Error> {
+    let Some(task) = &shared.about.task else {
+        return Ok(None);
+    };
+    match client.model(task, shared.about.engine.as_ref()) {
+        Ok(model) => Ok(Some(model)),
+        Err(Error::NoModel { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let visit = Visit {
+        shared: &shared,
+        headers: &headers,
+    };
+    visit.answered(|| {
+        let frame = visit.frame(Page::Taste)?;
+        let words = words::of(frame.language);
+        let now = shared.about.clock.now();
+        let found = shared.with(|client| {
+            let on = client.granted(&Purpose::LocalPersonalisation)?;
+            let model = model(&shared, client)?;
+            let (with, without) = match &model {
+                Some(model) => (
+                    picks(client, model, Order::Profiled(model), now, words)?,
+                    picks(client, model, Order::Popular(model), now, words)?,
+                ),
+                None => (Vec::new(), Vec::new()),
+            };
+            let (topics, muted) = controls(client, words)?;
+            let lead = if on {
+                "taste.lead.on"
+            } else {
+                "taste.lead.off"
+            };
+            let absence = match model {
+                Some(_) => String::new(),
+                None => words.get("taste.no_model").to_owned(),
+            };
+            let parameters = client.main_parameters(frame.language)?;
+            Ok((
+                words.get(lead).to_owned(),
+                absence,
+                with,
+                without,
+                topics,
+                muted,
+                parameters,
+            ))
+        })?;
+        let (lead, absence, with, without, topics, muted, parameters) = found;
+        Ok(page(&Taste {
+            frame,
+            lead,
+            absence,
+            with,
+            without,
+            topics,
+            muted,
+            parameters,
+        }))
+    })
+}
+
+fn picks(
+    client: &mut Client,
+    model: &Model,
+    order: Order<'_>,
+    now: i64,
+    words: &Words,
+) -> Result<Vec<Pick>, Error> {
+    let ask = Ask::best(order, LENGTH);
+    let ranked = client.rank(&ask, &Everything, &mut no_chance(), now)?;
+    let mut picks = Vec::with_capacity(ranked.places.len());
+    for place in &ranked.places {
+        let reason = match ranked.profiled {
+            true => reason(client, model, place.item, words)?,
+            false => String::new(),
+        };
+        picks.push(Pick {
+            item: place.item.0,
+            title: title(client, place.item, words),
+            reason,
+            explored: place.explored,
+        });
+    }
+    Ok(picks)
+}
+
+fn reason(client: &Client, model: &Model, item: ItemId, words: &Words) -> Result<String, Error> {
+    let causes = client.reasons(model, item, REASONS, false)?;
+    let titles: Vec<String> = causes
+        .iter()
+        .map(|cause| title(client, cause.item, words))
+        .collect();
+    Ok(match titles.as_slice() {
+        [] => words.get("taste.popular").to_owned(),
+        [one] => words.with("taste.because", one),
+        [one, other, ..] => words.with("taste.because", words.with_both("taste.and", one, other)),
+    })
+}
+
+/// The topics of the history with their shares, and what was muted.
+fn controls(client: &Client, words: &Words) -> Result<(Vec<Topic>, Vec<Pick>), Error> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let history = client.history(usize::MAX)?;
+    for item in history.items() {
+        for topic in client
+            .about(*item)
+            .map(|about| about.topics)
+            .unwrap_or_default()
+        {
+            *counts.entry(topic).or_default() += 1;
+        }
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|(one, left), (other, right)| right.cmp(left).then(one.cmp(other)));
+    counts.truncate(TOPICS);
+    let mut muted = Vec::new();
+    let mut silent = Vec::new();
+    for control in client.choices()? {
+        match control.what {
+            Subject::Item(item) if control.choice != Choice::Pin => muted.push(Pick {
+                item: item.0,
+                title: title(client, item, words),
+                reason: String::new(),
+                explored: false,
+            }),
+            Subject::Topic(topic) if control.choice == Choice::Mute => silent.push(topic),
+            _ => {}
+        }
+    }
+    let all = history.items().len().max(1);
+    let known = counts
+        .into_iter()
+        .filter(|(topic, _)| !silent.contains(topic));
+    let topic = |(name, count): (String, usize)| Topic {
+        share: words.with("topics.share", (100 * count + all / 2) / all),
+        name,
+        muted: false,
+    };
+    let mut topics: Vec<Topic> = known.map(topic).collect();
+    topics.extend(silent.iter().map(|name| Topic {
+        name: name.clone(),
+        share: String::new(),
+        muted: true,
+    }));
+    Ok((topics, muted))
+}

@@ -1,0 +1,148 @@
+//! The words of the pages, one file a language.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use chorus_client::Language;
+
+/// What its speakers call a language.
+pub(crate) fn name(language: Language) -> &'static str {
+    match language {
+        Language::English => "English",
+        Language::German => "Deutsch",
+    }
+}
+
+/// The language of a code, if the pages are written in it.
+pub(crate) fn from_code(code: &str) -> Option<Language> {
+    Language::ALL
+        .into_iter()
+        .find(|language| language.code() == code)
+}
+
+/// The first language of an `Accept-Language` header (RFC 9110, section 12.5.4) that the pages are written in. Browsers list the
+/// preferred one first; weights are not compared.
+pub(crate) fn accepted(header: &str) -> Option<Language> {
+    header.split(',').find_map(|range| {
+        let tag = range.split(';').next()?.trim();
+        from_code(tag.split('-').next()?)
+    })
+}
+
+/// The words of a language.
+pub(crate) fn of(language: Language) -> &'static Words {
+    match language {
+        Language::English => &ENGLISH,
+        Language::German => &GERMAN,
+    }
+}
+
+static ENGLISH: LazyLock<Words> = LazyLock::new(|| Words::read(include_str!("../locales/en.toml")));
+static GERMAN: LazyLock<Words> = LazyLock::new(|| Words::read(include_str!("../locales/de.toml")));
+
+/// The sentences of one language, by name.
+pub(crate) struct Words(BTreeMap<String, String>);
+
+impl Words {
+    /// A test reads both files, so nothing is missing here.
+    fn read(text: &str) -> Self {
+        Self(toml::from_str(text).unwrap_or_default())
+    }
+
+    /// The sentence called `name`; a name without one stands for itself.
+    pub fn get<'a>(&'a self, name: &'a str) -> &'a str {
+        self.0.get(name).map_or(name, String::as_str)
+    }
+
+    /// The sentence called `name` with its gap `{}` filled.
+    pub fn with(&self, name: &str, value: impl std::fmt::Display) -> String {
+        self.get(name).replacen("{}", &value.to_string(), 1)
+    }
+
+    /// The sentence called `name` with its two gaps filled in turn.
+    pub fn with_both(
+        &self,
+        name: &str,
+        first: impl std::fmt::Display,
+        second: impl std::fmt::Display,
+    ) -> String {
+        let whole = self.with(name, first);
+        whole.replacen("{}", &second.to_string(), 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(language: Language) -> BTreeMap<String, String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("locales");
+        let text = fs::read_to_string(folder.join(format!("{}.toml", language.code()))).unwrap();
+        toml::from_str(&text).unwrap()
+    }
+
+    /// The texts of all files below a folder.
+    fn texts(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let path = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path();
+        let mut found = Vec::new();
+        for path in entries.map(path) {
+            match path.is_dir() {
+                true => found.extend(texts(&path)),
+                false => found.push(fs::read_to_string(path).unwrap()),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_language_says_the_same_with_the_same_gaps() {
+        let english = read(Language::English);
+        let german = read(Language::German);
+        let names =
+            |words: &BTreeMap<String, String>| words.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(names(&english), names(&german));
+        for (name, sentence) in &english {
+            assert!(
+                !sentence.trim().is_empty() && !german[name].trim().is_empty(),
+                "{name}"
+            );
+            let gaps = |sentence: &str| sentence.matches("{}").count();
+            assert_eq!(gaps(sentence), gaps(&german[name]), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_sentence_is_said_somewhere() {
+        let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut said = texts(&crate_folder.join("templates"));
+        said.extend(texts(&crate_folder.join("src")));
+        let is_said = |name: &str| {
+            let quoted = format!("\"{name}\"");
+            said.iter().any(|text| text.contains(&quoted))
+        };
+        // Made of a part that is known when the program runs: kinds of events and messages, and levels.
+        let is_made = |name: &str| {
+            ["kind.", "upload.", "level."]
+                .iter()
+                .any(|part| name.starts_with(part))
+        };
+        let silent: Vec<String> = read(Language::English)
+            .into_keys()
+            .filter(|name| !is_said(name) && !is_made(name))
+            .collect();
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_browser_is_answered_in_its_language_where_there_is_one() {
+        assert_eq!(accepted("de-AT,de;q=0.9,en;q=0.5"), Some(Language::German));
+        assert_eq!(accepted("fr, en-GB;q=0.8"), Some(Language::English));
+        assert_eq!(accepted("fr"), None);
+        assert_eq!(accepted(""), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Where a client lives, what opens it, and what is known about its items.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chorus_client::{Client, FileKey, KeyStore, PassphraseKey, Settings};
+use chorus_protocol::TaskName;
+use chorus_wire::Clock;
+use clap::{Args, ValueEnum};
+use zeroize::Zeroizing;
+
+use super::catalogue::Listed;
+use super::explain;
+use crate::exit::{self, OrExit, stop};
+use crate::learning;
+
+/// Flags that every action has.
+#[derive(Args)]
+pub struct Home {
+    /// Folder that holds everything this client knows: its key, its events, its models.
+    #[arg(long, env = "CHORUS_CLIENT_HOME", value_name = "DIR")]
+    home: PathBuf,
+    /// What keeps the key: a file beside the store, or that file locked with the passphrase in CHORUS_PASSPHRASE.
+    #[arg(long, value_enum, default_value_t = Key::File)]
+    key: Key,
+    /// What the app knows of its items: a table with a header, tabs or commas: item, title, topics (with | between), sensitive.
+    #[arg(long, value_name = "FILE", env = "CHORUS_CATALOGUE")]
+    catalogue: Option<PathBuf>,
+}
+
+/// What keeps the key of a store.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// A file beside the store.
+    File,
+    /// The same, locked with a passphrase.
+    Passphrase,
+}
+
+impl Home {
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.home
+    }
+
+    /// What keeps the key.
+    pub fn keys(&self) -> anyhow::Result<Box<dyn KeyStore + Send + Sync>> {
+        key_store(&self.home, self.key, "CHORUS_PASSPHRASE")
+    }
+
+    /// The client, made when there is none.
+    pub fn open(&self, settings: Settings) -> anyhow::Result<Client> {
+        let keys = self.keys()?;
+        let now = Clock::system().now();
+        let mut client = Client::open(&self.home, keys.as_ref(), settings, now).map_err(explain)?;
+        if let Some(file) = &self.catalogue {
+            client.set_catalogue(Arc::new(Listed::read(file)?));
+        }
+        Ok(client)
+    }
+
+    /// A client that is there already: a mistyped folder must not become a new one.
+    pub fn open_known(&self, settings: Settings) -> anyhow::Result<Client> {
+        if !self.home.is_dir() {
+            let home = self.home.display();
+            return stop(
+                exit::DATA,
+                format!(
+                    "there is no client in {home}: begin with `consent grant`, `import` or `enrol`"
+                ),
+            );
+        }
+        self.open(settings)
+    }
+}
+
+/// The key store of a folder; a passphrase comes from the environment variable `name`, so that it is in no list of processes.
+pub fn key_store(
+    home: &Path,
+    key: Key,
+    name: &str,
+) -> anyhow::Result<Box<dyn KeyStore + Send + Sync>> {
+    match key {
+        Key::File => Ok(Box::new(FileKey::beside(home))),
+        Key::Passphrase => match std::env::var(name).map(Zeroizing::new) {
+            Ok(passphrase) if !passphrase.is_empty() => {
+                Ok(Box::new(PassphraseKey::new(home, passphrase)))
+            }
+            _ => stop(
+                exit::USAGE,
+                format!("put the passphrase into the environment variable {name}"),
+            ),
+        },
+    }
+}
+
+/// The task that was named, or the only one that there is a model of.
+pub fn task(client: &Client, named: Option<&str>) -> anyhow::Result<TaskName> {
+    if let Some(name) = named {
+        return learning::task_name(name);
+    }
+    let status = client.status(Clock::system().now()).map_err(explain)?;
+    let with_model = status.tasks.iter().filter(|task| task.version.is_some());
+    let names: Vec<&TaskName> = with_model.map(|task| &task.task).collect();
+    match names.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(anyhow::anyhow!("there is no model here yet: take part in a task with `run`, or fetch its model with `refresh`")).or_exit(exit::DATA),
+        names => {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            stop(exit::USAGE, format!("name the task with --task: there are models of {}", names.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Enrolling and taking part.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chorus_client::{Client, End, Loop, News, Settings};
+use chorus_protocol::{Floor, Refusal};
+use chorus_wire::client::Target;
+use chorus_wire::{Clock, InvitationCode};
+use clap::Args;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::home::Home;
+use super::{explain, read_authority, runtime};
+use crate::exit::{self, OrExit, stop};
+use crate::{engine, learning, progress, ranges, words};
+
+#[derive(Args)]
+pub struct Enrol {
+    /// Address of the authority.
+    #[arg(long, value_name = "HOST:PORT")]
+    authority: String,
+    /// The authority's certificate (PEM), which came with the invitation.
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// The one-time code.
+    #[arg(long, value_name = "CODE")]
+    invitation: String,
+}
+
+impl Enrol {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let target = Target::new(&self.authority).or_exit(exit::USAGE)?;
+        let invitation: InvitationCode = self.invitation.parse().or_exit(exit::DATA)?;
+        let certificate = read_authority(&self.certificate)?;
+        let mut client = home.open(Settings::default())?;
+        let (mut rng, clock) = (rand::rng(), Clock::system());
+        let enrolling = client.enrol(&target, &certificate, &invitation, &mut rng, &clock);
+        runtime()?.block_on(enrolling).map_err(explain)?;
+        progress::say(&format!(
+            "enrolled as {}",
+            words::id(&client.id().map_err(explain)?)
+        ));
+        Ok(())
+    }
+}
+
+#[derive(Args)]
+pub struct Run {
+    /// Address of the coordinator.
+    #[arg(long, value_name = "HOST:PORT")]
+    coordinator: String,
+    /// The task.
+    #[arg(long, value_name = "NAME")]
+    task: String,
+    /// Contribute also where the task adds no noise: exact sums, no differential privacy.
+    #[arg(long)]
+    allow_without_noise: bool,
+    /// Largest epsilon over all contributions to the task.
+    #[arg(long, value_name = "E", default_value_t = Floor::default().epsilon, value_parser = ranges::epsilon)]
+    epsilon: f64,
+    /// Largest delta at which a plan may count.
+    #[arg(long, value_name = "D", default_value_t = Floor::default().delta, value_parser = ranges::delta)]
+    delta: f64,
+    /// Take part only in rounds that a witness outside the coordinator vouches for.
+    #[arg(long)]
+    witness: bool,
+}
+
+impl Run {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let floor = Floor {
+            without_noise: self.allow_without_noise,
+            epsilon: self.epsilon,
+            epsilon_in_all: self.epsilon.max(Floor::default().epsilon_in_all),
+            delta: self.delta,
+            witness: self.witness,
+            ..Floor::default()
+        };
+        let settings = Settings {
+            floor,
+            ..Settings::default()
+        };
+        let client = home.open_known(settings)?;
+        runtime()?.block_on(self.take_part(client))
+    }
+
+    async fn take_part(&self, mut client: Client) -> anyhow::Result<()> {
+        let target = Target::new(&self.coordinator).or_exit(exit::USAGE)?;
+        let task = learning::task_name(&self.task)?;
+        let clock = Clock::system();
+        let mut connection = client.connect(target, &clock).map_err(explain)?;
+        let engine = engine::engine();
+        let give_up = tokio::sync::Notify::new();
+        let mut hopeless: Option<String> = None;
+        let started = Instant::now();
+        let mut news = |news: News<'_>| match news {
+            News::Joined(round) => progress::tell(&format!("round {round}: joined")),
+            News::Over(round, ending) => {
+                progress::tell(&format!("round {round}: {}", words::ending(ending)))
+            }
+            News::Later(error) if is_for_good(error, started.elapsed()) => {
+                hopeless = Some(error.to_string());
+                give_up.notify_one();
+            }
+            News::Later(error) => progress::tell(&format!("later: {error}")),
+        };
+        progress::tell(&format!(
+            "waiting for a round of task `{task}`; Ctrl-C stops"
+        ));
+        let work = Loop {
+            task: &task,
+            engine: &engine,
+            clock: &clock,
+            news: &mut news,
+        };
+        let shutdown = async {
+            tokio::select! {
+                () = crate::coordinator::shutdown() => {}
+                () = give_up.notified() => {}
+            }
+        };
+        let mut rng = StdRng::from_rng(&mut rand::rng());
+        let end = client
+            .run(&mut connection, work, &mut rng, shutdown)
+            .await
+            .map_err(explain)?;
+        if let Some(reason) = hopeless {
+            return stop(exit::REFUSED, reason);
+        }
+        progress::say(match end {
+            End::Finished => {
+                "the task is over: no more rounds; its newest model, if there is one, is here"
+            }
+            End::Withdrawn => "you took back your leave to contribute; nothing more is sent",
+            End::Spent => "the budget of this session is used up; run again to go on",
+            End::Shutdown => "stopped; run again to go on",
+        });
+        Ok(())
+    }
+}
+
+/// A task may be created a moment after its first clients have started.
+const TASK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// True for what no waiting cures: the person or the operator has to change something first.
+fn is_for_good(error: &chorus_client::Error, waited: Duration) -> bool {
+    use chorus_client::Error;
+    match error {
+        Error::Rejected { label, .. } => label == "unknown-task" && waited >= TASK_PATIENCE,
+        Error::Refused(Refusal::Weak { field, .. }) => matches!(*field, "noise" | "consistency"),
+        _ => false,
+    }
+}

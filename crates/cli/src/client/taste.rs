@@ -1,0 +1,269 @@
+//! Lists, reasons, and what the person chooses about them.
+
+use chorus_client::{Ask, Choice, Client, Control, Language, Order, Settings, Subject};
+use chorus_model::{Everything, ItemId, Wish};
+use chorus_wire::Clock;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::catalogue::title;
+use super::consent::language;
+use super::explain;
+use super::home::{Home, task};
+use crate::exit::{self, stop};
+use crate::{engine, progress, ranges};
+
+/// What lists and reasons are made with.
+#[derive(Args)]
+pub struct Model {
+    /// The task; may be left out where there is a model of one alone.
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Recommend {
+    #[command(flatten)]
+    model: Model,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = ranges::within(1, 1_000_000))]
+    count: usize,
+    /// Share of the list that is drawn by chance, between 0 and 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = ranges::share)]
+    exploration: f64,
+    /// How unlike each other the items should be, between 0 and 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = ranges::share)]
+    diversity: f64,
+    /// The same list for everybody: what most people touched.
+    #[arg(long)]
+    without_profile: bool,
+    /// Leave out what the person hid: somebody else may be looking.
+    #[arg(long)]
+    discreet: bool,
+}
+
+#[derive(Args)]
+pub struct Explain {
+    #[command(flatten)]
+    model: Model,
+    /// The item.
+    #[arg(value_name = "ITEM")]
+    item: u32,
+    /// At most so many reasons.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::within(1, 1_000_000))]
+    count: usize,
+}
+
+#[derive(Args)]
+pub struct WhatIf {
+    #[command(flatten)]
+    model: Model,
+    /// The item of the history to leave out.
+    #[arg(value_name = "ITEM")]
+    without: u32,
+    /// Length of the lists.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = ranges::within(1, 1_000_000))]
+    count: usize,
+}
+
+/// About what the person chooses.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct About {
+    /// An item, by its number.
+    #[arg(long, value_name = "NUMBER")]
+    item: Option<u32>,
+    /// A topic, as the catalogue names it.
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
+    /// A group of people, as the app's rules name it.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+}
+
+impl About {
+    fn subject(&self) -> anyhow::Result<Subject> {
+        match (self.item, &self.topic, &self.group) {
+            (Some(item), _, _) => Ok(Subject::Item(ItemId(item))),
+            (_, Some(topic), _) => Ok(Subject::Topic(topic.clone())),
+            (_, _, Some(group)) => Ok(Subject::Group(group.clone())),
+            _ => stop(exit::USAGE, "name an item, a topic or a group"),
+        }
+    }
+}
+
+/// `chorus client control`.
+#[derive(Subcommand)]
+pub enum Controls {
+    /// As if it did not exist: not shown, not learned from, not named in a reason.
+    Mute(About),
+    /// Not shown any more; what was done with it still counts.
+    NotInterested(About),
+    /// Show more of it.
+    Pin(About),
+    /// Not shown while somebody else may be looking.
+    Hide(About),
+    /// Say that you are in a group, whatever its rule says.
+    Join(About),
+    /// Say that you are not in a group, whatever its rule says.
+    Leave(About),
+    /// Take a choice back.
+    Undo(About),
+    /// List all choices.
+    Show,
+}
+
+impl Recommend {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let mut client = home.open_known(Settings::default())?;
+        let task = task(&client, self.model.task.as_deref())?;
+        let engine = engine::engine();
+        let model = client.model(&task, &engine).map_err(explain)?;
+        let order = match self.without_profile {
+            true => Order::Popular(&model),
+            false => Order::Profiled(&model),
+        };
+        let wish = Wish {
+            exploration: self.exploration,
+            diversity: self.diversity,
+            ..Wish::best(self.count)
+        };
+        let ask = Ask {
+            wish,
+            discreet: self.discreet,
+            ..Ask::best(order, self.count)
+        };
+        let now = Clock::system().now();
+        let ranked = client
+            .rank(&ask, &Everything, &mut rand::rng(), now)
+            .map_err(explain)?;
+        if self.model.json {
+            return progress::say_json(&ranked);
+        }
+        if !ranked.profiled && !self.without_profile {
+            progress::tell("local-personalisation is off, so this list is the same for everybody");
+        }
+        for place in &ranked.places {
+            let (name, score) = (title(&client, place.item), place.score);
+            let chance = if place.explored { "\tby chance" } else { "" };
+            progress::say(&format!("{}\t{name}\t{score:.4}{chance}", place.item.0));
+        }
+        Ok(())
+    }
+}
+
+impl Explain {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let client = home.open_known(Settings::default())?;
+        let task = task(&client, self.model.task.as_deref())?;
+        let item = ItemId(self.item);
+        let found = client
+            .explain(&task, &engine::engine(), item, self.count)
+            .map_err(explain)?;
+        if self.model.json {
+            return progress::say_json(&found);
+        }
+        progress::say(&format!(
+            "{} has the score {:.4}",
+            title(&client, item),
+            found.score
+        ));
+        for cause in found.causes {
+            progress::say(&format!(
+                "because of {}\t{:+.4}",
+                title(&client, cause.item),
+                cause.adds
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl WhatIf {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let client = home.open_known(Settings::default())?;
+        let task = task(&client, self.model.task.as_deref())?;
+        let model = client.model(&task, &engine::engine()).map_err(explain)?;
+        let ask = Ask::best(Order::Profiled(&model), self.count);
+        let now = Clock::system().now();
+        let both = client
+            .what_if(
+                &ask,
+                ItemId(self.without),
+                &Everything,
+                &mut rand::rng(),
+                now,
+            )
+            .map_err(explain)?;
+        if self.model.json {
+            return progress::say_json(&both);
+        }
+        for (place, (with, without)) in (1..).zip(both.with.iter().zip(&both.without)) {
+            let (with, without) = (title(&client, with.item), title(&client, without.item));
+            progress::say(&format!("{place}\t{with}\t{without}"));
+        }
+        Ok(())
+    }
+}
+
+impl Controls {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let mut client = home.open_known(Settings::default())?;
+        let (about, choice) = match self {
+            Controls::Mute(about) => (about, Choice::Mute),
+            Controls::NotInterested(about) => (about, Choice::NotInterested),
+            Controls::Pin(about) => (about, Choice::Pin),
+            Controls::Hide(about) => (about, Choice::Hide),
+            Controls::Join(about) => (about, Choice::In),
+            Controls::Leave(about) => (about, Choice::Out),
+            Controls::Undo(about) => return undo(&mut client, about),
+            Controls::Show => return progress::say_json(&client.choices().map_err(explain)?),
+        };
+        let control = Control {
+            what: about.subject()?,
+            choice,
+        };
+        match client.choose(&control).map_err(explain)? {
+            true => progress::say("done"),
+            false => return super::not_granted(),
+        }
+        Ok(())
+    }
+}
+
+fn undo(client: &mut Client, about: &About) -> anyhow::Result<()> {
+    match client.unchoose(&about.subject()?).map_err(explain)? {
+        true => progress::say("done"),
+        false => progress::say("there was no such choice"),
+    }
+    Ok(())
+}
+
+/// `chorus client parameters`.
+#[derive(Args)]
+pub struct Parameters {
+    /// Language: en or de.
+    #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
+    language: Language,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Parameters {
+    pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        let client = home.open_known(Settings::default())?;
+        let parameters = client.main_parameters(self.language).map_err(explain)?;
+        if self.json {
+            return progress::say_json(&json!(parameters));
+        }
+        for parameter in parameters {
+            let (name, value, does) = (parameter.name, parameter.value, parameter.does);
+            progress::say(&format!("{name}: {value}\n  {does} {}", parameter.change));
+        }
+        Ok(())
+    }
+}
