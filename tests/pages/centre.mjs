@@ -26,6 +26,10 @@ process.on('uncaughtException', async (fault) => {
 });
 const step = (name) => console.log(`- ${name}`);
 
+const picture = (path, look) => {
+  const name = path === '/' ? 'overview' : path.slice(1);
+  return page.screenshot({ path: join(pictures, `${name}-${look}.png`), fullPage: true });
+};
 const button = (name) => page.getByRole('button', { name });
 const heading = () => page.locator('h1').innerText();
 const row = (purpose) => page.locator('li', { has: page.locator(`[id="${purpose}"]`) }).last();
@@ -59,12 +63,18 @@ for (const look of [
     const faults = await page.evaluate(() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'] }));
     const said = faults.violations.map((fault) => `${fault.id}: ${fault.nodes.map((node) => node.html).slice(0, 2)}`);
     assert.deepEqual(said, [], `${path}, ${look.name}`);
-    const name = path === '/' ? 'overview' : path.slice(1);
-    await page.screenshot({ path: join(pictures, `${name}-${look.name}.png`), fullPage: true });
+    await picture(path, look.name);
   }
 }
 await page.setViewportSize({ width: 1200, height: 900 });
 await page.emulateMedia({ colorScheme: 'light' });
+
+step('what nothing uses is not offered');
+await page.goto(`${origin}/choices`);
+for (const purpose of ['channel-slate', 'cross-device-sync', 'third-party-share']) {
+  assert.equal(await page.locator(`[id="${purpose}"]`).count(), 0, purpose);
+}
+assert.equal(await page.locator('.levels button').count(), 4);
 
 step('in and out cost the same number of steps');
 // From the first page: each step is a click.
@@ -73,13 +83,13 @@ const steps = async (name) => {
   await page.goto(origin);
   const click = async (target) => { await target.click(); count += 1; };
   await click(page.getByRole('navigation').getByRole('link', { name: 'Choices' }));
-  await click(row('channel-slate').getByRole('button', { name }));
+  await click(row('aggregate-statistics').getByRole('button', { name }));
   return count;
 };
 const into = await steps('Turn on');
-assert.equal(await state('channel-slate'), 'On');
+assert.equal(await state('aggregate-statistics'), 'On');
 const out = await steps('Turn off');
-assert.match(await state('channel-slate'), /^Off/);
+assert.match(await state('aggregate-statistics'), /^Off/);
 assert.equal(into, out);
 
 step('the keyboard is enough');
@@ -121,8 +131,8 @@ for (const path of PATHS) {
   await page.goto(origin + path);
   const text = await page.locator('body').innerText();
   assert.doesNotMatch(text, /\b(Turn|the|your|with)\b/, `${path} has English words in German`);
+  await picture(path, 'german');
 }
-await page.screenshot({ path: join(pictures, 'german.png'), fullPage: true });
 await page.getByRole('link', { name: 'English' }).click();
 
 step('an item is corrected and removed');
@@ -177,7 +187,25 @@ await page.goto(`${origin}/data`);
 await page.getByLabel('I want to erase all of it').check();
 await button('Erase everything').click();
 assert.equal(await heading(), 'All of it is gone');
-assert.match(await page.locator('pre').innerText(), /signature/);
+// The centre closes with this page, so it has to stand by itself.
+assert.equal(await page.locator('main').evaluate((main) => getComputedStyle(main).maxWidth), '960px');
+const ended = await page.locator('body').innerText();
+for (const words of ['What is gone', 'The key that all of it was locked with', 'What cannot be taken back', 'You have used']) {
+  assert.ok(ended.includes(words), words);
+}
+await page.getByText('Show it').click();
+const shown = JSON.parse(await page.locator('pre').innerText());
+const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Save the receipt' }).click()]);
+assert.deepEqual(JSON.parse(readFileSync(await saved.path(), 'utf8')), shown);
+assert.ok(JSON.parse(shown.statement).gone && shown.signature.length === 128);
+for (const width of [360, 1200]) {
+  await page.setViewportSize({ width, height: 900 });
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(wider <= 0, `the last page is ${wider} px wider than ${width} px`);
+}
+await page.evaluate(axe);
+const last = await page.evaluate(() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'] }));
+assert.deepEqual(last.violations.map((fault) => fault.id), []);
 await page.screenshot({ path: join(pictures, 'erased.png'), fullPage: true });
 
 step('no other computer was asked for anything');

@@ -1,5 +1,7 @@
 //! What goes back to the browser: pages, files, the way to another page, and words for what did not work.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
@@ -7,7 +9,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chorus_client::Language;
+use chorus_client::{Error, Language, StoreError};
 
 use crate::entry::Barred;
 use crate::words;
@@ -15,7 +17,7 @@ use crate::words;
 /// No script, no frame, no other computer: only the style sheet, and forms that come back here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Why there is no page.
+/// Why there is no page. It becomes words where the language of who asked is known.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The request is turned away.
@@ -25,7 +27,7 @@ pub(crate) enum Fault {
     /// Everything was erased before.
     Erased,
     /// The client could not do it.
-    Client(Box<chorus_client::Error>),
+    Client(Box<Error>),
 }
 
 impl From<Barred> for Fault {
@@ -35,21 +37,30 @@ impl From<Barred> for Fault {
     }
 }
 
-impl From<chorus_client::Error> for Fault {
-    fn from(error: chorus_client::Error) -> Self {
-        Fault::Client(Box::new(error))
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
     }
 }
 
-/// A page without the bar: for the end, and for what did not work.
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(StoreError::Closed { .. }) => Fault::Erased,
+            error => Fault::Client(Box::new(error)),
+        }
+    }
+}
+
+/// A page without the bar, for what did not work.
 #[derive(Template)]
 #[template(path = "message.html")]
-pub(crate) struct Message {
+struct Message {
     pub language: Language,
     pub headline: String,
-    pub lines: Vec<String>,
-    pub receipt: String,
-    pub receipt_title: String,
+    pub line: String,
     pub back: String,
     pub back_title: String,
 }
@@ -67,6 +78,17 @@ pub(crate) fn page(page: &impl Template) -> Response {
             )
         }
     }
+}
+
+/// A page that brings its own style, marked with `nonce`: once the centre has closed, nobody serves it.
+pub(crate) fn last_page(last: &impl Template, nonce: &str) -> Response {
+    let mut response = page(last);
+    let policy = POLICY.replace("style-src 'self'", &format!("style-src 'nonce-{nonce}'"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// A file to keep.
@@ -136,9 +158,7 @@ impl Fault {
         let message = Message {
             language,
             headline: words.get(headline).to_owned(),
-            lines: vec![line],
-            receipt: String::new(),
-            receipt_title: String::new(),
+            line,
             back: back.to_owned(),
             back_title: words.get("back").to_owned(),
         };

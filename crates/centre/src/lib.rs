@@ -6,15 +6,18 @@ mod entry;
 mod forms;
 mod frame;
 mod pages;
+mod visit;
 mod words;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use chorus_client::{Client, KeyStore, Language};
+use chorus_client::{Client, KeyStore, Language, Purpose};
 use chorus_model::Engine;
 use chorus_protocol::TaskName;
 use chorus_wire::Clock;
@@ -22,8 +25,8 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
-use crate::answer::Fault;
 use crate::entry::Entry;
+
 /// Bytes of the largest form.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
@@ -37,6 +40,9 @@ pub struct About {
     pub engine: Box<dyn Engine + Send + Sync>,
     /// What keeps the key of the client's store, for the day when everything is erased.
     pub keys: Box<dyn KeyStore + Send + Sync>,
+    /// Purposes of those that need the app ([`Purpose::needs_the_app`]) which this app has built. The others are not offered: a
+    /// switch that does nothing would be a lie.
+    pub built: BTreeSet<Purpose>,
     /// The language of those whose browser asks for none that the pages are written in.
     pub language: Language,
     /// The time.
@@ -79,15 +85,6 @@ pub(crate) struct Shared {
 impl Shared {
     fn client(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the client something; there is none once all was erased.
-    fn with<T>(
-        &self,
-        ask: impl FnOnce(&mut Client) -> Result<T, chorus_client::Error>,
-    ) -> Result<T, Fault> {
-        let mut client = self.client();
-        Ok(ask(client.as_mut().ok_or(Fault::Erased)?)?)
     }
 
     fn entry(&self) -> MutexGuard<'_, Entry> {
@@ -170,5 +167,6 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/reset", post(forms::reset))
         .route("/erase", post(forms::erase))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .layer(from_fn_with_state(shared.clone(), visit::explained))
         .with_state(shared)
 }

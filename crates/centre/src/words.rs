@@ -139,6 +139,32 @@ mod tests {
     }
 
     #[test]
+    fn nothing_asks_for_more_than_eight_years_of_school() {
+        for language in Language::ALL {
+            let words = read(language);
+            // The measure is one of sentences: labels are read together.
+            let is_label = |text: &&String| text.split_whitespace().count() < 5;
+            let (labels, sentences): (Vec<&String>, Vec<&String>) =
+                words.values().partition(is_label);
+            assert!(sentences.len() > 50, "{}", sentences.len());
+            let labels = labels
+                .into_iter()
+                .map(|label| format!("{label}.\n"))
+                .collect();
+            let said = sentences.into_iter().map(|text| text.replace("{}", "this"));
+            let years = |text: &String| chorus_client::grade(text, language);
+            let hard: Vec<String> = said
+                .chain([labels])
+                .filter(|text| years(text) > 8.0)
+                .collect();
+            assert!(hard.is_empty(), "{hard:#?}");
+        }
+        let hard =
+            "Interactions are aggregated cryptographically to prevent individual attribution.";
+        assert!(chorus_client::grade(hard, Language::English) > 12.0);
+    }
+
+    #[test]
     fn a_browser_is_answered_in_its_language_where_there_is_one() {
         assert_eq!(accepted("de-AT,de;q=0.9,en;q=0.5"), Some(Language::German));
         assert_eq!(accepted("fr, en-GB;q=0.8"), Some(Language::English));

@@ -7,11 +7,11 @@ use chorus_coordinator::{
     Clock, Config, Directory, DirectoryError, RawAuthority, RawConfig, RawTiming, RawWitness,
     ServeError, Store,
 };
-use chorus_wire::InvitationCode;
-use chorus_wire::client::{SendError, Target};
+use chorus_wire::client::SendError;
 use clap::{Args, Subcommand};
 
-use crate::client::{read_authority, runtime};
+use crate::client::runtime;
+use crate::exchange::Exchange;
 use crate::exit::{self, OrExit, stop};
 use crate::ranges::seconds;
 use crate::{progress, words};
@@ -48,15 +48,8 @@ pub enum Coordinator {
     Enrol {
         #[command(flatten)]
         place: Place,
-        /// Address of the authority.
-        #[arg(long, value_name = "HOST:PORT")]
-        authority: String,
-        /// The authority's certificate (PEM), which came with the invitation.
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
-        /// The one-time code.
-        #[arg(long, value_name = "CODE")]
-        invitation: String,
+        #[command(flatten)]
+        exchange: Exchange,
     },
     /// Run the service until SIGTERM or Ctrl-C. Prints the address it listens on.
     ///
@@ -108,15 +101,8 @@ impl Coordinator {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
         match self {
-            Coordinator::Enrol {
-                place,
-                authority,
-                certificate,
-                invitation,
-            } => {
-                let target = Target::new(authority).or_exit(exit::USAGE)?;
-                let invitation: InvitationCode = invitation.parse().or_exit(exit::DATA)?;
-                let certificate = read_authority(certificate)?;
+            Coordinator::Enrol { place, exchange } => {
+                let (target, certificate, invitation) = exchange.read()?;
                 let (directory, clock) = (place.directory(), chorus_wire::Clock::system());
                 let mut rng = rand::rng();
                 let enrolling =

@@ -10,6 +10,7 @@ mod demo;
 mod dp;
 mod engine;
 mod evaluate;
+mod exchange;
 mod exit;
 mod json;
 mod learning;

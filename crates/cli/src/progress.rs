@@ -35,6 +35,13 @@ pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Reads a text, and says in a sentence when that fails.
+pub fn read(path: &Path, code: u8) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))
+        .or_exit(code)
+}
+
 /// Writes a file, and says in a sentence when that fails.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, content)

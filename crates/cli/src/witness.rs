@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use chorus_wire::client::{SendError, Target};
-use chorus_wire::{Clock, InvitationCode};
+use chorus_wire::Clock;
+use chorus_wire::client::SendError;
 use chorus_witness::{CoordinatorStatus, Directory, Status, WitnessError, serve, status};
 use clap::{Args, Subcommand};
 use rand::rngs::SysRng;
 
-use crate::client::{read_authority, runtime};
+use crate::client::runtime;
 use crate::coordinator::{listen, shutdown};
-use crate::exit::{self, OrExit};
+use crate::exchange::Exchange;
+use crate::exit;
 use crate::progress;
 
 /// The witness's folder.
@@ -43,15 +44,8 @@ pub enum Witness {
     Enrol {
         #[command(flatten)]
         place: Place,
-        /// Address of the authority.
-        #[arg(long, value_name = "HOST:PORT")]
-        authority: String,
-        /// The authority's certificate (PEM), which came with the invitation.
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
-        /// The one-time code.
-        #[arg(long, value_name = "CODE")]
-        invitation: String,
+        #[command(flatten)]
+        exchange: Exchange,
     },
     /// Run the service until SIGTERM or Ctrl-C. Prints the address it listens on.
     ///
@@ -79,15 +73,8 @@ impl Witness {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
         match self {
-            Witness::Enrol {
-                place,
-                authority,
-                certificate,
-                invitation,
-            } => {
-                let target = Target::new(authority).or_exit(exit::USAGE)?;
-                let invitation: InvitationCode = invitation.parse().or_exit(exit::DATA)?;
-                let certificate = read_authority(certificate)?;
+            Witness::Enrol { place, exchange } => {
+                let (target, certificate, invitation) = exchange.read()?;
                 let (directory, clock) = (place.directory(), Clock::system());
                 let mut rng = rand::rng();
                 let enrolling =

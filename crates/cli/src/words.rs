@@ -249,6 +249,26 @@ pub fn certificate(until: i64, now: i64) -> String {
     }
 }
 
+/// A time as people everywhere read it (ISO 8601), from seconds since 1970 UTC; one past every calendar stays a number.
+pub fn moment(at: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(at);
+    time.map_or_else(
+        |_| at.to_string(),
+        |time| {
+            let (date, hour, minute) = (time.date(), time.hour(), time.minute());
+            format!("{date} {hour:02}:{minute:02} UTC")
+        },
+    )
+}
+
+/// `1 event`, `2 events`.
+pub fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 /// A client's id, as `chorus authority revoke --client` takes it.
 pub fn id(id: &ClientId) -> String {
     id.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -258,11 +278,14 @@ pub fn id(id: &ClientId) -> String {
 pub fn client(status: &chorus_client::Status) -> String {
     let enrolment = match &status.enrolment {
         EnrolmentStatus::None => "not enrolled".to_owned(),
-        EnrolmentStatus::Valid { until } => format!("enrolled until {until} (seconds since 1970)"),
+        EnrolmentStatus::Valid { until } => format!("enrolled until {}", moment(*until)),
         EnrolmentStatus::Over { reason } => format!("not enrolled any more: {reason}"),
     };
     let mut lines = vec![
-        format!("{enrolment}; {} events, which stay here", status.events),
+        format!(
+            "{enrolment}; {}, which stay here",
+            counted(status.events, "event")
+        ),
         format!(
             "model log: {} entries seen, head {}",
             status.log.length, status.log.digest
@@ -270,7 +293,10 @@ pub fn client(status: &chorus_client::Status) -> String {
     ];
     for task in &status.tasks {
         let spent = match task.epsilon {
-            Some(epsilon) => format!("epsilon {epsilon:.3} at delta {:e} spent", task.delta),
+            Some(epsilon) => format!(
+                "epsilon {epsilon:.3} at delta {:e} spent so far",
+                task.delta
+            ),
             None => "no epsilon bounds what they say about you".to_owned(),
         };
         let version = match task.version {
@@ -278,8 +304,10 @@ pub fn client(status: &chorus_client::Status) -> String {
             None => "no model yet".to_owned(),
         };
         lines.push(format!(
-            "task `{}`: {} contributions, {} of them without noise; {spent}; {version}",
-            task.task, task.contributions, task.without_noise
+            "task `{}`: {}, {} of them without noise; {spent}; {version}",
+            task.task,
+            counted(task.contributions as u64, "contribution"),
+            task.without_noise
         ));
         lines.extend(task.guarantee.clone());
     }

@@ -7,36 +7,18 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chorus_client::{
-    Answer, Client, Decision, Durability, FakeCoordinator, FileKey, Loop, Purpose, Settings,
-};
-use chorus_model::{Direct, ItemId};
-use chorus_protocol::{Floor, Task};
-use chorus_wire::Clock;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+mod common;
+#[path = "common/person.rs"]
+mod person;
 
-const ITEMS: u32 = 48;
-const GENRES: [&str; 4] = ["Comedy", "Drama", "Mystery", "Travel"];
-const FIRST: [&str; 12] = [
-    "A Winter in",
-    "The Last Train to",
-    "Letters from",
-    "Midnight in",
-    "The Baker of",
-    "Leaving",
-    "Back to",
-    "The Gardens of",
-    "One Day in",
-    "The Ferry to",
-    "Songs from",
-    "A House in",
-];
-const LAST: [&str; 4] = ["Lisbon", "Bergen", "Trieste", "Cork"];
+use common::Service;
+use person::{catalogue, lived_in};
+use rustix::process::Signal;
 
 fn tool(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
@@ -69,71 +51,6 @@ fn browser() -> Option<(PathBuf, PathBuf, PathBuf)> {
         }
     }
     Some((node, chromium, to))
-}
-
-fn catalogue(file: &Path) {
-    let mut table = "item\ttitle\ttopics\n".to_owned();
-    for item in 0..ITEMS {
-        let (first, last) = (item as usize % FIRST.len(), item as usize / FIRST.len());
-        let genre = GENRES[item as usize / 12];
-        table += &format!("{item}\t{} {}\t{genre}\n", FIRST[first], LAST[last]);
-    }
-    fs::write(file, table).unwrap();
-}
-
-/// A client that liked comedies, contributed to a task, and has its model.
-fn lived_in(home: &Path) -> String {
-    let recipe =
-        format!(r#"{{"algorithm": "ials-private", "items": {ITEMS}, "factors": 4, "sweeps": 2}}"#);
-    let task = format!(
-        r#"{{"name": "films", "population": 40, "privacy": {{"noise": "distributed", "epsilon": 4.0, "delta": 1e-5}}, "recipe": {recipe}}}"#
-    );
-    let task: Task = serde_json::from_str(&task).unwrap();
-    let likes = |person: u32| {
-        (0..9)
-            .map(|step| ItemId((person * 12 + step * 5 % 12) % ITEMS))
-            .collect()
-    };
-    let histories: Vec<Vec<ItemId>> = (0..39).map(likes).collect();
-    let coordinator = FakeCoordinator::start(task.clone(), &histories, 1).unwrap();
-    let (mut rng, clock) = (ChaCha20Rng::seed_from_u64(2), Clock::system());
-    let settings = Settings {
-        floor: Floor::admitting(&task),
-        durability: Durability::ProcessEnd,
-        ..Settings::default()
-    };
-    let mut client = Client::open(home, &FileKey::beside(home), settings, clock.now()).unwrap();
-    let purposes = [Purpose::LocalPersonalisation, Purpose::ContributeTraining];
-    let decision = Decision::new(Answer::Yes, purposes, client.notice("en").unwrap());
-    client.decide(&decision, clock.now()).unwrap();
-    let gpc = serde_json::from_str(r#"{"kind": "gpc", "on": true}"#).unwrap();
-    client.signal(&gpc, clock.now()).unwrap();
-    let mut lines = "item\tkind\tat\n".to_owned();
-    for (place, item) in [0, 2, 3, 5, 7, 8, 14, 31].into_iter().enumerate() {
-        lines += &format!(
-            "{item}\tclick\t{}\n",
-            clock.now() - 3_600 * (place as i64 + 1)
-        );
-    }
-    client
-        .import("events.tsv", lines.as_bytes(), clock.now())
-        .unwrap();
-    let mut way = coordinator.admit(&mut client, &mut rng).unwrap();
-    let work = Loop {
-        task: &task.name,
-        engine: &Direct,
-        clock: &clock,
-        news: &mut |_| {},
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime
-        .block_on(client.run(&mut way, work, &mut rng, std::future::pending()))
-        .unwrap();
-    task.name.to_string()
 }
 
 #[test]
@@ -187,4 +104,83 @@ fn a_person_looks_decides_corrects_and_erases() {
         .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
         .unwrap_or_default();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// What a centre answers to a request: the code, and the cookie that it gives.
+fn asked(host: &str, path: &str, headers: &str) -> (u16, Option<String>) {
+    let address = host.parse::<SocketAddr>().unwrap();
+    asked_as(address, host, path, headers)
+}
+
+fn asked_as(address: SocketAddr, host: &str, path: &str, headers: &str) -> (u16, Option<String>) {
+    let mut line = TcpStream::connect(address).unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n");
+    line.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let cookie = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .and_then(|cookie| cookie.split(';').next());
+    (code, cookie.map(str::to_owned))
+}
+
+#[test]
+fn the_address_lets_one_browser_in_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
+    let (host, path) = centre
+        .address
+        .trim()
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let path = format!("/{path}");
+    assert!(
+        path.starts_with("/enter?token=") && path.len() == 13 + 64,
+        "{path}"
+    );
+    // Strangers, and guesses.
+    for guess in [
+        "/",
+        "/data",
+        "/export/json",
+        "/enter",
+        "/enter?token=",
+        "/enter?token=00",
+        &path[..70],
+    ] {
+        assert_eq!(asked(host, guess, ""), (403, None), "{guess}");
+    }
+    // A name that someone points at this machine, and another page: they do not use the token up.
+    let address = host.parse().unwrap();
+    for name in ["localhost", "evil.example", "127.0.0.1", "127.0.0.1:1"] {
+        assert_eq!(asked_as(address, name, &path, ""), (403, None), "{name}");
+    }
+    assert_eq!(
+        asked(host, &path, "Origin: http://evil.example\r\n"),
+        (403, None)
+    );
+    let (code, cookie) = asked(host, &path, "");
+    assert_eq!(code, 303);
+    let cookie = format!("Cookie: {}\r\n", cookie.unwrap());
+    assert_eq!(asked(host, &path, ""), (403, None), "a second time");
+    assert_eq!(asked(host, "/data", &cookie).0, 200);
+    assert_eq!(asked(host, "/data", "").0, 403);
+    assert_eq!(asked_as(address, "evil.example", "/data", &cookie).0, 403);
+    assert_eq!(
+        asked(
+            host,
+            "/data",
+            &format!("{cookie}Origin: http://evil.example\r\n")
+        )
+        .0,
+        403
+    );
+    assert_eq!(asked(host, "/export/json", &cookie).0, 200);
+    assert_eq!(asked(host, "/export/docx", &cookie).0, 400);
+    assert_eq!(centre.end(Signal::INT), Some(0));
 }

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::path::PathBuf;
 
 use chorus_client::{
-    Answer, Ask, Client, Decision, Event, FileKey, Loop, Order, Purpose, Settings,
+    Answer, Ask, Client, Consent, Decision, Event, FileKey, Loop, Order, Purpose, Settings,
 };
 use chorus_model::{Direct, Everything, ItemId};
 use chorus_protocol::TaskName;
@@ -19,31 +19,28 @@ use chorus_wire::{Clock, InvitationCode};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// Asks, enrols, records, contributes, and shows a list.
+/// Asks, records, contributes where that is allowed, and shows a list.
 async fn host(app: App, mut rng: ChaCha20Rng) -> Result<(), Box<dyn Error>> {
     let (clock, keys) = (Clock::system(), FileKey::beside(&app.home));
     let mut client = Client::open(&app.home, &keys, Settings::default(), clock.now())?;
     for purpose in [Purpose::ContributeTraining, Purpose::LocalPersonalisation] {
         ask(&mut client, purpose, clock.now())?;
     }
-    if client.id().is_err() {
-        let (authority, root, code) = (&app.authority, &app.root, &app.code);
-        client
-            .enrol(authority, root, code, &mut rng, &clock)
-            .await?;
+    for item in &app.items {
+        // Without the yes nothing is kept, and that is no error.
+        client.record(Event::click(*item, clock.now()), clock.now())?;
     }
-    for item in app.items {
-        client.record(Event::click(item, clock.now()), clock.now())?;
+    if client.granted(&Purpose::ContributeTraining)? {
+        contribute(&mut client, &app, &mut rng, &clock).await?;
     }
-    let mut way = client.connect(app.coordinator, &clock)?;
-    let work = Loop {
-        task: &app.task,
-        engine: &Direct,
-        clock: &clock,
-        news: &mut |_| {},
+    let model = match client.model(&app.task, &Direct) {
+        Err(chorus_client::Error::NoModel { .. }) => {
+            println!("no model yet");
+            return Ok(());
+        }
+        model => model?,
     };
-    client.run(&mut way, work, &mut rng, pending()).await?;
-    let model = client.model(&app.task, &Direct)?;
+    // Without the yes to lists of their own, the list is the same for everybody.
     let list = Ask::best(Order::Profiled(&model), 10);
     let ranked = client.rank(&list, &Everything, &mut rng, clock.now())?;
     for best in ranked.places {
@@ -52,21 +49,45 @@ async fn host(app: App, mut rng: ChaCha20Rng) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Shows the person what a purpose means, and takes their answer: nothing happens without their yes.
+/// Enrols once, and takes part until the task is over.
+async fn contribute(
+    client: &mut Client,
+    app: &App,
+    rng: &mut ChaCha20Rng,
+    clock: &Clock,
+) -> Result<(), Box<dyn Error>> {
+    if client.id().is_err() {
+        let enrolling = client.enrol(&app.authority, &app.root, &app.code, rng, clock);
+        enrolling.await?;
+    }
+    let mut way = client.connect(app.coordinator.clone(), clock)?;
+    let work = Loop {
+        task: &app.task,
+        engine: &Direct,
+        clock,
+        news: &mut |_| {},
+    };
+    client.run(&mut way, work, rng, pending()).await?;
+    Ok(())
+}
+
+/// Shows the person what a purpose means, and takes their answer. Nothing happens without their yes, and nobody is asked again
+/// soon after a no, or after a question that they left open.
 fn ask(client: &mut Client, purpose: Purpose, now: i64) -> Result<(), Box<dyn Error>> {
-    if client.granted(&purpose)? {
+    let consents = client.consents(now)?;
+    let asks = |consent: &Consent| consent.purpose == purpose && consent.may_ask;
+    if !consents.iter().any(asks) {
         return Ok(());
     }
     let notice = client.notice("en").ok_or("there is a notice in English")?;
     let section = notice.sections.get(&purpose);
-    let section = section.ok_or("it names every purpose")?;
-    println!("{}\n{}\n{}", section.title, section.benefit, section.cost);
-    println!("yes or no?");
+    println!("{}yes or no?", section.ok_or("it names every purpose")?);
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     let answer = match answer.trim() {
         "yes" => Answer::Yes,
-        _ => Answer::No,
+        "no" => Answer::No,
+        _ => return Ok(client.asked(purpose, now)?),
     };
     client.decide(&Decision::new(answer, [purpose], notice), now)?;
     Ok(())

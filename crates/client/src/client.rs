@@ -13,7 +13,7 @@ use chorus_wire::certificate::Authority;
 use crate::consent::Leave;
 use crate::contribution::{Message, Unwritten};
 use crate::door::Door;
-use crate::store::{Progress, Store, StoredModel, Turn};
+use crate::store::{LocalReport, Progress, Store, StoredModel, Turn};
 use crate::{
     About, Catalogue, Error, KeyStore, NoCatalogue, Purpose, Settings, StoreError, Transport,
 };
@@ -136,9 +136,6 @@ impl Client {
         let participation = Participation::join_for(task, invitation, standing)?;
         self.pass(Leave::of(participation.plan()))?;
         self.turn = turn;
-        if participation.plan().is_local() {
-            self.store.put_local(participation.plan().round, now)?;
-        }
         self.save(&participation, None, None)?;
         Ok(participation)
     }
@@ -176,12 +173,17 @@ impl Client {
             Some(participation.save()?)
         };
         let plan = participation.plan();
+        let local = plan.is_local().then_some(LocalReport {
+            round: plan.round,
+            at: self.now,
+        });
         let progress = Progress {
             round: plan.round,
             saved: saved.as_ref().map(|saved| saved.as_slice()),
             charge: participation.charge(),
             log: followed.map(|before| (before, participation.log())),
             model,
+            local: local.as_ref(),
         };
         self.turn = self.store.advance(self.turn, &progress)?;
         Ok(())

@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use crate::consent::Leave;
 use crate::contribution::Message;
 use crate::door::Entrance;
-use crate::store::Enrolled;
+use crate::store::{Enrolled, put_enrolled, put_identity};
 use crate::{Client, EnrolmentStatus, Error, Purpose, Way};
 
 impl Client {
@@ -79,7 +79,10 @@ impl Client {
         }
         // In the store before anyone certifies it: a certificate for a lost key would waste the invitation.
         let identity = Identity::generate(rng);
-        self.store.put_identity(&identity)?;
+        self.write_granted(|batch, granted| match Leave::Contribute.missing(granted) {
+            None => put_identity(batch, &identity).map(Ok),
+            Some(purpose) => Ok(Err(Error::NotGranted { purpose })),
+        })??;
         Ok(identity)
     }
 
@@ -89,11 +92,14 @@ impl Client {
         certificate: Vec<u8>,
         authority: &Authority,
     ) -> Result<(), Error> {
-        self.store.put_enrolled(&Enrolled {
+        let enrolled = Enrolled {
             certificate,
             authority: authority.der().to_vec(),
-        })?;
-        Ok(())
+        };
+        self.write_granted(|batch, granted| match Leave::Contribute.missing(granted) {
+            None => put_enrolled(batch, &enrolled).map(Ok),
+            Some(purpose) => Ok(Err(Error::NotGranted { purpose })),
+        })?
     }
 
     /// What this client is called by the authority and the coordinator, while its enrolment lasts.

@@ -117,7 +117,7 @@ pub enum Error {
     },
     /// Leave it out, or say it in other words.
     #[error(
-        "the field `{field}` looks as if it held a person's {}: leave it out; numbers of items and names of topics are          enough",
+        "the field `{field}` looks as if it held a person's {}: leave it out; numbers of items and names of topics are enough",
         what.name()
     )]
     Personal {

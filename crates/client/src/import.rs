@@ -1,9 +1,18 @@
-use std::io::BufRead;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::map::{DataMap, scan};
+use crate::map::{DataMap, masked, scan};
 use crate::{Client, Error, Event, EventKind, Imported, Source};
+
+/// Letters of a file's name that are kept.
+const LONGEST: usize = 80;
+
+/// Bytes of the longest line that is read.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Events that one file may bring.
+const MOST_EVENTS: usize = 2_000_000;
 
 /// How the lines of a file are read.
 enum Format {
@@ -16,36 +25,45 @@ enum Format {
 }
 
 impl Client {
-    /// Adds the events of a text, all or none: with a header that names the columns (`item kind at value source`, in any order, with tabs
-    /// or commas between them), as a JSON object a line, or bare lines of an item number and, after a tab, a time. Times are seconds since
+    /// Adds the events of a text, all or none: with a header that names the columns (`item kind at value source`, in any order, with tabs,
+    /// semicolons or commas between them), as a JSON object a line, or bare lines of an item number and, after a tab, a time. Times are seconds since
     /// 1970 UTC; where there is none, `now` is taken; an event without a kind is a click.
     ///
-    /// `name` is what errors call the text: its file name.
+    /// `name` is what errors call the text: its file name. That it came, and from whom, is kept with its events.
     ///
     /// # Errors
     /// When a line is not as described; the error names the file, the line and what was expected, and does
-    /// not repeat what the line held. When the text cannot be read or the store cannot be written.
+    /// not repeat what the line held. A line longer than 64 KiB, and more than 2,000,000 events. When the text cannot be read or the store cannot be written.
     ///
     /// # Privacy
     /// As [`Client::record`]: without the grants nothing is stored. A field outside of the data map is refused.
     pub fn import(
         &mut self,
         name: &str,
-        reader: impl BufRead,
+        mut reader: impl BufRead,
         now: i64,
     ) -> Result<Imported, Error> {
         let mut events = Vec::new();
         let mut format = None;
-        for (line, number) in reader.lines().zip(1..) {
+        for number in 1.. {
             let fault = |expected: String| Error::Import {
                 file: name.to_owned(),
                 line: number,
                 expected,
             };
-            let line = line.map_err(|error| match error.kind() {
-                std::io::ErrorKind::InvalidData => fault("text in UTF-8".to_owned()),
-                _ => fault(format!("a line that can be read ({error})")),
-            })?;
+            let mut line = Vec::new();
+            // One byte more than a line may have shows one that is too long.
+            let read = reader.by_ref().take(LONGEST_LINE + 1);
+            let read = { read }.read_until(b'\n', &mut line);
+            match read.map_err(|error| fault(format!("a line that can be read ({error})")))? {
+                0 => break,
+                bytes if bytes as u64 > LONGEST_LINE => {
+                    return Err(fault(format!("at most {LONGEST_LINE} bytes")));
+                }
+                _ => {}
+            }
+            let line = String::from_utf8(line).map_err(|_| fault("text in UTF-8".to_owned()))?;
+            let line = line.trim_end_matches('\n');
             // Some programs begin a text with a mark.
             let line = line.trim_start_matches('\u{feff}').trim_end_matches('\r');
             let format = match &format {
@@ -60,13 +78,24 @@ impl Client {
                     format.as_ref().unwrap_or(&Format::Bare)
                 }
             };
+            let is_bare = matches!(format, Format::Bare);
+            if line.trim().is_empty() && !is_bare {
+                continue;
+            }
             let event = format.event(line, now).map_err(fault)?;
             event
                 .check(now)
                 .map_err(|flaw| fault(format!("an event that makes sense ({flaw})")))?;
+            if events.len() == MOST_EVENTS {
+                let most = format!("at most {MOST_EVENTS} events: import it in parts");
+                return Err(fault(most));
+            }
             events.push(event);
         }
-        self.record_all(events, now)
+        let file = Path::new(name).file_name().unwrap_or_default();
+        let file = masked(&file.to_string_lossy());
+        let file = file.chars().take(LONGEST).collect();
+        self.keep_all(events, Some(file), now)
     }
 }
 
@@ -76,7 +105,10 @@ impl Format {
         if line.trim_start().starts_with('{') {
             return Ok(Self::Objects);
         }
-        let between = if line.contains(',') { ',' } else { '\t' };
+        let between = ['\t', ';']
+            .into_iter()
+            .find(|between| line.contains(*between));
+        let between = between.unwrap_or(',');
         let names: Vec<String> = line.split(between).map(unquoted).collect();
         if !names.iter().any(|name| name == "item") {
             return Ok(Self::Bare);
@@ -94,12 +126,18 @@ impl Format {
         match self {
             Self::Bare => bare(line, now),
             Self::Columns(between, names) => {
-                let cells: Vec<String> = line.split(*between).map(unquoted).collect();
+                let mut cells: Vec<String> = line.split(*between).map(unquoted).collect();
                 if cells.len() != names.len() {
                     let (names, cells) = (names.len(), cells.len());
                     return Err(format!(
                         "{names} values, one for each column, and there are {cells}"
                     ));
+                }
+                // Where tables have semicolons, commas stand in numbers.
+                if *between == ';' {
+                    cells
+                        .iter_mut()
+                        .for_each(|cell| *cell = cell.replace(',', "."));
                 }
                 let cells = names.iter().map(String::as_str).zip(cells);
                 of_cells(cells, now)
@@ -217,13 +255,13 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn import(text: &[u8]) -> (Client, Result<Imported, Error>) {
+    fn import(text: &[u8]) -> (tempfile::TempDir, Client, Result<Imported, Error>) {
         let home = tempfile::tempdir().unwrap();
         let keys = FileKey::beside(home.path());
         let mut client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
         decide(&mut client, Answer::Yes, [Purpose::LocalPersonalisation]);
         let outcome = client.import("taste.tsv", text, NOW);
-        (client, outcome)
+        (home, client, outcome)
     }
 
     fn counts(added: usize, known: usize) -> Imported {
@@ -236,7 +274,7 @@ mod tests {
 
     #[test]
     fn lines_with_and_without_a_time_are_added_once() {
-        let (client, outcome) = import(b"3\t100\n1\r\n3\t100\n3\t103\n");
+        let (_home, client, outcome) = import(b"3\t100\n1\r\n3\t100\n3\t103\n");
         assert_eq!(outcome.unwrap(), counts(3, 1));
         let history = client.history(10).unwrap();
         assert_eq!(history.items(), [ItemId(1), ItemId(3)]);
@@ -245,15 +283,16 @@ mod tests {
 
     #[test]
     fn every_format_gives_the_same_events() {
-        let texts: [&[u8]; 5] = [
+        let texts: [&[u8]; 6] = [
             b"item\tkind\tat\tvalue\n7\trating\t1000\t4.5\n8\tview\t2000\t\n9\t\t\t\n",
             b"at,value,kind,item\n1000,4.5,rating,7\r\n2000,,view,8\n,,,9\n",
             b"\"item\",\"kind\",\"at\",\"value\"\n\"7\",\"rating\",\"1000\",\"4.5\"\n8,view,2000,\n9,click,,\n",
-            b"{\"item\": 7, \"kind\": \"rating\", \"at\": 1000, \"value\": 4.5}\n{\"kind\": \"view\", \"at\": 2000, \"item\": 8}\n{\"item\": 9, \"source\": \"first-party\"}\n",
+            b"{\"item\": 7, \"kind\": \"rating\", \"at\": 1000, \"value\": 4.5}\n{\"kind\": \"view\", \"at\": 2000, \"item\": 8}\n\n{\"item\": 9, \"source\": \"first-party\"}\n",
+            b"item;kind;at;value\r\n7;rating;1000;4,5\r\n8;view;2000;\r\n\r\n9;;;\r\n",
             b"\xef\xbb\xbfitem\tvalue\tkind\tat\n7\t4.5\trating\t1000\n8\t\tview\t2000\n9\t\t\t\n",
         ];
         let stored = |text| {
-            let (client, outcome) = import(text);
+            let (_home, client, outcome) = import(text);
             assert_eq!(outcome.unwrap(), counts(3, 0));
             let records: Vec<ItemRecord> = client.store.all().unwrap();
             serde_json::to_string(&records).unwrap()
@@ -270,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_others_say_needs_a_grant() {
-        let (client, outcome) = import(b"item,source\n1,third-party\n2,first-party\n");
+        let (_home, client, outcome) = import(b"item,source\n1,third-party\n2,first-party\n");
         let outcome = outcome.unwrap();
         assert_eq!((outcome.added, outcome.not_granted), (1, 1));
         assert_eq!(client.history(10).unwrap().items(), [ItemId(2)]);
@@ -337,7 +376,7 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let (client, outcome) = import(text);
+            let (_home, client, outcome) = import(text);
             let message = outcome.unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message}");
             assert!(!message.contains("anna@"));

@@ -42,6 +42,8 @@ pub use household::Household;
 #[cfg(feature = "platform-keys")]
 pub use keys::PlatformKey;
 pub use keys::{FileKey, Key, KeyError, KeyStore, PassphraseKey, Protection};
+#[cfg(feature = "fake")]
+pub use map::grade;
 pub use map::{
     AgeBand, DATA_MAP, DataMap, FieldMap, Found, Keeping, Language, NotARegion, Pii, PurposeMap,
     RecordMap, Region, Sensitivity, UnknownField, masked, scan,
@@ -49,7 +51,7 @@ pub use map::{
 pub use model::{Accepted, LogHead};
 pub use recommend::Explanation;
 pub use rights::{
-    Amended, Entry, Erasure, ErasureReceipt, KeptItem, Records, Remaining, View, Withheld,
+    Amended, Entry, Erasure, ErasureReceipt, KeptItem, Records, Remaining, View, Withheld, erase,
 };
 pub use run::{End, Loop, News};
 pub use settings::{Pace, Settings};

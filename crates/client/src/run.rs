@@ -9,7 +9,7 @@ use chorus_wire::Clock;
 use rand_core::CryptoRng;
 
 use crate::consent::Leave;
-use crate::contribution::{Message, Session};
+use crate::contribution::Session;
 use crate::{CheckIn, Client, Ending, Error, Purpose, Step, StoreError, Transport};
 
 /// What [`Client::run`] works with.
@@ -77,6 +77,8 @@ impl Client {
         shutdown: impl Future<Output = ()>,
     ) -> Result<End, Error> {
         let shutdown = pin!(shutdown);
+        // Not this session's.
+        self.note_rest();
         let session = Session::begin(self.settings.budget, self.door.sent());
         work.engine.set_threads(self.settings.budget.max_threads);
         let end = tokio::select! {
@@ -86,7 +88,7 @@ impl Client {
             end = self.take_part(transport, &mut work, rng, &session) => end,
         };
         // What connections said of their own accord.
-        self.note_sent(Message::Closing, None, Purpose::ContributeTraining);
+        self.note_rest();
         let written = self.write_activity();
         let end = end?;
         written.map(|()| end)

@@ -1,8 +1,9 @@
 //! One step of a round: ask what is next, do it, keep what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chorus_model::{Delta, Engine, Parameters, TrainError};
+use chorus_model::{Delta, Engine, GoOn, Parameters, TrainError};
 use chorus_protocol::{
     Invitation, LogView, Next, Outcome, Participation, Refusal, Request, Response, RoundPlan,
     TaskName, contribute, encode, noise_share,
@@ -13,7 +14,7 @@ use rand_core::{CryptoRng, Rng};
 use crate::consent::Leave;
 use crate::model::catalogue;
 use crate::store::StoredModel;
-use crate::{Client, Error, Transport};
+use crate::{Client, Error, Pass, Transport};
 
 /// What the coordinator says to a client that is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +98,8 @@ impl Client {
     /// round as the last finished step left it, and repeats at most what the coordinator has heard already.
     ///
     /// In the step that learns, `rng` gives the noise of the contribution before anything is learned, its rounding after
-    /// that, and then this round's keys. Learning runs on the thread that polls this.
+    /// that, and then this round's keys. Learning runs on the thread that polls this, and ends soon after a withdrawal: where the
+    /// engine's steps are long, between two of them.
     ///
     /// # Errors
     /// [`Error::NotGranted`] without the person's leave for this round; once it was withdrawn, the round is gone. When the
@@ -119,8 +121,8 @@ impl Client {
         let request = match participation.poll() {
             Next::Over(outcome) => return Ok(Step::Over(Ending::Outcome(outcome.clone()))),
             Next::Learn { .. } => {
-                self.pass(leave)?;
-                return self.learn(participation, engine, rng);
+                let pass = self.pass(leave)?;
+                return self.learn(participation, engine, pass, rng);
             }
             Next::Send(request) => request,
         };
@@ -173,6 +175,7 @@ impl Client {
         &mut self,
         participation: &mut Participation,
         engine: &dyn Engine,
+        pass: Pass,
         rng: &mut impl CryptoRng,
     ) -> Result<Step, Error> {
         let Next::Learn { plan, model } = participation.poll() else {
@@ -184,8 +187,15 @@ impl Client {
             Ok(share) => share,
             Err(error) => return self.end(participation, not_learned(&error)),
         };
-        let delta = match self.contribution(engine, plan, model, rng)? {
+        let door = Arc::clone(&self.door);
+        let go_on = Arc::new(move || door.lasts(&pass));
+        let delta = match self.contribution(engine, plan, model, go_on, rng)? {
             Ok(delta) => delta,
+            // Something was withdrawn; where it was something else, the step is made again.
+            Err(TrainError::Stopped) => {
+                self.pass(Leave::of(plan))?;
+                return Ok(Step::Pending);
+            }
             // It depends on the person's own data: a client that went silent now would tell. It adds nothing
             // but its noise instead (as chorus-privacy does with what is not finite).
             Err(TrainError::Numeric(_)) => {
@@ -213,21 +223,23 @@ impl Client {
     }
 
     /// What this client's history adds to the sum of the round.
-    fn contribution(
+    pub(crate) fn contribution(
         &self,
         engine: &dyn Engine,
         plan: &RoundPlan,
         model: &[u8],
+        go_on: GoOn,
         rng: &mut dyn Rng,
     ) -> Result<Result<Delta, TrainError>, Error> {
         let opened = || {
             let parameters = Parameters::from_bytes(model)?;
             Ok((catalogue(&parameters)?, engine.open(&parameters)?))
         };
-        let (catalogue, trainer) = match opened() {
+        let (catalogue, mut trainer) = match opened() {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
+        trainer.heed(go_on);
         let history = self.history(catalogue)?;
         Ok(contribute(trainer.as_ref(), plan, &history, rng))
     }
@@ -270,6 +282,8 @@ fn not_learned(error: &dyn std::fmt::Display) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chorus_model::{Direct, ItemId, Step};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -287,7 +301,7 @@ mod tests {
         let bytes = model(false, 1).to_bytes().unwrap();
         let added = |client: &Client, plan: &RoundPlan| {
             let mut rng = ChaCha20Rng::seed_from_u64(1);
-            let delta = client.contribution(&Direct, plan, &bytes, &mut rng);
+            let delta = client.contribution(&Direct, plan, &bytes, Arc::new(|| true), &mut rng);
             delta.unwrap().unwrap().into_values()
         };
         let touch = |client: &mut Client, item: u32, at: i64| {

@@ -14,11 +14,12 @@ use rand_core::SeedableRng;
 
 use crate::testing::{ITEMS, Member, NOW, decide, federation, films, model, open, settings};
 use crate::{
-    Answer, CheckIn, End, Ending, EnrolmentStatus, Error, FakeCoordinator, FakeTransport, Loop,
-    Purpose, Settings, Step, Trouble,
+    Answer, CheckIn, Client, End, Ending, EnrolmentStatus, Error, FakeCoordinator, FakeTransport,
+    Loop, Purpose, Settings, Step, Trouble,
 };
 
 mod consent;
+mod stop;
 
 async fn join(member: &mut Member) -> Participation {
     match member
@@ -96,8 +97,7 @@ fn beside(member: &Member, participation: &Participation) -> Option<Vec<u32>> {
         encode(delta, plan, share, &mut rng)
             .unwrap()
             .update
-            .words()
-            .to_vec(),
+            .into_words(),
     )
 }
 

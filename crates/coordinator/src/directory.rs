@@ -195,11 +195,13 @@ impl Directory {
         )
         .await?;
         let path = self.path.join("coordinator.crt");
-        if issued.enrolled.role != Role::Coordinator {
-            let (expected, found) = (Role::Coordinator.name(), issued.enrolled.role.name());
-            let reason = CertificateError::Role { expected, found };
-            return Err(DirectoryError::Certificate { path, reason });
-        }
+        issued
+            .enrolled
+            .only(Role::Coordinator)
+            .map_err(|reason| DirectoryError::Certificate {
+                path: path.clone(),
+                reason,
+            })?;
         self.write(&self.path.join("authority.crt"), authority.der(), 0o644)?;
         self.write(&path, &issued.certificate, 0o644)
     }

@@ -231,8 +231,7 @@ impl Member {
 
     /// What it would upload, without a mask.
     pub fn unmasked(&mut self, plan: &RoundPlan, model: &[u8]) -> Vec<u32> {
-        let update = learn(plan, model, &self.set, self.spoil, &mut self.rng);
-        update.words().to_vec()
+        learn(plan, model, &self.set, self.spoil, &mut self.rng).into_words()
     }
 
     /// Takes the answer, and keeps what it costs.

@@ -83,9 +83,50 @@ static void grant(ChorusClient client)
     puts("granted");
 }
 
+/* Where this program keeps the key of the client's store. A phone's calls its key store here, and a desktop's its keychain;
+ * this one has memory alone, so that its client is gone with it. */
+struct keychain {
+    uint8_t key[32];
+    int is_full;
+};
+
+static int32_t load_key(void *context, uint8_t *key)
+{
+    const struct keychain *keychain = context;
+
+    if (!keychain->is_full) {
+        return CHORUS_KEY_NONE;
+    }
+    memcpy(key, keychain->key, sizeof keychain->key);
+    return CHORUS_KEY_DONE;
+}
+
+static int32_t replace_key(void *context, const uint8_t *key)
+{
+    struct keychain *keychain = context;
+
+    memcpy(keychain->key, key, sizeof keychain->key);
+    keychain->is_full = 1;
+    return CHORUS_KEY_DONE;
+}
+
+static int32_t destroy_key(void *context)
+{
+    memset(context, 0, sizeof(struct keychain));
+    return CHORUS_KEY_DONE;
+}
+
+/* What this program knows of its items: the one that is to be muted below is of a topic, and one is nobody's business. */
+static const char CATALOGUE[] =
+    "[{\"item\": 7, \"title\": \"Two Lakes\", \"topics\": [\"travel\"], \"price\": {\"amount\": 499, \"currency\": \"EUR\"}},"
+    " {\"item\": 8, \"title\": \"The Night Train\", \"topics\": [\"travel\", \"crime\"]},"
+    " {\"item\": 59, \"title\": \"Living with Asthma\", \"sensitive\": \"health\"}]";
+
 int main(int argc, char **argv)
 {
     ChorusClient client;
+    struct keychain keychain = {{0}, 0};
+    ChorusKeyStore keys;
     char words[512];
     char *text;
     uint8_t *certificate;
@@ -104,8 +145,18 @@ int main(int argc, char **argv)
         return 1;
     }
 
-    /* No passphrase and no settings: the key is in a file beside the store, and everything else is the careful choice. */
-    must(chorus_open(argv[1], NULL, NULL, &client), "open");
+    /* No settings: everything is the careful choice. */
+    keys.context = &keychain;
+    keys.load = load_key;
+    keys.replace = replace_key;
+    keys.destroy = destroy_key;
+    must(chorus_open_with(argv[1], &keys, NULL, &client), "open");
+    must(chorus_catalogue(client, CATALOGUE), "catalogue");
+
+    /* What the person's browser or system says for them. */
+    must(chorus_signal(client, "{\"kind\": \"gpc\", \"on\": true}"), "signal");
+    must(chorus_signals(client, &text), "signals");
+    show("signals", text);
 
     /* Before the person said yes, nothing is kept. */
     snprintf(words, sizeof words, "{\"item\": %s, \"kind\": \"purchase\", \"at\": %lld}", argv[7], (long long)time(NULL));
@@ -126,7 +177,8 @@ int main(int argc, char **argv)
 
     /* Blocks this thread until the task is learned, or two minutes are over; a program with windows does this on a thread of
      * its own, and calls chorus_stop() from the other one when the person comes back. */
-    snprintf(words, sizeof words, "{\"coordinator\": \"%s\", \"task\": \"%s\", \"max_ms\": 120000}", argv[5], argv[6]);
+    snprintf(words, sizeof words, "{\"coordinator\": \"%s\", \"task\": \"%s\", \"max_ms\": 120000, \"max_bytes\": 50000000,"
+             " \"max_threads\": 1}", argv[5], argv[6]);
     must(chorus_contribute(client, words, &text), "contribute");
     show("contributed", text);
 
@@ -145,6 +197,22 @@ int main(int argc, char **argv)
     must(chorus_status(client, &text), "status");
     show("status", text);
 
+    /* The person has had enough of it: it is on no list from now on, until they take that back. */
+    snprintf(words, sizeof words, "{\"what\": {\"item\": %u}, \"choice\": \"mute\"}", best);
+    must(chorus_choose(client, words), "choose");
+    must(chorus_choices(client, &text), "choices");
+    show("choices", text);
+    snprintf(words, sizeof words, "{\"task\": \"%s\", \"length\": 60}", argv[6]);
+    must(chorus_rank(client, words, &text), "rank");
+    snprintf(words, sizeof words, "\"item\":%u,", best);
+    if (strstr(text, words) != NULL || strstr(text, "\"item\":59,") != NULL) {
+        fprintf(stderr, "a muted or a sensitive item is on the list: %s\n", text);
+        return 1;
+    }
+    must(chorus_text_free(text), "free");
+    snprintf(words, sizeof words, "{\"item\": %u}", best);
+    must(chorus_unchoose(client, words), "unchoose");
+
     /* As easy as the yes: and from then on this client sends nothing. */
     must(chorus_withdraw(client, "contribute-training", &text), "withdraw");
     must(chorus_text_free(text), "free");
@@ -161,6 +229,10 @@ int main(int argc, char **argv)
     must(chorus_text_free(text), "free");
     must(chorus_erase(client, &text), "erase");
     show("erased", text);
+    if (keychain.is_full) {
+        fprintf(stderr, "the key is still there\n");
+        return 1;
+    }
     must(chorus_close(client), "close");
     return 0;
 }

@@ -67,8 +67,30 @@
 // Show the person the current notice, and ask again.
 #define CHORUS_NOTICE 15
 
+// What a callback of a key store gives when it did what it was asked.
+#define CHORUS_KEY_DONE 0
+
+// What `load` gives when there is no key. Only where there surely is none: what is sealed under one that was not found would be
+// lost. Everything else a callback gives means that it failed, and is said in the sentence of the call.
+#define CHORUS_KEY_NONE 1
+
 // A client that is open. It is a number and no address: 0 is none, and a number that was closed is never given again.
 typedef uint64_t ChorusClient;
+
+// A key store of the system, such as that of a phone: where the app keeps the 32 bytes that everything is sealed under. All three
+// callbacks must be there. They may be called in every call with the client, on the thread that makes it, until its number is
+// closed and the last call with it ended; so long `context` must be valid, and fit for every thread that calls. They must come
+// back: no exception, and no jump. Calls of this library must not be made in them.
+typedef struct ChorusKeyStore {
+  // Handed to every callback. May be null.
+  void *context;
+  // Writes the key to `key`, 32 bytes.
+  int32_t (*load)(void *context, uint8_t *key);
+  // Keeps the 32 bytes at `key` in the place of the key before, at once or not at all; they are durable when it returns.
+  int32_t (*replace)(void *context, const uint8_t *key);
+  // Forgets the key for good. None to forget is no error.
+  int32_t (*destroy)(void *context);
+} ChorusKeyStore;
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,10 +103,11 @@ int32_t chorus_abi_version(void);
 // thread's next call; not to be freed.
 const char *chorus_last_error(void);
 
-// Frees a text that a call gave. Null is no error.
+// Frees a text that a call gave. Null is no error. What no call gave, or what was freed before, is a misuse and left alone, as far
+// as that can be known: another call may have been given the same place since.
 //
 // # Safety
-// `text` came from a call of this library, and was not freed before.
+// Nobody uses the text any more.
 int32_t chorus_text_free(char *text);
 
 // Opens the client that lives in the folder `home`, or makes a new one there. Nothing is sent, and no thread is started.
@@ -101,6 +124,17 @@ int32_t chorus_open(const char *home,
                     const char *passphrase,
                     const char *settings,
                     ChorusClient *client);
+
+// As `chorus_open`, with the key in a key store of the app's choice.
+//
+// Codes: as there; `CHORUS_STORE` also for a key store that fails.
+//
+// # Safety
+// As there; `keys` shows a key store, which is copied, and what it says of its callbacks holds.
+int32_t chorus_open_with(const char *home,
+                         const struct ChorusKeyStore *keys,
+                         const char *settings,
+                         ChorusClient *client);
 
 // Closes a client. Calls with it that are under way in other threads end as they would, a contribution at its next step;
 // its number is of no use any more.
@@ -171,6 +205,18 @@ int32_t chorus_explain(ChorusClient client,
 int32_t chorus_status(ChorusClient client,
                       char **status);
 
+// Says what the app knows of its items, in the place of what it said before. Held in memory until the client is closed: an app says
+// it after each opening, before it records or asks for a list. Without it no item is sensitive and none has a topic.
+//
+// `items`: `[{"item": 17, "title": "Two Lakes", "topics": ["travel"], "sensitive": "health", "price": {"amount": 499, "currency":
+// "EUR"}, "regions": ["DE"], "from_age": "16-17"}, ...]`; all but `item` may be left out. `sensitive`: a category of the notice,
+// what follows `sensitive:` in its name; `amount`: cents, pence, yen.
+//
+// # Safety
+// `items` is text that ends with a zero.
+int32_t chorus_catalogue(ChorusClient client,
+                         const char *items);
+
 // What the person is to read before they decide. Show it, and hand its digest in with the decision.
 //
 // `language`: such as `de`; English where there is nothing in it.
@@ -207,12 +253,32 @@ int32_t chorus_withdraw(ChorusClient client,
                         const char *purpose,
                         char **receipt);
 
-// Takes part in the rounds of a task until it is finished, the time is up, or `chorus_stop` is called. Blocks this thread,
+// Takes what a browser, the system or a consent dialogue says for the person. It can only deny, what it denies ends at once as in
+// `chorus_withdraw`, and one that cannot be read denies all that its kind can speak of. Saying the same again changes nothing.
+//
+// `signal`: `{"kind": "gpc", "on": true}` (Global Privacy Control), `{"kind": "limit-ad-tracking", "on": true}`, `{"kind": "tcf",
+// "applies": true, "string": "..."}` or `{"kind": "gpp", "sections": [7], "string": "..."}`.
+//
+// # Safety
+// `signal` is text that ends with a zero.
+int32_t chorus_signal(ChorusClient client,
+                      const char *signal);
+
+// The signals so far and what became of each, for the person's screen: `[{"signal": {...}, "denied": ["third-party-share"], ...}]`.
+//
+// # Safety
+// `signals` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_signals(ChorusClient client,
+                       char **signals);
+
+// Takes part in the rounds of a task until it is finished, its budget is spent, or `chorus_stop` is called. Blocks this thread,
 // which does all the work; other calls with the same client go on meanwhile, from other threads. The app may end at any
 // moment: the next contribution takes up the round.
 //
-// `work`: `{"coordinator": "host:port", "task": "films", "max_ms": 600000}`.
-// `report`: `{"end": "finished" | "stopped", "rounds": 3, "later": null}`.
+// `work`: `{"coordinator": "host:port", "task": "films"}`; besides, where this time's budget is not that of the settings,
+// `"max_ms": 600000`, `"max_bytes": 2000000` that are sent (the message that passes it is the last one), and `"max_threads": 2` that
+// an engine may learn with; this library's own learns with the thread that calls, whatever it may.
+// `report`: `{"end": "finished" | "spent" | "stopped", "rounds": 3, "later": null}`.
 //
 // What passes (no network, a refusal) is waited out. Codes: `CHORUS_NOT_GRANTED`, `CHORUS_NOT_ENROLLED`,
 // `CHORUS_ENROL_AGAIN`, `CHORUS_DISTRUST`, `CHORUS_STORE`, `CHORUS_BUSY` where this client contributes already.
@@ -227,9 +293,37 @@ int32_t chorus_contribute(ChorusClient client,
 // Ends the contribution that is under way with this client, from any thread. Nothing is lost by it.
 int32_t chorus_stop(ChorusClient client);
 
+// Keeps a choice of the person, in the place of what was chosen about the same before. It holds from the next list on.
+//
+// `control`: `{"what": {"topic": "horror"}, "choice": "mute"}`; `what`: `{"item": 17}`, `{"topic": "..."}` as the catalogue names
+// it, or `{"group": "..."}`; `choice`: `mute` (as if it did not exist), `not-interested`, `pin`, `hide` (not while somebody else may be
+// looking), and for groups `in` and `out`.
+//
+// Codes: `CHORUS_NOT_GRANTED`: nothing was kept.
+//
+// # Safety
+// `control` is text that ends with a zero.
+int32_t chorus_choose(ChorusClient client,
+                      const char *control);
+
+// Takes a choice back. None to take back is no error.
+//
+// `what`: as in `chorus_choose`.
+//
+// # Safety
+// `what` is text that ends with a zero.
+int32_t chorus_unchoose(ChorusClient client, const char *what);
+
+// Every choice that holds, for the person's screen: `[{"what": {"topic": "horror"}, "choice": "mute"}, ...]`.
+//
+// # Safety
+// `choices` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_choices(ChorusClient client,
+                       char **choices);
+
 // Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
 //
-// `form`: `json`, `csv`, or `html` for a page to read. `export`: text in that form.
+// `form`: `json`, `csv`, or `html` (English) or `html-de` (German) for a page to read. `export`: text in that form.
 //
 // # Safety
 // `form` is text that ends with a zero; `export` is a place for one pointer, to be freed with `chorus_text_free`.

@@ -2,7 +2,7 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use chorus_client::{Event, Order, Recorded, Settings};
+use chorus_client::{Event, FileKey, KeyStore, Order, PassphraseKey, Recorded, Settings};
 use chorus_model::{Direct, Everything, ItemId};
 use chorus_protocol::TaskName;
 use chorus_wire::certificate::Authority;
@@ -16,6 +16,7 @@ use crate::code::{CHORUS_ENROL_AGAIN, CHORUS_NOT_GRANTED, Failure};
 use crate::contribute::runtime;
 use crate::entry::{entry, last};
 use crate::handle::{ChorusClient, Handle};
+use crate::keys::{Callbacks, ChorusKeyStore};
 use crate::random::generator;
 use crate::text::{Place, bytes, optional, read, take_back, text};
 
@@ -32,16 +33,16 @@ pub extern "C" fn chorus_last_error() -> *const c_char {
     last()
 }
 
-/// Frees a text that a call gave. Null is no error.
+/// Frees a text that a call gave. Null is no error. What no call gave, or what was freed before, is a misuse and left alone, as far
+/// as that can be known: another call may have been given the same place since.
 ///
 /// # Safety
-/// `text` came from a call of this library, and was not freed before.
+/// Nobody uses the text any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chorus_text_free(text: *mut c_char) -> i32 {
     entry(|| {
         // SAFETY: the caller's word.
-        unsafe { take_back(text) };
-        Ok(())
+        unsafe { take_back(text) }
     })
 }
 
@@ -66,19 +67,57 @@ pub unsafe extern "C" fn chorus_open(
         // SAFETY: the caller's word.
         let (client, home, passphrase, settings) = unsafe {
             let client = Place::at(client, 0, "client")?;
+            let home = Path::new(text(home, "home")?);
             let passphrase = optional(passphrase, "passphrase")?;
-            let settings = optional(settings, "settings")?;
-            (client, text(home, "home")?, passphrase, settings)
+            (client, home, passphrase, read_settings(settings)?)
         };
-        let settings: Settings = match settings {
-            Some(settings) => read(settings, "settings")?,
-            None => Settings::default(),
+        let keys: Box<dyn KeyStore + Send + Sync> = match passphrase {
+            None => Box::new(FileKey::beside(home)),
+            Some(passphrase) => {
+                let passphrase = Zeroizing::new(passphrase.to_owned());
+                Box::new(PassphraseKey::new(home, passphrase))
+            }
         };
-        let passphrase = passphrase.map(|passphrase| Zeroizing::new(passphrase.to_owned()));
-        let handle = Handle::open(Path::new(home), passphrase, settings)?;
-        client.fill(handle.give());
+        client.fill(Handle::open(home, keys, settings)?.give());
         Ok(())
     })
+}
+
+/// As `chorus_open`, with the key in a key store of the app's choice.
+///
+/// Codes: as there; `CHORUS_STORE` also for a key store that fails.
+///
+/// # Safety
+/// As there; `keys` shows a key store, which is copied, and what it says of its callbacks holds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_open_with(
+    home: *const c_char,
+    keys: *const ChorusKeyStore,
+    settings: *const c_char,
+    client: *mut ChorusClient,
+) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let (client, home, keys, settings) = unsafe {
+            let client = Place::at(client, 0, "client")?;
+            let home = Path::new(text(home, "home")?);
+            (client, home, Callbacks::at(keys)?, read_settings(settings)?)
+        };
+        client.fill(Handle::open(home, Box::new(keys), settings)?.give());
+        Ok(())
+    })
+}
+
+/// Settings; the careful ones where the pointer is null.
+///
+/// # Safety
+/// As [`optional`].
+unsafe fn read_settings(settings: *const c_char) -> Result<Settings, Failure> {
+    // SAFETY: the caller's word is passed on.
+    match unsafe { optional(settings, "settings") }? {
+        Some(settings) => read(settings, "settings"),
+        None => Ok(Settings::default()),
+    }
 }
 
 /// Closes a client. Calls with it that are under way in other threads end as they would, a contribution at its next step;

@@ -1,4 +1,4 @@
-use chorus_client::Error;
+use chorus_client::{Error, StoreError};
 
 /// All is well.
 pub const CHORUS_OK: i32 = 0;
@@ -57,6 +57,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
+            Error::Store(StoreError::Closed { .. }) => CHORUS_CLOSED,
             Error::Store(_) => CHORUS_STORE,
             Error::NotEnrolled => CHORUS_NOT_ENROLLED,
             Error::Enrol { .. } => CHORUS_ENROL_AGAIN,

@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 use std::ptr::null_mut;
 
-use chorus_client::{Answer, Decision, Notice, Purpose, Receipt, Switch};
+use chorus_client::{Answer, Decision, Notice, Purpose, Receipt, Signal, Switch};
 use chorus_protocol::Digest;
 use chorus_wire::Clock;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,37 @@ pub unsafe extern "C" fn chorus_withdraw(
             let decision = Decision::new(Answer::No, purposes, current(switch, "en")?);
             receipt.tell(decide(switch, &decision)?.json())
         })
+    })
+}
+
+/// Takes what a browser, the system or a consent dialogue says for the person. It can only deny, what it denies ends at once as in
+/// `chorus_withdraw`, and one that cannot be read denies all that its kind can speak of. Saying the same again changes nothing.
+///
+/// `signal`: `{"kind": "gpc", "on": true}` (Global Privacy Control), `{"kind": "limit-ad-tracking", "on": true}`, `{"kind": "tcf",
+/// "applies": true, "string": "..."}` or `{"kind": "gpp", "sections": [7], "string": "..."}`.
+///
+/// # Safety
+/// `signal` is text that ends with a zero.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_signal(client: ChorusClient, signal: *const c_char) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let signal: Signal = read(unsafe { text(signal, "signal") }?, "signal")?;
+        let now = Clock::system().now();
+        Handle::of(client)?.with(|client| client.signal(&signal, now))
+    })
+}
+
+/// The signals so far and what became of each, for the person's screen: `[{"signal": {...}, "denied": ["third-party-share"], ...}]`.
+///
+/// # Safety
+/// `signals` is a place for one pointer, to be freed with `chorus_text_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_signals(client: ChorusClient, signals: *mut *mut c_char) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let signals = unsafe { Place::at(signals, null_mut(), "signals") }?;
+        signals.tell(&Handle::of(client)?.with(|client| client.signals())?)
     })
 }
 

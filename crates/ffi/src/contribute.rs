@@ -1,5 +1,4 @@
 use std::ffi::c_char;
-use std::time::Duration;
 
 use chorus_client::{End, Loop, News};
 use chorus_model::Direct;
@@ -22,14 +21,16 @@ struct Work {
     /// `host:port`.
     coordinator: String,
     task: TaskName,
-    /// Nothing: until the task is finished.
+    /// What of the settings' budget is another one this time.
     max_ms: Option<u64>,
+    max_bytes: Option<u64>,
+    max_threads: Option<usize>,
 }
 
 /// What came of it.
 #[derive(Serialize)]
 struct Done {
-    /// `finished`: the task is over and its last model is here. `stopped`: by the app, or out of time.
+    /// `finished`: the task is over and its last model is here. `spent`: the budget is. `stopped`: by the app.
     end: &'static str,
     /// Rounds that were completed.
     rounds: usize,
@@ -37,12 +38,14 @@ struct Done {
     later: Option<String>,
 }
 
-/// Takes part in the rounds of a task until it is finished, the time is up, or `chorus_stop` is called. Blocks this thread,
+/// Takes part in the rounds of a task until it is finished, its budget is spent, or `chorus_stop` is called. Blocks this thread,
 /// which does all the work; other calls with the same client go on meanwhile, from other threads. The app may end at any
 /// moment: the next contribution takes up the round.
 ///
-/// `work`: `{"coordinator": "host:port", "task": "films", "max_ms": 600000}`.
-/// `report`: `{"end": "finished" | "stopped", "rounds": 3, "later": null}`.
+/// `work`: `{"coordinator": "host:port", "task": "films"}`; besides, where this time's budget is not that of the settings,
+/// `"max_ms": 600000`, `"max_bytes": 2000000` that are sent (the message that passes it is the last one), and `"max_threads": 2` that
+/// an engine may learn with; this library's own learns with the thread that calls, whatever it may.
+/// `report`: `{"end": "finished" | "spent" | "stopped", "rounds": 3, "later": null}`.
 ///
 /// What passes (no network, a refusal) is waited out. Codes: `CHORUS_NOT_GRANTED`, `CHORUS_NOT_ENROLLED`,
 /// `CHORUS_ENROL_AGAIN`, `CHORUS_DISTRUST`, `CHORUS_STORE`, `CHORUS_BUSY` where this client contributes already.
@@ -66,7 +69,11 @@ pub unsafe extern "C" fn chorus_contribute(
         let target = Target::new(&work.coordinator)
             .map_err(|error| Failure::misuse(format!("work: coordinator: {error}")))?;
         let handle = Handle::of(client)?;
-        let done = handle.contribute(|mut client, mut stop| {
+        let mut budget = handle.settings().budget;
+        budget.max_ms = work.max_ms.unwrap_or(budget.max_ms);
+        budget.max_bytes = work.max_bytes.unwrap_or(budget.max_bytes);
+        budget.max_threads = work.max_threads.unwrap_or(budget.max_threads);
+        let done = handle.contribute(budget, |mut client, mut stop| {
             let clock = Clock::system();
             let (mut rounds, mut later) = (0, None);
             let mut news = |news: News<'_>| match news {
@@ -78,8 +85,8 @@ pub unsafe extern "C" fn chorus_contribute(
             let end = runtime()?.block_on(async {
                 let mut connection = client.connect(target, &clock)?;
                 let stopped = async {
-                    let time = work.max_ms.map_or(Duration::MAX, Duration::from_millis);
-                    let _either = tokio::time::timeout(time, stop.changed()).await;
+                    // It fails when the client was closed, which stops it as well.
+                    let _closed = stop.changed().await;
                 };
                 let work = Loop {
                     task: &work.task,
@@ -91,7 +98,8 @@ pub unsafe extern "C" fn chorus_contribute(
             })?;
             let end = match end {
                 End::Finished => "finished",
-                End::Shutdown | End::Spent => "stopped",
+                End::Spent => "spent",
+                End::Shutdown => "stopped",
                 End::Withdrawn => {
                     let sentence = "the person withdrew their leave to contribute";
                     return Err(Failure::new(CHORUS_NOT_GRANTED, sentence));

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use chorus_client::{Client, ErasureReceipt, FileKey, KeyStore, PassphraseKey, Settings, Switch};
+use chorus_client::{
+    Budget, Catalogue, Client, ErasureReceipt, Error, KeyStore, NoCatalogue, Settings, StoreError,
+    Switch,
+};
 use chorus_wire::Clock;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use crate::code::{CHORUS_BUSY, CHORUS_CLOSED, CHORUS_FAULT, Failure};
 
@@ -19,6 +21,8 @@ pub(crate) struct Handle {
     home: PathBuf,
     keys: Box<dyn KeyStore + Send + Sync>,
     settings: Settings,
+    /// What the app knows of its items.
+    catalogue: Mutex<Arc<dyn Catalogue>>,
     /// Nothing once it was erased.
     client: Mutex<Option<Client>>,
     /// The person's own switch: it waits for nobody who is at the client.
@@ -48,13 +52,9 @@ fn handles() -> MutexGuard<'static, Handles> {
 impl Handle {
     pub fn open(
         home: &Path,
-        passphrase: Option<Zeroizing<String>>,
+        keys: Box<dyn KeyStore + Send + Sync>,
         settings: Settings,
     ) -> Result<Self, Failure> {
-        let keys: Box<dyn KeyStore + Send + Sync> = match passphrase {
-            None => Box::new(FileKey::beside(home)),
-            Some(passphrase) => Box::new(PassphraseKey::new(home, passphrase)),
-        };
         let now = Clock::system().now();
         let client = Client::open(home, keys.as_ref(), settings.clone(), now)?;
         let switch = Mutex::new(client.switch()?);
@@ -63,6 +63,7 @@ impl Handle {
             home: home.to_owned(),
             keys,
             settings,
+            catalogue: Mutex::new(Arc::new(NoCatalogue)),
             client: Mutex::new(Some(client)),
             contributing: Mutex::new(()),
             stop: watch::Sender::new(0),
@@ -99,6 +100,29 @@ impl Handle {
         Ok(work(client.as_mut().ok_or_else(closed)?)?)
     }
 
+    /// What the app decided.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes what the app knows of its items, for every client of this handle.
+    pub fn know(&self, catalogue: Arc<dyn Catalogue>) -> Result<(), Failure> {
+        self.with(|client| {
+            client.set_catalogue(catalogue.clone());
+            Ok(())
+        })?;
+        *self.catalogue.lock().map_err(|_| broken())? = catalogue;
+        Ok(())
+    }
+
+    /// Another client on the same folder.
+    fn another(&self, settings: Settings) -> Result<Client, Failure> {
+        let now = Clock::system().now();
+        let mut client = Client::open(&self.home, self.keys.as_ref(), settings, now)?;
+        client.set_catalogue(self.catalogue.lock().map_err(|_| broken())?.clone());
+        Ok(client)
+    }
+
     /// Does something with the person's switch, whatever other threads are at.
     pub fn switch<T>(
         &self,
@@ -113,8 +137,10 @@ impl Handle {
         let mut place = self.lock()?;
         let client = place.take().ok_or_else(closed)?;
         client.erase(self.keys.as_ref(), now).map_err(|error| {
-            // What is left is finished by whoever opens the folder next: by this one, if it can.
-            *place = Client::open(&self.home, self.keys.as_ref(), self.settings.clone(), now).ok();
+            // What is left is finished by whoever opens the folder next: by this one, if it can. What another one erased stays so.
+            if !matches!(error, Error::Store(StoreError::Closed { .. })) {
+                *place = self.another(self.settings.clone()).ok();
+            }
             error.into()
         })
     }
@@ -126,6 +152,7 @@ impl Handle {
     /// Does something with a client of its own, on the same folder. One at a time.
     pub fn contribute<T>(
         &self,
+        budget: Budget,
         work: impl FnOnce(Client, watch::Receiver<u64>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let _alone = self.contributing.try_lock().map_err(|error| match error {
@@ -136,10 +163,13 @@ impl Handle {
             TryLockError::Poisoned(_) => broken(),
         })?;
         let stop = self.stop.subscribe();
-        self.with(|_| Ok(()))?;
-        let now = Clock::system().now();
-        let client = Client::open(&self.home, self.keys.as_ref(), self.settings.clone(), now)?;
-        work(client, stop)
+        // Before it is opened once more: where the folder was erased, nothing is made anew.
+        self.with(|client| client.signals())?;
+        let settings = Settings {
+            budget,
+            ..self.settings.clone()
+        };
+        work(self.another(settings)?, stop)
     }
 
     /// Ends the contribution that is under way, between two steps.
@@ -164,13 +194,19 @@ fn broken() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use chorus_client::FileKey;
+
     use super::*;
     use crate::code::CHORUS_OK;
     use crate::entry::entry;
 
+    fn beside(home: &tempfile::TempDir) -> Box<FileKey> {
+        Box::new(FileKey::beside(home.path()))
+    }
+
     fn opened() -> (tempfile::TempDir, ChorusClient) {
         let home = tempfile::tempdir().unwrap();
-        let handle = Handle::open(home.path(), None, Settings::default()).unwrap();
+        let handle = Handle::open(home.path(), beside(&home), Settings::default()).unwrap();
         (home, handle.give())
     }
 
@@ -184,19 +220,42 @@ mod tests {
         assert_eq!(entry(|| Handle::of(client)?.with(|_| Ok(()))), CHORUS_FAULT);
         assert_eq!(entry(|| Handle::close(client)), CHORUS_OK);
         assert_eq!(entry(|| Handle::close(client)), CHORUS_CLOSED);
-        let again = Handle::open(home.path(), None, Settings::default())
+        let again = Handle::open(home.path(), beside(&home), Settings::default())
             .unwrap()
             .give();
         assert_ne!(again, client);
         assert_eq!(entry(|| Handle::of(again)?.with(|_| Ok(()))), CHORUS_OK);
     }
 
+    /// Whatever is asked of it, it says that it is closed, and the folder stays empty.
+    #[test]
+    fn a_client_that_another_one_erased_is_closed() {
+        let (home, one) = opened();
+        let other = Handle::open(home.path(), beside(&home), Settings::default()).unwrap();
+        other.erase(0).unwrap();
+        let one = Handle::of(one).unwrap();
+        let left = || std::fs::read_dir(home.path()).unwrap().count();
+        let code = |outcome: Result<(), Failure>| outcome.unwrap_err().code;
+        assert_eq!(
+            code(one.with(|client| client.view(0).map(drop))),
+            CHORUS_CLOSED
+        );
+        assert_eq!(
+            code(one.switch(|switch| Ok(switch.consents(0).map(drop)?))),
+            CHORUS_CLOSED
+        );
+        let contributed = one.contribute(Budget::default(), |_, _| Ok(()));
+        assert_eq!((code(contributed), left()), (CHORUS_CLOSED, 0));
+        assert_eq!((code(one.erase(0).map(drop)), left()), (CHORUS_CLOSED, 0));
+        assert_eq!((code(one.erase(0).map(drop)), left()), (CHORUS_CLOSED, 0));
+    }
+
     #[test]
     fn one_contributes_at_a_time_and_stops_when_it_is_told() {
         let (_home, client) = opened();
         let handle = Handle::of(client).unwrap();
-        let ended = handle.contribute(|_, stop| {
-            let other = handle.contribute(|_, _| Ok(()));
+        let ended = handle.contribute(Budget::default(), |_, stop| {
+            let other = handle.contribute(Budget::default(), |_, _| Ok(()));
             assert_eq!(other.unwrap_err().code, CHORUS_BUSY);
             assert!(!stop.has_changed().unwrap());
             // The rest of the library is not held up meanwhile.

@@ -8,20 +8,26 @@
 )]
 
 mod calls;
+mod catalogue;
 mod code;
 mod consent;
 mod contribute;
+mod control;
 mod entry;
 mod handle;
+mod keys;
 mod random;
 mod rights;
 mod text;
 
 pub use calls::*;
+pub use catalogue::chorus_catalogue;
 pub use code::*;
-pub use consent::{chorus_decide, chorus_notice, chorus_withdraw};
+pub use consent::{chorus_decide, chorus_notice, chorus_signal, chorus_signals, chorus_withdraw};
 pub use contribute::{chorus_contribute, chorus_stop};
+pub use control::{chorus_choices, chorus_choose, chorus_unchoose};
 pub use handle::ChorusClient;
+pub use keys::{CHORUS_KEY_DONE, CHORUS_KEY_NONE, ChorusKeyStore};
 pub use rights::{chorus_erase, chorus_export, chorus_private};
 
 /// The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.

@@ -1,6 +1,7 @@
 use std::ffi::c_char;
 use std::ptr::null_mut;
 
+use chorus_client::Language;
 use chorus_wire::Clock;
 
 use crate::code::Failure;
@@ -10,7 +11,7 @@ use crate::text::{Place, text};
 
 /// Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
 ///
-/// `form`: `json`, `csv`, or `html` for a page to read. `export`: text in that form.
+/// `form`: `json`, `csv`, or `html` (English) or `html-de` (German) for a page to read. `export`: text in that form.
 ///
 /// # Safety
 /// `form` is text that ends with a zero; `export` is a place for one pointer, to be freed with `chorus_text_free`.
@@ -31,9 +32,11 @@ pub unsafe extern "C" fn chorus_export(
         export.say(match form {
             "json" => view.to_json(),
             "csv" => view.to_csv(),
-            "html" => view.to_html(),
+            "html" => view.to_html(Language::English),
+            "html-de" => view.to_html(Language::German),
             other => {
-                let sentence = format!("form: expected json, csv or html, found `{other}`");
+                let sentence =
+                    format!("form: expected json, csv, html or html-de, found `{other}`");
                 return Err(Failure::misuse(sentence));
             }
         });

@@ -1,7 +1,9 @@
-//! Text and bytes from C, and text for C. All pointers of this library are read and written here.
+//! Text and bytes from C, and text for C.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char};
 use std::slice;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,7 +39,9 @@ impl<'a, T> Place<'a, T> {
 impl Place<'_, *mut c_char> {
     /// Gives the caller a text, to be freed with `chorus_text_free`.
     pub fn say(self, text: String) {
-        self.fill(c_text(text).into_raw());
+        let text = c_text(text).into_raw();
+        given().insert(text.addr());
+        self.fill(text);
     }
 
     /// The same with a value as JSON.
@@ -91,15 +95,29 @@ pub(crate) unsafe fn bytes<'a>(
     Ok(unsafe { slice::from_raw_parts(pointer, length) })
 }
 
-/// Takes back a text that [`Place::tell`] gave.
+/// Where the texts are that were given and not taken back: what is none of them is never freed.
+static GIVEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// Nothing can panic while this is held, so it is whole whatever happened.
+fn given() -> MutexGuard<'static, BTreeSet<usize>> {
+    GIVEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes back a text that [`Place::say`] gave.
 ///
 /// # Safety
-/// `text` is null, or came from there and was not taken back before.
-pub(crate) unsafe fn take_back(text: *mut c_char) {
-    if !text.is_null() {
-        // SAFETY: by the caller's word it came from `CString::into_raw`, and this is the first time.
-        drop(unsafe { CString::from_raw(text) });
+/// `text` is null, or nobody uses what is there any more.
+pub(crate) unsafe fn take_back(text: *mut c_char) -> Result<(), Failure> {
+    if text.is_null() {
+        return Ok(());
     }
+    if !given().remove(&text.addr()) {
+        let sentence = "text: expected one that a call gave and that was not freed yet";
+        return Err(Failure::misuse(sentence));
+    }
+    // SAFETY: what is at this address came from `CString::into_raw`, and is freed once.
+    drop(unsafe { CString::from_raw(text) });
+    Ok(())
 }
 
 /// What a JSON text says.

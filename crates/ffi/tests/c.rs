@@ -39,6 +39,11 @@ fn misuse_is_a_code_and_a_sentence() {
 }
 
 #[test]
+fn a_key_store_of_the_app_holds_the_key() {
+    run(&here("tests/c/keys.c"));
+}
+
+#[test]
 fn the_example_of_the_readme_works() {
     let readme = fs::read_to_string(here("README.md")).unwrap();
     let (_, rest) = readme.split_once("```c\n").expect("there is an example");

@@ -199,12 +199,14 @@ async fn a_desktop_program_takes_part_shows_a_list_and_erases_everything() {
         other.await.unwrap();
     }
     let order = [
+        "signals: [{",
         "granted\n",
         "enrolled: {\"state\":\"valid\"",
         "contributed: {\"end\":\"finished\"",
         "list: {\"places\":[{\"item\":",
         "because: [",
         "status: {",
+        "choices: [{\"what\":{\"item\":",
         "withdrawn\n",
         "exported: ",
         "erased: {",

@@ -117,36 +117,30 @@ impl Trainer for DirectTrainer {
             Step::Projection => self.bounded.projection_length()?,
             _ => step.length(self.items, self.factors, block),
         };
-        if matches!(
-            step,
-            Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks
-        ) {
-            return Err(TrainError::Step(step));
-        }
-        // All zeros cost nothing before they are written.
-        let mut values = vec![0.0; length];
-        if !history.is_empty() {
-            match step {
-                Step::Counts => {
-                    let value = 1.0 / (history.len() as f64).sqrt();
-                    self.indicate(history, rows, value, &mut values)?;
-                }
-                Step::History => self.indicate(history, rows, 1.0, &mut values)?,
-                Step::Gram => values = self.bounded.gram(self.taste(history)?),
-                Step::Projection => {
-                    values = self.bounded.projection(&self.taste(history)?, history)?;
-                }
-                Step::Gradient => self.gradient(history, rows, &mut values)?,
-                Step::Head => {
-                    let missing = || ParametersError::Missing("mixing".to_owned());
-                    let mixing = self.mixing.as_ref().ok_or_else(missing)?;
-                    mixing.contribute(history, &self.rows(history)?, rows, &mut values);
-                }
-                Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {}
+        // Items ascend: if one lies outside of the catalogue, the last does.
+        let Some(last) = history.items().last() else {
+            return Ok(Delta::zeros(length));
+        };
+        self.ridge.row(*last)?;
+        let delta = match step {
+            Step::Counts => history.marks(rows, 1.0 / (history.len() as f64).sqrt()),
+            Step::History => history.marks(rows, 1.0),
+            Step::Gram => Delta::new(self.bounded.gram(self.taste(history)?)),
+            Step::Projection => {
+                Delta::new(self.bounded.projection(&self.taste(history)?, history)?)
             }
-        }
-        debug_assert_eq!(values.len(), length);
-        Ok(Delta::new(values))
+            Step::Gradient => self.gradient(history, rows, length)?,
+            Step::Head => {
+                let missing = || ParametersError::Missing("mixing".to_owned());
+                let mixing = self.mixing.as_ref().ok_or_else(missing)?;
+                mixing.contribution(history, &self.rows(history)?, rows)
+            }
+            Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {
+                return Err(TrainError::Step(step));
+            }
+        };
+        debug_assert_eq!(delta.length(), length);
+        Ok(delta)
     }
 }
 
@@ -165,29 +159,8 @@ impl DirectTrainer {
         self.ridge.solve(history.items(), self.regularisation)
     }
 
-    /// Writes `value` at the items of the history in `rows`, into `out`, `[rows.items]`.
-    fn indicate(
-        &self,
-        history: &TrainingSet,
-        rows: Block,
-        value: f64,
-        out: &mut [f32],
-    ) -> Result<(), TrainError> {
-        for item in history.items() {
-            self.ridge.row(*item)?;
-            let position = rows.position(item.0 as usize);
-            if let Some(cell) = position.and_then(|position| out.get_mut(position)) {
-                *cell = value as f32;
-            }
-        }
-        Ok(())
-    }
-
     /// z of the private sums: of a start the sum of the history's rows, else the person vector.
     fn taste(&self, history: &TrainingSet) -> Result<Vec<f64>, TrainError> {
-        if let Some(last) = history.items().last() {
-            self.ridge.row(*last)?;
-        }
         match self.bounded.start(history) {
             Some(start) => Ok(start),
             None => self.solve(history),
@@ -198,54 +171,49 @@ impl DirectTrainer {
         &self,
         history: &TrainingSet,
         block: Block,
-        out: &mut [f32],
-    ) -> Result<(), TrainError> {
+        length: usize,
+    ) -> Result<Delta, TrainError> {
         let factors = self.factors;
         let person = self.solve(history)?;
-        let length = history.len() as f64;
-        let (table, rest) = out.split_at_mut(block.items * factors);
-        let (triangle, rest) = rest.split_at_mut(triangle_length(factors));
-        let (weighted, rest) = rest.split_at_mut(triangle_length(factors));
-        let (scores, rest) = rest.split_at_mut(block.items);
-        let (owned, tail) = rest.split_at_mut(block.items);
-        let mut explained = 0.0;
-        for (item, row) in history
-            .items()
-            .iter()
-            .zip(self.rows(history)?.chunks_exact(factors))
-        {
-            let score = lanes_dot(row, &person);
-            explained += score;
-            let Some(position) = block.position(item.0 as usize) else {
-                continue;
-            };
-            let start = position * factors;
-            let cells = table.get_mut(start..start + factors);
-            let cells = cells.into_iter().flatten().zip(&person);
-            cells.for_each(|(cell, value)| *cell = ((score - 1.0) * value) as f32);
-            let pair = scores.get_mut(position).zip(owned.get_mut(position));
-            if let Some((cell, owned)) = pair {
-                (*cell, *owned) = (score as f32, 1.0);
-            }
+        let rows = self.rows(history)?;
+        let scores: Vec<f64> = rows
+            .chunks_exact(factors)
+            .map(|row| lanes_dot(row, &person))
+            .collect();
+        let explained: f64 = scores.iter().sum();
+        let items = history.items().iter().zip(&scores);
+        let owned = items.filter_map(|(item, score)| {
+            let position = block.position(item.0 as usize);
+            position.map(|position| (position, *score))
+        });
+        let [grams, triangle] = [block.items * factors, triangle_length(factors)];
+        let first_score = grams + 2 * triangle;
+        let mut delta = Delta::zeros(length);
+        for (position, score) in owned.clone() {
+            let row = person.iter().map(|value| ((score - 1.0) * value) as f32);
+            delta.write(position * factors, row);
         }
-        write_triangle(&person, 1.0, triangle);
-        write_triangle(&person, length / LENGTH_UNIT, weighted);
-        let last = [length - explained, length];
-        for (cell, value) in tail.iter_mut().zip(last) {
-            *cell = (value / LENGTH_UNIT) as f32;
+        let count = history.len() as f64;
+        delta.write(grams, upper(&person, 1.0));
+        delta.write(grams + triangle, upper(&person, count / LENGTH_UNIT));
+        for (position, score) in owned.clone() {
+            delta.write(first_score + position, [score as f32]);
         }
-        Ok(())
+        let first_owned = first_score + block.items;
+        for (position, _) in owned {
+            delta.write(first_owned + position, [1.0]);
+        }
+        let last = [count - explained, count].map(|value| (value / LENGTH_UNIT) as f32);
+        delta.write(first_owned + block.items, last);
+        Ok(delta)
     }
 }
 
 /// The upper triangle, row by row, of `scale` u u'.
-fn write_triangle(vector: &[f64], scale: f64, out: &mut [f32]) {
+fn upper(vector: &[f64], scale: f64) -> impl Iterator<Item = f32> {
     let pairs = vector.iter().enumerate();
-    let pairs = pairs.flat_map(|(row, left)| {
+    pairs.flat_map(move |(row, left)| {
         let rest = vector.iter().skip(row);
-        rest.map(move |right| scale * left * right)
-    });
-    out.iter_mut()
-        .zip(pairs)
-        .for_each(|(cell, value)| *cell = value as f32);
+        rest.map(move |right| (scale * left * right) as f32)
+    })
 }

@@ -2,6 +2,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Block, Delta};
+
 /// The number of an item in the catalogue, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ItemId(pub u32);
@@ -53,6 +55,24 @@ impl TrainingSet {
     /// The same items in the order in which they first came.
     pub fn sequence(&self) -> &[ItemId] {
         &self.sequence
+    }
+
+    /// Where in `block` its items lie, ascending; without those that lie outside.
+    pub fn positions(&self, block: Block) -> impl Iterator<Item = usize> {
+        let items = self.items.iter();
+        items.filter_map(move |item| block.position(item.0 as usize))
+    }
+
+    /// `value` at its items that lie in `block`, a word an item: its contribution to a sum of counts.
+    ///
+    /// # Privacy
+    /// Is the history itself. It must go through clip, noise and mask before it leaves.
+    pub fn marks(&self, block: Block, value: f64) -> Delta {
+        let mut delta = Delta::zeros(block.items);
+        for position in self.positions(block) {
+            delta.write(position, [value as f32]);
+        }
+        delta
     }
 
     /// The same history as if `item` had never been in it.

@@ -51,4 +51,4 @@ pub use trained::{
     Initial, LARGEST_LOSS, Layout, Learner, Loss, ModelPlan, ModelSource, Opened, Optimiser,
     PersonPlan, Placed, Schedule, ServerPlan, TensorPlan, TrainedRecipe, Turn, within_catalogue,
 };
-pub use trainer::{Cause, Engine, PersonVector, TrainError, Trainer};
+pub use trainer::{Cause, Engine, GoOn, PersonVector, TrainError, Trainer};

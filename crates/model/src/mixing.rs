@@ -1,4 +1,4 @@
-use crate::{Block, Parameters, ParametersError, TrainingSet};
+use crate::{Block, Delta, Parameters, ParametersError, TrainingSet};
 
 /// Rows of Q weigh like those of items that so many more people own (ials.md, stage B).
 pub(crate) const CROWD: f64 = 10.0;
@@ -45,11 +45,11 @@ impl Mixing {
         }))
     }
 
-    /// The contribution of a history that is not empty, into `out`, `[length]` of zeros.
+    /// The contribution of a history that is not empty.
     ///
     /// `rows`: the table's rows of the history's items, in their order, row-major `[k, factors]`. `block`: the rows that the
     /// sum is about.
-    pub fn contribute(&self, history: &TrainingSet, rows: &[f64], block: Block, out: &mut [f32]) {
+    pub fn contribution(&self, history: &TrainingSet, rows: &[f64], block: Block) -> Delta {
         let factors = self.factors.max(1);
         let mut crowded = vec![0.0; factors];
         for (item, row) in history.items().iter().zip(rows.chunks_exact(factors)) {
@@ -68,21 +68,15 @@ impl Mixing {
                 .zip(others)
                 .for_each(|(along, other)| *along += size * value * other);
         }
-        let (table, weights) = out.split_at_mut((block.items * factors).min(out.len()));
-        for item in history.items() {
-            let Some(position) = block.position(item.0 as usize) else {
-                continue;
-            };
-            let start = position * factors;
-            if let Some(cells) = table.get_mut(start..start + factors) {
-                cells
-                    .iter_mut()
-                    .zip(&along)
-                    .for_each(|(cell, value)| *cell = *value as f32);
-            }
-            if let Some(cell) = weights.get_mut(position) {
-                *cell = size as f32;
-            }
+        let along: Vec<f32> = along.into_iter().map(|value| value as f32).collect();
+        let table = block.items * factors;
+        let mut delta = Delta::zeros(table + block.items);
+        for position in history.positions(block) {
+            delta.write(position * factors, along.iter().copied());
         }
+        for position in history.positions(block) {
+            delta.write(table + position, [size as f32]);
+        }
+        delta
     }
 }

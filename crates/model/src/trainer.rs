@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use rand::Rng;
 use serde::Serialize;
 use thiserror::Error;
@@ -44,6 +46,9 @@ pub enum TrainError {
         /// What it is.
         architecture: Architecture,
     },
+    /// Who asked for it does not want it any more: see [`Trainer::heed`].
+    #[error("learning was stopped")]
+    Stopped,
     /// The numbers went wrong: a matrix that cannot be solved, a value that is not finite.
     #[error("learning failed: {0}")]
     Numeric(String),
@@ -60,6 +65,9 @@ pub trait Engine: Send + Sync {
     /// Asks that learning uses at most so many threads, where an engine starts any of its own.
     fn set_threads(&self, _most: usize) {}
 }
+
+/// Whether learning is to go on. Asked between its steps: cheap, and once it says no it says no for good.
+pub type GoOn = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Learns on the client from one model version.
 pub trait Trainer: Send + Sync {
@@ -106,6 +114,10 @@ pub trait Trainer: Send + Sync {
             })
             .collect()
     }
+
+    /// Asks `go_on` between the epochs or batches of [`contribution`](Self::contribution), which ends with [`TrainError::Stopped`]
+    /// where it says no. Models that learn in one short step need not ask.
+    fn heed(&mut self, _go_on: GoOn) {}
 
     /// What the client adds to the sum of `step`, in its layout; all zeros for an empty history. Of [`Step::Ranks`], the same for
     /// every engine, [`rank_newest`](crate::rank_newest) knows.

@@ -1,5 +1,8 @@
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::Update;
+use crate::update::Places;
+
 /// An update whose L2 norm is at most the clip norm.
 ///
 /// Neither `Clone` nor serialisable: its one way on is [`quantise`](crate::quantise).
@@ -13,6 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct ClippedUpdate {
     values: Vec<f32>,
+    places: Places,
     /// Neighbouring values and what their own group was cut by; no groups, nothing is cut but the whole.
     groups: Vec<(usize, f64)>,
     norm: f64,
@@ -25,21 +29,22 @@ const ROUNDING: f64 = 1e-6;
 
 /// Scales an update down to L2 norm `bound`, if it is longer (`privacy.md` 1.2 steps 1 and 2).
 ///
-/// `values`: `[length]`, parameter units. `bound`: L2 norm in parameter units. Norm and factor are f64, and the factor is
+/// `update`: parameter units; from a vector, one value a coordinate. `bound`: L2 norm in parameter units. Norm and factor are f64, and the factor is
 /// applied only when the values are put on the grid, so no second rounding to f32 can lift the norm again.
 ///
 /// A NaN or an infinity anywhere (a training that failed), and a bound that is not a positive finite number, make the
 /// whole update zero: the client then still sends noise, so that nobody learns that its training failed.
-pub fn clip(mut values: Vec<f32>, bound: f64) -> ClippedUpdate {
+pub fn clip(update: impl Into<Update>, bound: f64) -> ClippedUpdate {
+    let (values, places) = parts(update.into());
     let usable = is_bound(bound) && values.iter().all(|value| value.is_finite());
     if !usable {
-        values.fill(0.0);
-        return ClippedUpdate::nothing(values);
+        return ClippedUpdate::nothing(values, places);
     }
     let norm = norm(&values);
     let factor = if norm > bound { bound / norm } else { 1.0 };
     ClippedUpdate {
         values,
+        places,
         groups: Vec::new(),
         norm,
         factor,
@@ -51,9 +56,13 @@ pub fn clip(mut values: Vec<f32>, bound: f64) -> ClippedUpdate {
 /// "Learning differentially private recurrent language models", section 3). The norm of the whole is then at most the
 /// root of the sum of the squared bounds.
 ///
-/// `groups`: how many values, and their L2 norm at most, in parameter units; one group after the other over the whole of
-/// `values`. Groups that cover another length, and a bound that is none, make the whole update zero, as in [`clip`].
-pub fn clip_groups(mut values: Vec<f32>, groups: &[(usize, f64)]) -> ClippedUpdate {
+/// `groups`: how many coordinates, and their L2 norm at most, in parameter units; one group after the other over the whole
+/// layout. Groups that cover another length, and a bound that is none, make the whole update zero, as in [`clip`].
+pub fn clip_groups(update: impl Into<Update>, groups: &[(usize, f64)]) -> ClippedUpdate {
+    let (values, places) = parts(update.into());
+    let counts = places.counts(groups.iter().map(|(length, _)| *length));
+    let bounds = groups.iter().map(|(_, bound)| *bound);
+    let groups: Vec<(usize, f64)> = counts.into_iter().zip(bounds).collect();
     let covered = groups
         .iter()
         .try_fold(0usize, |sum, (length, _)| sum.checked_add(*length));
@@ -61,12 +70,11 @@ pub fn clip_groups(mut values: Vec<f32>, groups: &[(usize, f64)]) -> ClippedUpda
         && groups.iter().all(|(_, bound)| is_bound(*bound))
         && values.iter().all(|value| value.is_finite());
     if !usable {
-        values.fill(0.0);
-        return ClippedUpdate::nothing(values);
+        return ClippedUpdate::nothing(values, places);
     }
     let (mut cut, mut squares, mut clipped) = (Vec::with_capacity(groups.len()), 0.0, false);
     let mut rest = values.as_slice();
-    for (length, bound) in groups {
+    for (length, bound) in &groups {
         let (own, later) = rest.split_at_checked(*length).unwrap_or((rest, &[]));
         rest = later;
         let norm = norm(own);
@@ -77,11 +85,18 @@ pub fn clip_groups(mut values: Vec<f32>, groups: &[(usize, f64)]) -> ClippedUpda
     }
     ClippedUpdate {
         values,
+        places,
         groups: cut,
         norm: squares.sqrt(),
         factor: 1.0,
         clipped,
     }
+}
+
+fn parts(mut update: Update) -> (Vec<f32>, Places) {
+    let nowhere = Places::all(0);
+    let places = std::mem::replace(&mut update.places, nowhere);
+    (std::mem::take(&mut update.values), places)
 }
 
 fn is_bound(bound: f64) -> bool {
@@ -100,9 +115,11 @@ fn is_cut(norm: f64, bound: f64) -> bool {
 
 impl ClippedUpdate {
     /// What cannot be clipped: zeros, counted as clipped.
-    fn nothing(values: Vec<f32>) -> Self {
+    fn nothing(mut values: Vec<f32>, places: Places) -> Self {
+        values.fill(0.0);
         Self {
             values,
+            places,
             groups: Vec::new(),
             norm: 0.0,
             factor: 1.0,
@@ -118,9 +135,14 @@ impl ClippedUpdate {
         self.clipped
     }
 
-    /// Coordinates.
+    /// Coordinates of the layout.
     pub(crate) fn length(&self) -> usize {
-        self.values.len()
+        self.places.length()
+    }
+
+    /// Where the values stand; from now on nobody else knows.
+    pub(crate) fn take_places(&mut self) -> Places {
+        std::mem::replace(&mut self.places, Places::all(0))
     }
 
     /// The values before the factor of the whole, each times that of its group, in parameter units.

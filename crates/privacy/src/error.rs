@@ -52,6 +52,11 @@ pub enum PrivacyError {
         /// L1 sensitivity, grid units.
         sensitivity_l1: f64,
     },
+    /// An update whose values have no place.
+    #[error(
+        "the spans of an update overlap, lie outside of its length or do not hold as many values as there are: give them ascending, apart and complete"
+    )]
+    Spans,
     /// A clip norm that bounds nothing.
     #[error("clip is {0}, but must be a positive finite L2 norm in parameter units")]
     Clip(f64),

@@ -10,6 +10,7 @@ mod noise;
 mod quantise;
 mod rotation;
 mod survivors;
+mod update;
 mod words;
 
 pub use accountant::{ACCOUNTANT, Release, Spent, SummedNoise, SummedSkellam, calibrate, spent};
@@ -26,3 +27,4 @@ pub use noise::{
 };
 pub use quantise::{QuantisedUpdate, quantise};
 pub use survivors::{Splitting, Survivors, splitting, survivors};
+pub use update::Update;

@@ -2,6 +2,7 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::rotation::rotate;
+use crate::update::Places;
 use crate::words::{BATCH, Words};
 use crate::{ClippedUpdate, Encoding, PrivacyError};
 
@@ -25,12 +26,25 @@ const SHRINKS: usize = 64;
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct QuantisedUpdate {
     values: Vec<i32>,
+    places: Places,
 }
 
 impl QuantisedUpdate {
-    /// `[words]`, grid units.
+    /// Coordinates on the grid.
+    pub(crate) fn length(&self) -> usize {
+        self.places.length()
+    }
+
+    /// Grid units, without the coordinates that are zero for want of a value.
+    #[cfg(test)]
     pub(crate) fn values(&self) -> &[i32] {
         &self.values
+    }
+
+    /// The values in grid units, and where they stand.
+    pub(crate) fn into_parts(mut self) -> (Vec<i32>, Places) {
+        let places = std::mem::replace(&mut self.places, Places::all(0));
+        (std::mem::take(&mut self.values), places)
     }
 }
 
@@ -39,12 +53,13 @@ impl QuantisedUpdate {
 /// Rounding is unbiased to within 2^-32 of a grid step. The sum of squares of the integers is compared in u128 with
 /// floor(D2^2): it is this integer comparison that bounds the sensitivity, not the f64 norm. Rounding is repeated up to 64
 /// times (Kairouz, Liu, Steinke 2021, "conditional rounding"), then the update is made smaller. An update that was clipped
-/// to more than the encoding's clip is clipped to the encoding's. A rotation of the encoding comes before the rounding.
+/// to more than the encoding's clip is clipped to the encoding's. A rotation of the encoding comes before the rounding. A
+/// coordinate without a value is zero and stays so; every other one takes one word of `rng`, whatever its value.
 ///
 /// # Errors
 /// An update of another length than the encoding's; a generator that repeats itself.
 pub fn quantise<R: CryptoRng + ?Sized>(
-    update: ClippedUpdate,
+    mut update: ClippedUpdate,
     encoding: &Encoding,
     rng: &mut R,
 ) -> Result<QuantisedUpdate, PrivacyError> {
@@ -57,14 +72,16 @@ pub fn quantise<R: CryptoRng + ?Sized>(
     let limit = encoding.norm_limit();
     let mut words = Words::<_, BATCH>::new(rng);
     let mut factor = update.factor_for(encoding.clip()) * encoding.scale();
-    let mut values: Zeroizing<Vec<f64>> = Zeroizing::new(Vec::with_capacity(encoding.words()));
-    values.extend(update.values());
-    values.resize(encoding.words(), 0.0);
+    let mut values: Zeroizing<Vec<f64>> = Zeroizing::new(update.values().collect());
+    let mut places = update.take_places();
     if let Some(seed) = encoding.rotation() {
+        values = Zeroizing::new(places.spread(&values, encoding.words()));
+        places = Places::all(encoding.words());
         rotate(&mut values, seed);
     }
     let mut rounded = QuantisedUpdate {
-        values: vec![0; encoding.words()],
+        values: vec![0; values.len()],
+        places,
     };
     for _ in 0..SHRINKS {
         for _ in 0..ROUNDINGS {
@@ -83,8 +100,8 @@ pub fn quantise<R: CryptoRng + ?Sized>(
     Ok(rounded)
 }
 
-/// Up with a probability equal to the fraction, down otherwise. One word per coordinate, whole or not, so that the number of
-/// words used says nothing about the values.
+/// Up with a probability equal to the fraction, down otherwise. One word per value, whole or not: the number of words used says
+/// how many coordinates were touched, as the time that learning took does, and nothing about their values.
 fn round(value: f64, word: u32) -> i32 {
     let below = value.floor();
     let up = f64::from(word) < (value - below) * 4_294_967_296.0;
@@ -95,7 +112,7 @@ fn round(value: f64, word: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip;
+    use crate::{Update, clip};
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -144,6 +161,39 @@ mod tests {
         }
         let zeros = quantise(clip(vec![f32::NAN; length], 1.0), &encoding, &mut rng).unwrap();
         assert_eq!(squares(&zeros), 0);
+    }
+
+    #[test]
+    fn what_was_not_touched_takes_no_randomness_and_stays_zero() {
+        let encoding = Encoding::new(1.0, 1e3, 9, 32).unwrap();
+        let sparse = Update::sparse(9, [2..4, 8..9], vec![0.1234, -0.5, 0.3]).unwrap();
+        let rounded = |update| {
+            let mut rng = ChaCha20Rng::seed_from_u64(4);
+            quantise(clip(update, 1.0), &encoding, &mut rng).unwrap()
+        };
+        let (values, places) = rounded(sparse).into_parts();
+        let dense = places.spread(&values, 9);
+        // The same three values alone take the same three words.
+        let alone = Encoding::new(1.0, 1e3, 3, 32).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let alone = quantise(clip(vec![0.1234, -0.5, 0.3], 1.0), &alone, &mut rng).unwrap();
+        assert_eq!(values, alone.values);
+        assert_eq!(dense[2..4], values[..2]);
+        assert_eq!(
+            (dense[8], dense.iter().filter(|value| **value != 0).count()),
+            (values[2], 3)
+        );
+        let turned = encoding.rotated(7);
+        let spread = |update: Update| {
+            let mut rng = ChaCha20Rng::seed_from_u64(5);
+            quantise(clip(update, 1.0), &turned, &mut rng)
+                .unwrap()
+                .values
+                .clone()
+        };
+        let sparse = Update::sparse(9, [2..4, 8..9], vec![0.1234, -0.5, 0.3]).unwrap();
+        let dense = vec![0.0, 0.0, 0.1234, -0.5, 0.0, 0.0, 0.0, 0.0, 0.3];
+        assert_eq!(spread(sparse), spread(dense.into()));
     }
 
     #[test]

@@ -126,7 +126,7 @@ mod tests {
             let share = NoiseShare::draw(&noise, encoding.words(), &mut rng).unwrap();
             let update = quantise(clip(values.clone(), 1.0), &encoding, &mut rng).unwrap();
             let update = add_noise(update, share).unwrap();
-            for (sum, word) in sum.iter_mut().zip(update.words()) {
+            for (sum, word) in sum.iter_mut().zip(&update.into_words()) {
                 *sum = sum.wrapping_add(*word) & 0x3_ffff;
             }
         }

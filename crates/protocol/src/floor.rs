@@ -9,9 +9,9 @@ use crate::{
     TaskName, Unproven, WITNESS_MOST,
 };
 
-/// The least that a client insists on, whatever a coordinator proposes.
+/// The least that a client insists on, whatever a coordinator proposes. The default is the careful choice in every field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Floor {
     /// Smallest cohort.
     pub cohort: usize,

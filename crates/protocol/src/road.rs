@@ -3,7 +3,8 @@
 
 use chorus_model::{Delta, MeanDelta, Step, TrainError, Trainer, TrainingSet, rank_newest};
 use chorus_privacy::{
-    NoiseShare, NoisedUpdate, PrivacyError, add_noise, clip, clip_groups, decode as lift, quantise,
+    NoiseShare, NoisedUpdate, PrivacyError, Update, add_noise, clip, clip_groups, decode as lift,
+    quantise,
 };
 use rand_core::{CryptoRng, Rng};
 
@@ -62,14 +63,16 @@ pub fn encode(
     share: NoiseShare,
     rng: &mut impl CryptoRng,
 ) -> Result<Encoded, PrivacyError> {
+    let (length, spans, values) = delta.into_parts();
+    let learned = Update::sparse(length, spans, values)?;
     let clipped = match plan.groups.as_slice() {
-        [] => clip(delta.into_values(), plan.encoding.clip()),
+        [] => clip(learned, plan.encoding.clip()),
         groups => {
             let groups: Vec<(usize, f64)> = groups
                 .iter()
                 .map(|group| (group.length, group.bound))
                 .collect();
-            clip_groups(delta.into_values(), &groups)
+            clip_groups(learned, &groups)
         }
     };
     let was_clipped = clipped.was_clipped();

@@ -1,6 +1,7 @@
 //! A round with masks: the product's `Round` and one `Participation` a client, passed messages in process.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use chorus_protocol::Digest;
 use chorus_protocol::{
@@ -125,10 +126,10 @@ struct Present<'a> {
     gone: bool,
 }
 
-/// What a client says, and what it encoded just before where its update will be in the sum.
+/// What a client says, and whether it learned just before and its update will be in the sum.
 struct Said {
     request: Request,
-    encoded: Option<(Vec<u32>, bool)>,
+    learned: bool,
 }
 
 /// Runs the round with the model file `model`. `learned` hears how many of how many clients are done.
@@ -147,7 +148,7 @@ pub(crate) fn run(
     let bytes = serde_json::to_vec(plan).map_err(|error| fault(error.to_string()))?;
     let mut coordinator = Coordinator::open(enrolled, scene, &bytes)?;
     let mut present = join(enrolled, scene, &bytes, model)?;
-    let mut tally = Tally::new(plan.ring(), plan.encoding.words());
+    let tally = Mutex::new(Tally::new(plan.ring(), plan.encoding.words()));
     let expected = scene
         .members
         .iter()
@@ -159,15 +160,12 @@ pub(crate) fn run(
         for batch in present.chunks_mut(BATCH) {
             let said: Vec<Option<Said>> = batch
                 .par_iter_mut()
-                .map(|client| client.speak(scene))
+                .map(|client| client.speak(scene, &tally))
                 .collect::<Result<_, SimulateError>>()?;
             let mut answers = Vec::with_capacity(said.len());
             for (client, said) in batch.iter().zip(said) {
                 let answer = said.map(|said| {
-                    if let Some((words, clipped)) = said.encoded {
-                        tally.add(&words, clipped);
-                        done += 1;
-                    }
+                    done += usize::from(said.learned);
                     coordinator.hear(client, said.request)
                 });
                 answers.push(answer);
@@ -203,6 +201,7 @@ pub(crate) fn run(
             device.charges.extend(charge);
         }
     }
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Summed {
         exact: tally.is_exact() && tally.words() == recovered.sum,
         clients: recovered.clients,
@@ -259,11 +258,15 @@ fn join<'a>(
 
 impl Present<'_> {
     /// What the client says next; nothing when it is gone or done.
-    fn speak(&mut self, scene: &Scene<'_>) -> Result<Option<Said>, SimulateError> {
+    fn speak(
+        &mut self,
+        scene: &Scene<'_>,
+        tally: &Mutex<Tally>,
+    ) -> Result<Option<Said>, SimulateError> {
         if self.gone {
             return Ok(None);
         }
-        let mut encoded = None;
+        let mut learned = false;
         if let Next::Learn { .. } = self.participation.poll() {
             if self.vanishes == Some(Phase::Advertising) {
                 self.gone = true;
@@ -271,7 +274,11 @@ impl Present<'_> {
             }
             let contribution = scene.contribute(self.user, &mut self.rng)?;
             if self.vanishes.is_none() {
-                encoded = Some((scene.lasting(&contribution.update)?, contribution.clipped));
+                let removal = scene.removal(&contribution.update)?;
+                let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                tally.add(&contribution.update, contribution.clipped);
+                tally.take_off(&removal);
+                learned = true;
             }
             self.participation
                 .learned(contribution.update, &self.device.identity, &mut self.rng)
@@ -285,7 +292,7 @@ impl Present<'_> {
                 self.gone = true;
                 Ok(None)
             }
-            Next::Send(request) => Ok(Some(Said { request, encoded })),
+            Next::Send(request) => Ok(Some(Said { request, learned })),
             Next::Learn { .. } | Next::Over(_) => Ok(None),
         }
     }

@@ -60,10 +60,10 @@ impl Scene<'_> {
         Ok(encode(delta, self.plan, share, rng)?)
     }
 
-    /// What one client's update puts into the recovered sum: all of it but the layers of its noise that come off.
-    pub fn lasting(&self, update: &NoisedUpdate) -> Result<Vec<u32>, SimulateError> {
+    /// The layers of the noise in one client's update that come off the sum, `[length]`; empty where none do.
+    pub fn removal(&self, update: &NoisedUpdate) -> Result<Vec<u32>, SimulateError> {
         let LocalNoise::Layered(noise) = self.plan.noise else {
-            return Ok(update.words().to_vec());
+            return Ok(Vec::new());
         };
         let survivors = self
             .members
@@ -74,11 +74,7 @@ impl Scene<'_> {
         let opened: Vec<LayerSeed> = surplus
             .map(|seed| LayerSeed::from_bytes(*seed.as_bytes()))
             .collect();
-        let removal = noise.removal(vanished, &opened, update.words().len())?;
-        let words = update.words().iter().zip(removal);
-        Ok(words
-            .map(|(word, noise)| word.wrapping_sub(noise))
-            .collect())
+        Ok(noise.removal(vanished, &opened, update.length())?)
     }
 
     /// How far everyone came, when nothing but vanishing stops anyone.
@@ -119,12 +115,28 @@ impl Tally {
     }
 
     /// Adds one client's encoded update.
-    pub fn add(&mut self, words: &[u32], clipped: bool) {
-        for ((sum, wide), word) in self.words.iter_mut().zip(&mut self.wide).zip(words) {
+    pub fn add(&mut self, update: &NoisedUpdate, clipped: bool) {
+        for (first, words) in update.stretches() {
+            self.add_words(first, words);
+        }
+        self.clipped += usize::from(clipped);
+    }
+
+    fn add_words(&mut self, first: usize, words: &[u32]) {
+        let sums = self.words.iter_mut().zip(&mut self.wide).skip(first);
+        for ((sum, wide), word) in sums.zip(words) {
             *sum = sum.wrapping_add(*word);
             *wide += i64::from(word.cast_signed());
         }
-        self.clipped += usize::from(clipped);
+    }
+
+    /// Takes noise off again, `[length]` or nothing.
+    pub fn take_off(&mut self, noise: &[u32]) {
+        let sums = self.words.iter_mut().zip(&mut self.wide);
+        for ((sum, wide), word) in sums.zip(noise) {
+            *sum = sum.wrapping_sub(*word);
+            *wide -= i64::from(word.cast_signed());
+        }
     }
 
     /// The tally of both.
@@ -160,7 +172,7 @@ impl Tally {
     }
 }
 
-/// Clients between two reports of progress. Also bounds the sums held at a time, one a thread and batch.
+/// Clients between two reports of progress.
 const BATCH: usize = 256;
 
 /// Runs the round. `learned` hears how many of how many clients are done. `noise_at_once`: the noise of all clients is
@@ -183,26 +195,28 @@ pub(crate) fn run(
     let length = scene.plan.encoding.words();
     let threads = rayon::current_num_threads().max(1);
     let ring = scene.plan.ring();
-    let mut tally = Tally::new(ring, length);
+    let mut parts: Vec<Tally> = Vec::new();
+    parts.resize_with(threads, || Tally::new(ring, length));
     let mut done = 0;
     for batch in survivors.chunks(BATCH) {
         // Sums of integers: how the clients are dealt to threads changes no bit.
-        let share = batch.len().div_ceil(threads);
-        let parts: Vec<Tally> = batch
-            .par_chunks(share)
-            .map(|users| {
-                let mut part = Tally::new(ring, length);
-                for user in users {
+        let shares = batch.par_chunks(batch.len().div_ceil(threads));
+        parts
+            .par_iter_mut()
+            .zip(shares)
+            .try_for_each(|(part, users)| {
+                users.iter().try_for_each(|user| {
                     let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
-                    part.add(&scene.lasting(&encoded.update)?, encoded.clipped);
-                }
-                Ok(part)
-            })
-            .collect::<Result<_, SimulateError>>()?;
-        tally = parts.into_iter().fold(tally, Tally::merge);
+                    part.add(&encoded.update, encoded.clipped);
+                    part.take_off(&scene.removal(&encoded.update)?);
+                    Ok::<_, SimulateError>(())
+                })
+            })?;
         done += batch.len();
         learned(done, survivors.len());
     }
+    let none = Tally::new(ring, length);
+    let tally = parts.into_iter().reduce(Tally::merge).unwrap_or(none);
     let exact = tally.is_exact();
     Ok(Summed {
         clients: survivors.len(),
@@ -287,24 +301,21 @@ mod tests {
     #[test]
     fn a_tally_notices_a_sum_that_wraps() {
         let mut tally = Tally::new(Ring::Bits32, 2);
-        tally.add(&[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()], false);
+        tally.add_words(0, &[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()]);
         assert!(tally.is_exact());
-        tally.add(&[0, (-6i32).cast_unsigned()], true);
+        tally.add_words(1, &[(-6i32).cast_unsigned()]);
         assert!(tally.is_exact());
-        assert_eq!((tally.words()[1].cast_signed(), tally.clipped()), (-11, 1));
+        assert_eq!(tally.words()[1].cast_signed(), -11);
         let mut other = Tally::new(Ring::Bits32, 2);
-        other.add(&[1, 0], true);
+        other.add_words(0, &[1]);
         let wrapped = tally.merge(other);
         assert!(!wrapped.is_exact());
         let mut narrow = Tally::new(Ring::Bits16, 1);
-        narrow.add(&[(-0x7fffi32).cast_unsigned()], false);
+        narrow.add_words(0, &[(-0x7fffi32).cast_unsigned()]);
         assert!(narrow.is_exact());
         assert_eq!(narrow.words(), [0x8001]);
-        narrow.add(&[(-2i32).cast_unsigned()], false);
+        narrow.add_words(0, &[(-2i32).cast_unsigned()]);
         assert!(!narrow.is_exact());
-        assert_eq!(
-            (wrapped.words()[0].cast_signed(), wrapped.clipped()),
-            (i32::MIN, 2)
-        );
+        assert_eq!(wrapped.words()[0].cast_signed(), i32::MIN);
     }
 }

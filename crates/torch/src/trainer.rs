@@ -76,38 +76,32 @@ impl Trainer for TorchTrainer {
             Step::Projection => self.parts.bounded.projection_length()?,
             _ => step.length(self.parts.items, self.parts.factors, block),
         };
-        let mut out = vec![0.0; length];
-        if !history.is_empty() {
-            self.within_catalogue(history)?;
-            match step {
-                Step::Counts => {
-                    let value = 1.0 / (history.len() as f64).sqrt();
-                    indicate(history, rows, value, &mut out);
-                }
-                Step::History => indicate(history, rows, 1.0, &mut out),
-                Step::Gram => out = self.parts.bounded.gram(self.taste(history)?),
-                Step::Projection => {
-                    out = self
-                        .parts
-                        .bounded
-                        .projection(&self.taste(history)?, history)?;
-                }
-                Step::Gradient => self.gradient(history, rows, &mut out)?,
-                Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {
-                    return Err(TrainError::Step(step));
-                }
-                Step::Head => {
-                    let missing = || ParametersError::Missing("mixing".to_owned());
-                    let mixing = self.parts.mixing.as_ref().ok_or_else(missing)?;
-                    let owned = self
-                        .handles()
-                        .rows(history)
-                        .and_then(|owned| doubles(&owned));
-                    mixing.contribute(history, &owned.map_err(numeric)?, rows, &mut out);
-                }
-            }
+        if history.is_empty() {
+            return Ok(Delta::zeros(length));
         }
-        Ok(Delta::new(out))
+        self.within_catalogue(history)?;
+        Ok(match step {
+            Step::Counts => history.marks(rows, 1.0 / (history.len() as f64).sqrt()),
+            Step::History => history.marks(rows, 1.0),
+            Step::Gram => Delta::new(self.parts.bounded.gram(self.taste(history)?)),
+            Step::Projection => {
+                let taste = self.taste(history)?;
+                Delta::new(self.parts.bounded.projection(&taste, history)?)
+            }
+            Step::Gradient => self.gradient(history, rows, length)?,
+            Step::Head => {
+                let missing = || ParametersError::Missing("mixing".to_owned());
+                let mixing = self.parts.mixing.as_ref().ok_or_else(missing)?;
+                let owned = self
+                    .handles()
+                    .rows(history)
+                    .and_then(|owned| doubles(&owned));
+                mixing.contribution(history, &owned.map_err(numeric)?, rows)
+            }
+            Step::Update | Step::NoisedUpdate | Step::Check | Step::Ranks => {
+                return Err(TrainError::Step(step));
+            }
+        })
     }
 }
 
@@ -188,47 +182,44 @@ impl TorchTrainer {
         &self,
         history: &TrainingSet,
         block: Block,
-        out: &mut [f32],
-    ) -> Result<(), TrainError> {
+        length: usize,
+    ) -> Result<Delta, TrainError> {
         let factors = self.parts.factors;
         let solved = self.solve(history)?;
         let parts = GradientParts::of(&solved).map_err(numeric)?;
         let triangle = factors * (factors + 1) / 2;
-        let [grams, scores] = [block.items * factors, block.items * factors + 2 * triangle];
-        let owned = parts.rows.chunks_exact(factors).zip(&parts.scores);
-        for (item, (row, score)) in history.items().iter().zip(owned) {
-            if let Some(position) = block.position(item.0 as usize) {
-                write_from(out, position * factors, row);
-                write_from(out, scores + position, &[*score]);
-            }
+        let grams = block.items * factors;
+        let [scores, owners] = [grams + 2 * triangle, grams + 2 * triangle + block.items];
+        let items = history.items().iter().enumerate();
+        let owned = items.filter_map(|(place, item)| {
+            let position = block.position(item.0 as usize);
+            position.map(|position| (position, place))
+        });
+        let mut delta = Delta::zeros(length);
+        for (position, place) in owned.clone() {
+            let row = parts.rows.iter().skip(place * factors).take(factors);
+            delta.write(position * factors, row.copied());
         }
         let weight = history.len() as f64 / LENGTH_UNIT;
-        write_triangle(out, grams, &parts.product, factors, 1.0);
-        write_triangle(out, grams + triangle, &parts.product, factors, weight);
-        if let Some(tail) = out.get_mut(scores + block.items..) {
-            indicate(history, block, 1.0, tail);
-            let loss = parts.loss / LENGTH_UNIT;
-            write_from(tail, block.items, &[loss as f32, weight as f32]);
+        delta.write(grams, upper(&parts.product, factors, 1.0));
+        delta.write(grams + triangle, upper(&parts.product, factors, weight));
+        for (position, place) in owned.clone() {
+            delta.write(scores + position, parts.scores.get(place).copied());
         }
-        Ok(())
+        for (position, _) in owned {
+            delta.write(owners + position, [1.0]);
+        }
+        let loss = parts.loss / LENGTH_UNIT;
+        delta.write(owners + block.items, [loss as f32, weight as f32]);
+        Ok(delta)
     }
 }
 
-/// The upper triangle, row by row, of a `[factors, factors]` matrix times `scale`, from `start` on.
-fn write_triangle(out: &mut [f32], start: usize, matrix: &[f64], factors: usize, scale: f64) {
+/// The upper triangle, row by row, of a `[factors, factors]` matrix times `scale`.
+fn upper(matrix: &[f64], factors: usize, scale: f64) -> impl Iterator<Item = f32> {
     let rows = matrix.chunks_exact(factors).enumerate();
-    let upper = rows.flat_map(|(place, row)| row.iter().skip(place));
-    let cells = out.iter_mut().skip(start).zip(upper);
-    cells.for_each(|(cell, value)| *cell = (scale * value) as f32);
-}
-
-/// `value` at the items of the history that lie in `rows`.
-fn indicate(history: &TrainingSet, rows: Block, value: f64, out: &mut [f32]) {
-    for item in history.items() {
-        if let Some(position) = rows.position(item.0 as usize) {
-            write_from(out, position, &[value as f32]);
-        }
-    }
+    let cells = rows.flat_map(|(place, row)| row.iter().skip(place));
+    cells.map(move |value| (scale * value) as f32)
 }
 
 /// What a gradient is made of.
@@ -272,11 +263,4 @@ fn doubles(tensor: &Tensor) -> Result<Vec<f64>, TchError> {
     let length = values.len();
     flat.f_copy_data(&mut values, length)?;
     Ok(values)
-}
-
-/// Copies `values` into `out` from `start` on.
-fn write_from(out: &mut [f32], start: usize, values: &[f32]) {
-    if let Some(cells) = out.get_mut(start..start + values.len()) {
-        cells.copy_from_slice(values);
-    }
 }

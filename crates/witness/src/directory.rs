@@ -128,11 +128,13 @@ impl Directory {
         )
         .await?;
         let path = self.certificate_path();
-        if issued.enrolled.role != Role::Witness {
-            let (expected, found) = (Role::Witness.name(), issued.enrolled.role.name());
-            let reason = CertificateError::Role { expected, found };
-            return Err(WitnessError::Certificate { path, reason });
-        }
+        issued
+            .enrolled
+            .only(Role::Witness)
+            .map_err(|reason| WitnessError::Certificate {
+                path: path.clone(),
+                reason,
+            })?;
         write(&self.path.join("authority.crt"), authority.der(), 0o644)?;
         write(&path, &issued.certificate, 0o644)
     }

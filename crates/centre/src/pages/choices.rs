@@ -1,18 +1,14 @@
 //! What the person allows, signals, and the history of both.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use chorus_client::{Consent, Honoured, Level, Notice, Purpose, Receipt, State as Stands};
 
-use super::{Visit, day, notice};
-use crate::Shared;
-use crate::answer::page;
+use super::{day, named, notice};
+use crate::answer::{Fault, page};
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 #[derive(Template)]
 #[template(path = "choices.html")]
@@ -68,56 +64,44 @@ struct Decided {
     choice: String,
 }
 
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
+pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
+    let frame = visit.frame(Page::Choices);
+    let words = visit.words();
+    let (notice, consents, signals, receipts) = visit.with(|client| {
+        let notice = notice(client, frame.language)?;
+        Ok((
+            notice,
+            visit.consents(client)?,
+            client.signals()?,
+            client.receipts()?,
+        ))
+    })?;
+    let is_sensitive = |consent: &Consent| matches!(consent.purpose, Purpose::Sensitive(_));
+    let (sensitive, purposes): (Vec<Consent>, Vec<Consent>) =
+        consents.into_iter().partition(is_sensitive);
+    let switches = |consents: &[Consent]| -> Vec<Switch> {
+        let switch = |consent: &Consent| switch(consent, notice, words);
+        consents.iter().map(switch).collect()
     };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Choices)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let (notice, consents, signals, receipts) = shared.with(|client| {
-            let notice = notice(client, frame.language)?;
-            Ok((
-                notice,
-                client.consents(now)?,
-                client.signals()?,
-                client.receipts()?,
-            ))
-        })?;
-        let is_sensitive = |consent: &Consent| matches!(consent.purpose, Purpose::Sensitive(_));
-        let (sensitive, purposes): (Vec<Consent>, Vec<Consent>) =
-            consents.into_iter().partition(is_sensitive);
-        let switches = |consents: &[Consent]| -> Vec<Switch> {
-            let switch = |consent: &Consent| switch(consent, notice, words);
-            consents.iter().map(switch).collect()
-        };
-        let all = purposes.iter().chain(&sensitive);
-        let decisions = receipts.iter().enumerate().rev();
-        Ok(page(&Choices {
-            changes: all.filter_map(|consent| changed(consent, notice)).collect(),
-            levels: levels(&purposes, words),
-            purposes: switches(&purposes),
-            sensitive_on: sensitive
-                .iter()
-                .any(|consent| consent.state == Stands::Granted),
-            sensitive: switches(&sensitive),
-            signals: signals
-                .iter()
-                .map(|signal| honoured(signal, notice, words))
-                .collect(),
-            decisions: decisions
-                .map(|(number, receipt)| decided(number, receipt, notice, words))
-                .collect(),
-            frame,
-        }))
-    })
-}
-
-fn title(purpose: Purpose, notice: &Notice) -> String {
-    let section = notice.sections.get(&purpose);
-    section.map_or_else(|| purpose.to_string(), |section| section.title.clone())
+    let all = purposes.iter().chain(&sensitive);
+    let decisions = receipts.iter().enumerate().rev();
+    Ok(page(&Choices {
+        changes: all.filter_map(|consent| changed(consent, notice)).collect(),
+        levels: levels(&visit, &purposes),
+        purposes: switches(&purposes),
+        sensitive_on: sensitive
+            .iter()
+            .any(|consent| consent.state == Stands::Granted),
+        sensitive: switches(&sensitive),
+        signals: signals
+            .iter()
+            .map(|signal| honoured(signal, notice, words))
+            .collect(),
+        decisions: decisions
+            .map(|(number, receipt)| decided(number, receipt, notice, words))
+            .collect(),
+        frame,
+    }))
 }
 
 /// What is new about a purpose that waits for a choice.
@@ -136,13 +120,14 @@ fn changed(consent: &Consent, notice: &Notice) -> Option<Changed> {
     };
     Some(Changed {
         purpose: consent.purpose.to_string(),
-        title: title(consent.purpose, notice),
+        title: named(consent.purpose, notice),
         lines: consent.changes.iter().map(line).collect(),
     })
 }
 
 /// The levels; chosen is the one whose switches are just those that are on.
-fn levels(purposes: &[Consent], words: &Words) -> Vec<Step> {
+fn levels(visit: &Visit, purposes: &[Consent]) -> Vec<Step> {
+    let words = visit.words();
     let highest = Level::Devices.purposes();
     let on: std::collections::BTreeSet<Purpose> = purposes
         .iter()
@@ -165,7 +150,11 @@ fn levels(purposes: &[Consent], words: &Words) -> Vec<Step> {
             chosen: chosen == Some(number),
         }
     };
-    Level::ALL.iter().enumerate().map(step).collect()
+    let offered = Level::ALL.iter().enumerate().filter(|(_, level)| {
+        let purposes = level.purposes();
+        purposes.into_iter().all(|purpose| visit.offers(purpose))
+    });
+    offered.map(step).collect()
 }
 
 fn switch(consent: &Consent, notice: &Notice, words: &Words) -> Switch {
@@ -182,7 +171,7 @@ fn switch(consent: &Consent, notice: &Notice, words: &Words) -> Switch {
     let on = consent.state == Stands::Granted;
     Switch {
         id: consent.purpose.to_string(),
-        title: title(consent.purpose, notice),
+        title: named(consent.purpose, notice),
         on,
         state: words.get(state).to_owned(),
         benefit: said(|section| section.benefit.clone()),
@@ -206,7 +195,7 @@ fn honoured(signal: &Honoured, notice: &Notice, words: &Words) -> Signal {
     let titles = |purposes: &std::collections::BTreeSet<Purpose>| {
         let titles: Vec<String> = purposes
             .iter()
-            .map(|purpose| title(*purpose, notice))
+            .map(|purpose| named(*purpose, notice))
             .collect();
         titles.join(", ")
     };
@@ -230,7 +219,7 @@ fn honoured(signal: &Honoured, notice: &Notice, words: &Words) -> Signal {
 fn decided(number: usize, receipt: &Receipt, notice: &Notice, words: &Words) -> Decided {
     let titles: Vec<String> = receipt
         .purposes()
-        .map(|purpose| title(purpose, notice))
+        .map(|purpose| named(purpose, notice))
         .collect();
     let choice = match receipt.is_yes() {
         true => "yes",

@@ -1,19 +1,17 @@
 //! What is kept of the person, to correct, remove, take along or erase.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use chorus_client::{Client, EventKind, KeptItem};
 use serde::Deserialize;
 
-use super::{Visit, day, title};
-use crate::Shared;
+use super::erased::remains;
+use super::{day, title};
 use crate::answer::{Fault, file, page};
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 /// Items on one page.
 const LENGTH: usize = 50;
@@ -54,45 +52,35 @@ pub(crate) struct From {
 }
 
 pub(crate) async fn show(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    visit: Visit,
     Query(From { from }): Query<From>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
+) -> Result<Response, Fault> {
+    let frame = visit.frame(Page::Data);
+    let words = visit.words();
+    let now = visit.now();
+    let from = from.unwrap_or(0);
+    let (all, items, rounds) = visit.with(|client| {
+        let viewed = client.items()?;
+        let shown = viewed.iter().skip(from).take(LENGTH);
+        let items: Vec<Item> = shown.map(|item| line(client, item, words)).collect();
+        let status = client.status(now)?;
+        let rounds: usize = status.tasks.iter().map(|task| task.contributions).sum();
+        Ok((viewed.len(), items, rounds))
+    })?;
+    let kind = |kind: EventKind| Kind {
+        value: kind.name(),
+        name: words.get(&format!("kind.{}", kind.name())).to_owned(),
     };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Data)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let from = from.unwrap_or(0);
-        let (all, items, rounds) = shared.with(|client| {
-            let viewed = client.items()?;
-            let shown = viewed.iter().skip(from).take(LENGTH);
-            let items: Vec<Item> = shown.map(|item| line(client, item, words)).collect();
-            let status = client.status(now)?;
-            let rounds: usize = status.tasks.iter().map(|task| task.contributions).sum();
-            Ok((viewed.len(), items, rounds))
-        })?;
-        let kind = |kind: EventKind| Kind {
-            value: kind.name(),
-            name: words.get(&format!("kind.{}", kind.name())).to_owned(),
-        };
-        // A rating and an answer have a value of their own, which a choice of kinds cannot give.
-        let plain = |kind: &EventKind| !matches!(kind, EventKind::Rating | EventKind::Survey);
-        Ok(page(&Data {
-            frame,
-            history_title: words.with("data.history", all),
-            items,
-            more: (from + LENGTH < all).then_some(from + LENGTH),
-            kinds: EventKind::ALL.into_iter().filter(plain).map(kind).collect(),
-            remains: match rounds {
-                0 => words.get("erase.remains.none").to_owned(),
-                rounds => words.with("erase.remains", rounds),
-            },
-        }))
-    })
+    // A rating and an answer have a value of their own, which a choice of kinds cannot give.
+    let plain = |kind: &EventKind| !matches!(kind, EventKind::Rating | EventKind::Survey);
+    Ok(page(&Data {
+        frame,
+        history_title: words.with("data.history", all),
+        items,
+        more: (from + LENGTH < all).then_some(from + LENGTH),
+        kinds: EventKind::ALL.into_iter().filter(plain).map(kind).collect(),
+        remains: remains(rounds, words),
+    }))
 }
 
 fn line(client: &Client, viewed: &KeptItem, words: &Words) -> Item {
@@ -123,32 +111,21 @@ fn line(client: &Client, viewed: &KeptItem, words: &Words) -> Item {
 }
 
 /// Everything, as a file.
-pub(crate) async fn export(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Path(format): Path<String>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        shared.entry().check(&headers)?;
-        let now = shared.about.clock.now();
-        let view = shared.with(|client| client.view(now))?;
-        match format.as_str() {
-            "json" => Ok(file("application/json", "my-data.json", view.to_json())),
-            "csv" => Ok(file(
-                "text/csv; charset=utf-8",
-                "my-data.csv",
-                view.to_csv(),
-            )),
-            "html" => Ok(file(
-                "text/html; charset=utf-8",
-                "my-data.html",
-                view.to_html(),
-            )),
-            _ => Err(Fault::Form),
-        }
-    })
+pub(crate) async fn export(visit: Visit, Path(format): Path<String>) -> Result<Response, Fault> {
+    let now = visit.now();
+    let view = visit.with(|client| client.view(now))?;
+    match format.as_str() {
+        "json" => Ok(file("application/json", "my-data.json", view.to_json())),
+        "csv" => Ok(file(
+            "text/csv; charset=utf-8",
+            "my-data.csv",
+            view.to_csv(),
+        )),
+        "html" => Ok(file(
+            "text/html; charset=utf-8",
+            "my-data.html",
+            view.to_html(visit.language),
+        )),
+        _ => Err(Fault::Form),
+    }
 }

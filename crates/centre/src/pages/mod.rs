@@ -2,6 +2,7 @@
 
 pub(crate) mod choices;
 pub(crate) mod data;
+pub(crate) mod erased;
 pub(crate) mod overview;
 pub(crate) mod sharing;
 pub(crate) mod taste;
@@ -11,64 +12,21 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
 use axum::response::Response;
-use chorus_client::{Client, DecisionError, Error, Language, Notice};
+use chorus_client::{Client, DecisionError, Error, Language, Notice, Purpose};
 use chorus_model::ItemId;
 use serde::Deserialize;
 
 use crate::Shared;
 use crate::answer::{Fault, file, go};
 use crate::entry::Barred;
-use crate::frame::{Frame, Page};
+use crate::frame::Page;
+use crate::visit::{LANGUAGE_COOKIE, Visit};
 use crate::words::{self, Words};
-
-/// Name of the cookie that remembers a language.
-const LANGUAGE_COOKIE: &str = "chorus_language";
-
-/// What a browser sends with every request.
-pub(crate) struct Visit<'a> {
-    pub shared: &'a Shared,
-    pub headers: &'a HeaderMap,
-}
-
-impl Visit<'_> {
-    /// The language that the person chose, or that the browser asks for, or that the app names.
-    pub fn language(&self) -> Language {
-        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
-        let chosen = text(COOKIE)
-            .into_iter()
-            .flat_map(|cookies| cookies.split(';'));
-        let chosen = chosen
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .find_map(|(name, value)| {
-                (name == LANGUAGE_COOKIE).then(|| words::from_code(value))?
-            });
-        chosen
-            .or_else(|| words::accepted(text(ACCEPT_LANGUAGE)?))
-            .unwrap_or(self.shared.about.language)
-    }
-
-    /// The frame of a page, for those who came in.
-    pub fn frame(&self, here: Page) -> Result<Frame, Fault> {
-        let entry = self.shared.entry();
-        entry.check(self.headers)?;
-        Ok(Frame {
-            app: self.shared.about.app.clone(),
-            here,
-            language: self.language(),
-            proof: entry.proof().to_owned(),
-        })
-    }
-
-    /// What `work` gives, or words for what did not work.
-    pub fn answered(&self, work: impl FnOnce() -> Result<Response, Fault>) -> Response {
-        work().unwrap_or_else(|fault| fault.answer(self.language()))
-    }
-}
 
 #[derive(Deserialize)]
 pub(crate) struct Token {
+    #[serde(default)]
     token: String,
 }
 
@@ -77,22 +35,19 @@ pub(crate) async fn enter(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     Query(Token { token }): Query<Token>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        let mut entry = shared.entry();
-        entry.check_place(&headers)?;
-        let cookie = entry.enter(&token).ok_or(Barred::Stranger)?;
-        Ok(go("/", Some(&cookie)))
-    })
+) -> Result<Response, Fault> {
+    let mut entry = shared.entry();
+    entry.check_place(&headers)?;
+    let cookie = entry.enter(&token).ok_or(Barred::Stranger)?;
+    Ok(go("/", Some(&cookie)))
 }
 
-/// How pages look; nothing personal, so anyone on this machine may have it.
+/// How pages look.
+pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
+
+/// The same as a file; nothing personal, so anyone on this machine may have it.
 pub(crate) async fn style() -> Response {
-    crate::answer::style(include_str!("../../templates/style.css"))
+    crate::answer::style(STYLE)
 }
 
 #[derive(Deserialize)]
@@ -103,23 +58,15 @@ pub(crate) struct Tongue {
 
 /// Another language.
 pub(crate) async fn language(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    _: Visit,
     Query(Tongue { to, back }): Query<Tongue>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        shared.entry().check(&headers)?;
-        let language = words::from_code(&to).ok_or(Fault::Form)?;
-        let cookie = format!(
-            "{LANGUAGE_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict",
-            language.code()
-        );
-        Ok(go(Page::at(&back).path(), Some(&cookie)))
-    })
+) -> Result<Response, Fault> {
+    let language = words::from_code(&to).ok_or(Fault::Form)?;
+    let cookie = format!(
+        "{LANGUAGE_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict",
+        language.code()
+    );
+    Ok(go(Page::at(&back).path(), Some(&cookie)))
 }
 
 /// A day as people everywhere read it (ISO 8601), from seconds since 1970 UTC.
@@ -150,6 +97,12 @@ pub(crate) fn notice(client: &Client, language: Language) -> Result<&'static Not
     Ok(client.notice(language.code()).ok_or(nothing)?)
 }
 
+/// What a purpose is called, for people.
+fn named(purpose: Purpose, notice: &Notice) -> String {
+    let section = notice.sections.get(&purpose);
+    section.map_or_else(|| purpose.to_string(), |section| section.title.clone())
+}
+
 /// What an item is called, for people.
 fn title(client: &Client, item: ItemId, words: &Words) -> String {
     let about = client.about(item);
@@ -166,22 +119,14 @@ pub(crate) struct Which {
 
 /// A receipt, to keep.
 pub(crate) async fn receipt(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    visit: Visit,
     Query(Which { of }): Query<Which>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        shared.entry().check(&headers)?;
-        let receipts = shared.with(|client| client.receipts())?;
-        let receipt = receipts.get(of).ok_or(Fault::Form)?;
-        Ok(file(
-            "application/ld+json",
-            &format!("receipt-{of}.json"),
-            receipt.to_string(),
-        ))
-    })
+) -> Result<Response, Fault> {
+    let receipts = visit.with(|client| client.receipts())?;
+    let receipt = receipts.get(of).ok_or(Fault::Form)?;
+    Ok(file(
+        "application/ld+json",
+        &format!("receipt-{of}.json"),
+        receipt.to_string(),
+    ))
 }

@@ -1,21 +1,17 @@
 //! What is known, where it is, and what is kept of what and why.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use chorus_client::{
     Consent, DataMap, Language, Protection, Purpose, RecordMap, State as Stands, Status,
 };
 
-use super::Visit;
-use crate::Shared;
-use crate::answer::page;
+use crate::answer::{Fault, page};
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -49,60 +45,56 @@ struct Kept {
     retention: String,
 }
 
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
+pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
+    let frame = visit.frame(Page::Overview);
+    let words = visit.words();
+    let now = visit.now();
+    let (status, consents, signals, others) = visit.with(|client| {
+        let others = client.settings().floor.cohort.saturating_sub(1);
+        Ok((
+            client.status(now)?,
+            visit.consents(client)?,
+            client.signals()?,
+            others,
+        ))
+    })?;
+    let on = consents.iter().any(is_on);
+    let mut notices = Vec::new();
+    if consents
+        .iter()
+        .any(|consent| consent.state == Stands::Pending)
+    {
+        notices.push(Notice {
+            tone: "warn",
+            text: words.get("notice.changed").to_owned(),
+        });
+    }
+    if signals.iter().any(|signal| !signal.denied.is_empty()) {
+        notices.push(Notice {
+            tone: "good",
+            text: words.get("notice.signals").to_owned(),
+        });
+    }
+    let headline = match on || status.events > 0 {
+        true => "overview.known",
+        false => "overview.nothing",
     };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Overview)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let (status, consents, signals, others) = shared.with(|client| {
-            let others = client.settings().floor.cohort.saturating_sub(1);
-            Ok((
-                client.status(now)?,
-                client.consents(now)?,
-                client.signals()?,
-                others,
-            ))
-        })?;
-        let on = consents.iter().any(is_on);
-        let mut notices = Vec::new();
-        if consents
-            .iter()
-            .any(|consent| consent.state == Stands::Pending)
-        {
-            notices.push(Notice {
-                tone: "warn",
-                text: words.get("notice.changed").to_owned(),
-            });
-        }
-        if signals.iter().any(|signal| !signal.denied.is_empty()) {
-            notices.push(Notice {
-                tone: "good",
-                text: words.get("notice.signals").to_owned(),
-            });
-        }
-        let headline = match on || status.events > 0 {
-            true => "overview.known",
-            false => "overview.nothing",
-        };
-        let lead = if on {
-            "overview.lead.on"
-        } else {
-            "overview.lead.off"
-        };
-        Ok(page(&Overview {
-            headline: words.get(headline).to_owned(),
-            lead: words.get(lead).to_owned(),
-            notices,
-            tiles: tiles(&status, &consents, others, words),
-            kept: records(frame.language, words),
-            protection: protection(shared.about.keys.protects(), words),
-            frame,
-        }))
-    })
+    let lead = if on {
+        "overview.lead.on"
+    } else if status.events > 0 {
+        "overview.lead.off.kept"
+    } else {
+        "overview.lead.off"
+    };
+    Ok(page(&Overview {
+        headline: words.get(headline).to_owned(),
+        lead: words.get(lead).to_owned(),
+        notices,
+        tiles: tiles(&status, &consents, others, words),
+        kept: records(frame.language, words),
+        protection: protection(visit.shared.about.keys.protects(), words),
+        frame,
+    }))
 }
 
 fn is_on(consent: &Consent) -> bool {
@@ -170,7 +162,7 @@ fn records(language: Language, words: &Words) -> Vec<Kept> {
         Kept {
             what: said(&record.text),
             fields: fields.collect::<Vec<_>>().join(" "),
-            why: title(record).unwrap_or_default(),
+            why: title(record).unwrap_or_else(|| words.get("kept.always").to_owned()),
             retention: match record.days {
                 0 => words.get("kept.until").to_owned(),
                 days => words.with("kept.days", days),

@@ -1,19 +1,15 @@
 //! What left this device, and how much of the person's privacy is spent.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
-use chorus_client::{Purpose, Sent, TaskStatus};
+use chorus_client::{Sent, TaskStatus};
 
-use super::{Visit, minute, notice};
-use crate::Shared;
-use crate::answer::page;
+use super::{minute, named, notice};
+use crate::answer::{Fault, page};
 use crate::drawing::staircase;
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 /// Width of the meter, in the units of its drawing.
 const WIDTH: f64 = 640.0;
@@ -28,9 +24,9 @@ struct Sharing {
     uploads: Vec<Line>,
 }
 
-struct Task {
-    spent: String,
-    meaning: String,
+pub(super) struct Task {
+    pub spent: String,
+    pub meaning: String,
     width: String,
     drawing: String,
 }
@@ -44,45 +40,36 @@ struct Line {
     epsilon: String,
 }
 
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
+pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
+    let frame = visit.frame(Page::Sharing);
+    let words = visit.words();
+    let now = visit.now();
+    let (status, uploads, limit, notice) = visit.with(|client| {
+        let limit = client.settings().floor.epsilon;
+        let notice = notice(client, frame.language)?;
+        Ok((client.status(now)?, client.activity()?, limit, notice))
+    })?;
+    let contributions: usize = status.tasks.iter().map(|task| task.contributions).sum();
+    let headline = match contributions {
+        0 => words.get("sharing.none").to_owned(),
+        count => words.with("sharing.some", count),
     };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Sharing)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let (status, uploads, limit, notice) = shared.with(|client| {
-            let limit = client.settings().floor.epsilon;
-            let notice = notice(client, frame.language)?;
-            Ok((client.status(now)?, client.activity()?, limit, notice))
-        })?;
-        let contributions: usize = status.tasks.iter().map(|task| task.contributions).sum();
-        let headline = match contributions {
-            0 => words.get("sharing.none").to_owned(),
-            count => words.with("sharing.some", count),
-        };
-        let title = |purpose: &Purpose| {
-            let section = notice.sections.get(purpose);
-            section.map_or_else(|| purpose.to_string(), |section| section.title.clone())
-        };
-        let tasks = status.tasks.iter().filter(|task| task.contributions > 0);
-        Ok(page(&Sharing {
-            frame,
-            headline,
-            lead: words.get("sharing.lead").to_owned(),
-            tasks: tasks.map(|status| task(status, limit, words)).collect(),
-            uploads: uploads
-                .iter()
-                .rev()
-                .map(|upload| line(upload, title(&upload.purpose), words))
-                .collect(),
-        }))
-    })
+    let tasks = status.tasks.iter().filter(|task| task.contributions > 0);
+    Ok(page(&Sharing {
+        frame,
+        headline,
+        lead: words.get("sharing.lead").to_owned(),
+        tasks: tasks.map(|status| task(status, limit, words)).collect(),
+        uploads: uploads
+            .iter()
+            .rev()
+            .map(|upload| line(upload, named(upload.purpose, notice), words))
+            .collect(),
+    }))
 }
 
-fn task(status: &TaskStatus, limit: f64, words: &Words) -> Task {
+/// How much of the person's privacy a task has used up.
+pub(super) fn task(status: &TaskStatus, limit: f64, words: &Words) -> Task {
     let Some(epsilon) = status.epsilon else {
         return Task {
             spent: words.get("sharing.unbounded").to_owned(),

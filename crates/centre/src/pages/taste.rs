@@ -1,22 +1,20 @@
 //! What the person would see with their history and without it, their topics, and what decides the order.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use chorus_client::{Ask, Choice, Client, Error, MainParameter, Model, Order, Purpose, Subject};
 use chorus_model::{Everything, ItemId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::{Visit, title};
+use super::title;
 use crate::Shared;
-use crate::answer::page;
+use crate::answer::{Fault, page};
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 /// Items on each of the two lists.
 pub(super) const LENGTH: usize = 10;
@@ -68,58 +66,38 @@ pub(super) fn model(shared: &Shared, client: &Client) -> Result<Option<Model>, E
     }
 }
 
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Taste)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let found = shared.with(|client| {
-            let on = client.granted(&Purpose::LocalPersonalisation)?;
-            let model = model(&shared, client)?;
-            let (with, without) = match &model {
-                Some(model) => (
-                    picks(client, model, Order::Profiled(model), now, words)?,
-                    picks(client, model, Order::Popular(model), now, words)?,
-                ),
-                None => (Vec::new(), Vec::new()),
-            };
-            let (topics, muted) = controls(client, words)?;
-            let lead = if on {
-                "taste.lead.on"
-            } else {
-                "taste.lead.off"
-            };
-            let absence = match model {
-                Some(_) => String::new(),
-                None => words.get("taste.no_model").to_owned(),
-            };
-            let parameters = client.main_parameters(frame.language)?;
-            Ok((
-                words.get(lead).to_owned(),
-                absence,
-                with,
-                without,
-                topics,
-                muted,
-                parameters,
-            ))
-        })?;
-        let (lead, absence, with, without, topics, muted, parameters) = found;
-        Ok(page(&Taste {
-            frame,
-            lead,
-            absence,
+pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
+    let (words, now) = (visit.words(), visit.now());
+    let taste = visit.with(|client| {
+        let model = model(&visit.shared, client)?;
+        let (with, without) = match &model {
+            Some(model) => (
+                picks(client, model, Order::Profiled(model), now, words)?,
+                picks(client, model, Order::Popular(model), now, words)?,
+            ),
+            None => (Vec::new(), Vec::new()),
+        };
+        let (topics, muted) = controls(client, words)?;
+        let lead = match client.granted(&Purpose::LocalPersonalisation)? {
+            true => "taste.lead.on",
+            false => "taste.lead.off",
+        };
+        let absence = match model {
+            Some(_) => "",
+            None => words.get("taste.no_model"),
+        };
+        Ok(Taste {
+            frame: visit.frame(Page::Taste),
+            lead: words.get(lead).to_owned(),
+            absence: absence.to_owned(),
             with,
             without,
             topics,
             muted,
-            parameters,
-        }))
-    })
+            parameters: client.main_parameters(visit.language)?,
+        })
+    })?;
+    Ok(page(&taste))
 }
 
 fn picks(

@@ -1,21 +1,18 @@
 //! Why one item is on the list, and what it would be without one thing of the history.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::Query;
 use axum::response::Response;
 use chorus_client::{Ask, Client, Error, Model, Order};
 use chorus_model::{Everything, ItemId, Recommendation};
 use serde::Deserialize;
 
 use super::taste::{LENGTH, model, no_chance};
-use super::{Visit, title};
-use crate::Shared;
+use super::title;
 use crate::answer::{Fault, page};
 use crate::frame::{Frame, Page};
-use crate::words::{self, Words};
+use crate::visit::Visit;
+use crate::words::Words;
 
 /// Reasons on the page.
 const MOST: usize = 8;
@@ -55,45 +52,38 @@ pub(crate) struct Question {
 }
 
 pub(crate) async fn show(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    visit: Visit,
     Query(Question { item, without }): Query<Question>,
-) -> Response {
-    let visit = Visit {
-        shared: &shared,
-        headers: &headers,
-    };
-    visit.answered(|| {
-        let frame = visit.frame(Page::Taste)?;
-        let words = words::of(frame.language);
-        let now = shared.about.clock.now();
-        let about = ItemId(item);
-        let found = shared.with(|client| {
-            let Some(model) = model(&shared, client)? else {
-                return Ok(None);
-            };
-            let causes = bars(client, &model, about, words)?;
-            let what_if = match without {
-                Some(without) => Some(what_if(client, &model, about, ItemId(without), now, words)?),
-                None => None,
-            };
-            Ok(Some((title(client, about, words), causes, what_if)))
-        })?;
-        let (name, causes, what_if) = found.ok_or(Fault::Form)?;
-        let lead = if causes.is_empty() {
-            "why.none"
-        } else {
-            "why.lead"
+) -> Result<Response, Fault> {
+    let frame = visit.frame(Page::Taste);
+    let words = visit.words();
+    let now = visit.now();
+    let about = ItemId(item);
+    let found = visit.with(|client| {
+        let Some(model) = model(&visit.shared, client)? else {
+            return Ok(None);
         };
-        Ok(page(&Why {
-            headline: words.with("why.title", name),
-            lead: words.get(lead).to_owned(),
-            frame,
-            item,
-            causes,
-            what_if,
-        }))
-    })
+        let causes = bars(client, &model, about, words)?;
+        let what_if = match without {
+            Some(without) => Some(what_if(client, &model, about, ItemId(without), now, words)?),
+            None => None,
+        };
+        Ok(Some((title(client, about, words), causes, what_if)))
+    })?;
+    let (name, causes, what_if) = found.ok_or(Fault::Form)?;
+    let lead = if causes.is_empty() {
+        "why.none"
+    } else {
+        "why.lead"
+    };
+    Ok(page(&Why {
+        headline: words.with("why.title", name),
+        lead: words.get(lead).to_owned(),
+        frame,
+        item,
+        causes,
+        what_if,
+    }))
 }
 
 /// The reasons with their shares of everything that speaks for the item.

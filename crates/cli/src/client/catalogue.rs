@@ -8,6 +8,7 @@ use chorus_client::{About, Catalogue, Category, Client};
 use chorus_model::ItemId;
 
 use crate::exit::{self, OrExit, stop};
+use crate::progress;
 
 /// Bytes of the largest table that is read.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,9 +30,7 @@ impl Listed {
                 format!("{name} is not a file of at most {MAX_BYTES} bytes"),
             );
         }
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}"))
-            .or_exit(exit::DATA)?;
+        let text = progress::read(file, exit::DATA)?;
         let delimiter = match text
             .lines()
             .next()
@@ -118,4 +117,13 @@ pub fn title(client: &Client, item: ItemId) -> String {
         .map(|about| about.title)
         .filter(|title| !title.is_empty());
     title.unwrap_or_else(|| item.0.to_string())
+}
+
+/// Its number, and its title where one is known.
+pub fn numbered(client: &Client, item: ItemId) -> String {
+    let (number, title) = (item.0.to_string(), title(client, item));
+    match title == number {
+        true => number,
+        false => format!("{number}\t{title}"),
+    }
 }

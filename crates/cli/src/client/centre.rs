@@ -1,7 +1,9 @@
 //! `chorus client centre`: the privacy centre of a client, in a browser of this machine.
 
+use std::collections::BTreeSet;
+
 use chorus_centre::{About, Centre};
-use chorus_client::{Language, Settings};
+use chorus_client::Language;
 use chorus_wire::Clock;
 use clap::Args;
 use rand::SeedableRng;
@@ -32,7 +34,7 @@ pub struct Show {
 
 impl Show {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open(Settings::default())?;
+        let client = home.open()?;
         let task = match &self.task {
             Some(_) => Some(task(&client, self.task.as_deref())?),
             None => task(&client, None).ok(),
@@ -42,6 +44,7 @@ impl Show {
             task,
             engine: Box::new(engine::engine()),
             keys: home.keys()?,
+            built: BTreeSet::new(),
             language: self.language,
             clock: Clock::system(),
         };

@@ -4,30 +4,34 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use chorus_client::{
-    Answer, Client, Consent, Decision, Language, Level, Notice, Purpose, Settings, Signal, State,
+    Answer, Client, Consent, Decision, Language, Level, Notice, Purpose, Section, Signal, State,
 };
 use chorus_wire::Clock;
 use clap::{Subcommand, ValueEnum};
 
-use super::explain;
 use super::home::Home;
+use super::{Told, explain};
 use crate::exit::{self, OrExit};
 use crate::progress;
 
 #[derive(Subcommand)]
 pub enum Action {
-    /// Say yes to purposes. The notice that explains them is shown first.
+    /// Say yes to purposes. The whole notice of each is shown first: what is used, who gets something, and how long it is kept.
     ///
     /// Example: chorus client --home me consent grant local-personalisation contribute-training
     Grant {
         /// Which; `consent show` lists them.
         #[arg(required = true, value_name = "PURPOSE")]
         purposes: Vec<Purpose>,
-        /// As JSON: the receipt.
+        /// As JSON: the receipt; the notice goes to the other output.
         #[arg(long)]
         json: bool,
+        /// Language of the notice: en or de.
+        #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
+        language: Language,
     },
-    /// Say no to purposes, or take back a yes. It holds when the command ends, also for a client that is running.
+    /// Say no to purposes, or take back a yes. It holds when the command ends, also for a client that is running. What was kept
+    /// before stays here until `remove`, `reset` or `erase` removes it.
     ///
     /// Example: chorus client --home me consent withdraw contribute-training
     Withdraw {
@@ -38,10 +42,14 @@ pub enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Set the switches by a level: those of the level on, those of higher ones off.
+    /// Set the switches by a level: those of the level on, those of higher ones off. The whole notice of each that is turned on is
+    /// shown first.
     Level {
         /// Which.
         level: LevelName,
+        /// Language of the notice: en or de.
+        #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
+        language: Language,
     },
     /// Every purpose and how it stands, or what the notice says of one.
     Show {
@@ -58,19 +66,20 @@ pub enum Action {
     Receipts,
 }
 
+/// What a yes to a purpose does that needs the app.
+const NOT_BUILT: &str = "this command does nothing with it: the yes is kept for an app that does";
+
 /// The levels by their names.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum LevelName {
-    /// Nothing is kept.
+    /// Nothing new is kept; what is here stays until `reset` or `erase` removes it.
     Off,
-    /// Only while the app is open.
+    /// Only while the app is open; what is here stays as well.
     Session,
     /// On this device.
     Device,
     /// And contribute to the shared model.
     Contribute,
-    /// And on your other devices.
-    Devices,
 }
 
 impl LevelName {
@@ -80,7 +89,6 @@ impl LevelName {
             LevelName::Session => Level::Session,
             LevelName::Device => Level::Device,
             LevelName::Contribute => Level::Contribute,
-            LevelName::Devices => Level::Devices,
         }
     }
 }
@@ -103,33 +111,33 @@ impl Action {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let now = Clock::system().now();
         match self {
-            Action::Grant { purposes, json } => {
-                let mut client = home.open(Settings::default())?;
-                let notice = notice(&client, Language::English)?;
-                for purpose in purposes {
-                    if let Some(section) = notice.sections.get(purpose) {
-                        progress::tell(&format!(
-                            "{purpose}: {} What it uses: {}",
-                            section.benefit, section.cost
-                        ));
-                    }
-                }
-                decide(&mut client, Answer::Yes, purposes.iter().copied(), *json)
-            }
+            Action::Grant {
+                purposes,
+                json,
+                language,
+            } => grant(&mut home.open()?, purposes, *language, *json),
             Action::Withdraw { purposes, json } => {
-                let mut client = home.open_known(Settings::default())?;
-                decide(&mut client, Answer::No, purposes.iter().copied(), *json)
+                let mut client = home.open_known()?;
+                withdraw(&mut client, purposes, *json)
             }
-            Action::Level { level } => {
-                let mut client = home.open(Settings::default())?;
+            Action::Level { level, language } => {
+                let mut client = home.open()?;
                 let on = level.level().purposes();
-                let off: Vec<Purpose> =
-                    Level::Devices.purposes().difference(&on).copied().collect();
+                let consents = client.consents(now).map_err(explain)?;
+                let mut off = Level::Devices.purposes();
+                // Nobody was asked about what is not built; what is on all the same goes off.
+                off.retain(|purpose| {
+                    let is_on = consents.iter().any(|consent| {
+                        consent.purpose == *purpose && consent.state == State::Granted
+                    });
+                    !on.contains(purpose) && (is_on || !purpose.needs_the_app())
+                });
+                let [off, on] = [off, on].map(Vec::from_iter);
                 if !off.is_empty() {
-                    decide(&mut client, Answer::No, off, false)?;
+                    withdraw(&mut client, &off, false)?;
                 }
                 if !on.is_empty() {
-                    decide(&mut client, Answer::Yes, on, false)?;
+                    grant(&mut client, &on, *language, false)?;
                 }
                 Ok(())
             }
@@ -138,7 +146,7 @@ impl Action {
                 json,
                 language,
             } => {
-                let client = home.open_known(Settings::default())?;
+                let client = home.open_known()?;
                 let notice = notice(&client, *language)?;
                 let consents = client.consents(now).map_err(explain)?;
                 let consent = consents
@@ -150,20 +158,12 @@ impl Action {
                         &serde_json::json!({ "consent": consent, "notice": section }),
                     );
                 }
-                if let Some(section) = section {
-                    progress::say(&format!("{}: {}", purpose, section.title));
-                    progress::say(&format!("  what you get   {}", section.benefit));
-                    progress::say(&format!("  what it uses   {}", section.cost));
-                    for field in &section.fields {
-                        progress::say(&format!("                 {field}"));
-                    }
-                    for recipient in &section.recipients {
-                        progress::say(&format!("  who gets it    {recipient}"));
-                    }
-                    progress::say(&format!("  how long       {}", section.retention));
-                }
+                say_section(*purpose, section, progress::say);
                 if let Some(consent) = consent {
                     progress::say(&format!("  now            {}", stands(&consent)));
+                }
+                if purpose.needs_the_app() {
+                    progress::say(&format!("  not built      {NOT_BUILT}"));
                 }
                 Ok(())
             }
@@ -172,36 +172,86 @@ impl Action {
                 json,
                 ..
             } => {
-                let client = home.open_known(Settings::default())?;
+                let client = home.open_known()?;
                 let consents = client.consents(now).map_err(explain)?;
                 if *json {
                     return progress::say_json(&consents);
                 }
                 for consent in &consents {
-                    progress::say(&format!(
-                        "{:<32} {}",
-                        consent.purpose.to_string(),
-                        stands(consent)
-                    ));
+                    let (name, stands) = (consent.purpose.to_string(), stands(consent));
+                    let note = match consent.purpose.needs_the_app() {
+                        true => " (not built: a yes does nothing here)",
+                        false => "",
+                    };
+                    progress::say(&format!("{name:<32} {stands}{note}"));
                 }
                 Ok(())
             }
             Action::Receipts => {
-                let client = home.open_known(Settings::default())?;
+                let client = home.open_known()?;
                 progress::say_json(&client.receipts().map_err(explain)?)
             }
         }
     }
 }
 
+/// Shows the whole notice of the purposes, and says yes to them.
+fn grant(
+    client: &mut Client,
+    purposes: &[Purpose],
+    language: Language,
+    json: bool,
+) -> anyhow::Result<()> {
+    let notice = notice(client, language)?;
+    let say = match json {
+        true => progress::tell,
+        false => progress::say,
+    };
+    for purpose in purposes {
+        say_section(*purpose, notice.sections.get(purpose), say);
+        if purpose.needs_the_app() {
+            say(&format!("  not built      {NOT_BUILT}"));
+        }
+    }
+    let (version, digest) = (notice.version, notice.digest());
+    say(&format!("notice version {version}, SHA-256 {digest}"));
+    decide(client, Answer::Yes, purposes, notice, json)?;
+    if json {
+        return Ok(());
+    }
+    // A signal that objects may not go unnoticed.
+    let now = Clock::system().now();
+    let consents = client.consents(now).map_err(explain)?;
+    for consent in consents {
+        if purposes.contains(&consent.purpose) && !consent.signals.is_empty() {
+            let (name, stands) = (consent.purpose, stands(&consent));
+            progress::tell(&format!("{name}: {stands}; your yes came later and counts"));
+        }
+    }
+    Ok(())
+}
+
+/// Says no to the purposes, and what that leaves.
+fn withdraw(client: &mut Client, purposes: &[Purpose], json: bool) -> anyhow::Result<()> {
+    let notice = notice(client, Language::English)?;
+    decide(client, Answer::No, purposes, notice, json)?;
+    let status = client.status(Clock::system().now()).map_err(explain)?;
+    if status.events > 0 && purposes.contains(&Purpose::LocalPersonalisation) {
+        progress::tell(&format!(
+            "nothing new is kept; the {} events of before stay here until `reset --yes` forgets the history or `erase --yes` erases everything",
+            status.events
+        ));
+    }
+    Ok(())
+}
+
 fn decide(
     client: &mut Client,
     answer: Answer,
-    purposes: impl IntoIterator<Item = Purpose>,
+    purposes: &[Purpose],
+    notice: &Notice,
     json: bool,
 ) -> anyhow::Result<()> {
-    let purposes: Vec<Purpose> = purposes.into_iter().collect();
-    let notice = notice(client, Language::English)?;
     let decision = Decision::new(answer, purposes.iter().copied(), notice);
     let receipt = client
         .decide(&decision, Clock::system().now())
@@ -217,6 +267,21 @@ fn decide(
         progress::say(&format!("{purpose}: {state}"));
     }
     Ok(())
+}
+
+/// All that a notice says of a purpose.
+fn say_section(purpose: Purpose, section: Option<&Section>, say: impl Fn(&str)) {
+    let Some(section) = section else { return };
+    say(&format!("{purpose}: {}", section.title));
+    say(&format!("  what you get   {}", section.benefit));
+    say(&format!("  what it uses   {}", section.cost));
+    for field in &section.fields {
+        say(&format!("                 {field}"));
+    }
+    for recipient in &section.recipients {
+        say(&format!("  who gets it    {recipient}"));
+    }
+    say(&format!("  how long       {}", section.retention));
 }
 
 /// What a person reads before they decide.
@@ -241,6 +306,15 @@ fn stands(consent: &Consent) -> String {
     }
 }
 
+/// What a file with a signal should hold, and where it does not.
+fn expected_signal(error: &serde_json::Error) -> String {
+    format!(
+        "line {}, column {}: expected one of {{\"kind\":\"gpc\",\"on\":true}}, {{\"kind\":\"limit-ad-tracking\",\"on\":true}}, {{\"kind\":\"tcf\",\"applies\":true,\"string\":\"...\"}}, {{\"kind\":\"gpp\",\"sections\":[7],\"string\":\"...\"}}; nothing was changed",
+        error.line(),
+        error.column()
+    )
+}
+
 /// `chorus client signal`: what a browser or a system says for the person.
 #[derive(Subcommand)]
 pub enum SignalAction {
@@ -248,6 +322,8 @@ pub enum SignalAction {
     Hear {
         /// A file with the signal.
         file: PathBuf,
+        #[command(flatten)]
+        told: Told,
     },
     /// The signals so far, and what became of each.
     Show,
@@ -256,22 +332,29 @@ pub enum SignalAction {
 impl SignalAction {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         match self {
-            SignalAction::Hear { file } => {
-                let mut client = home.open(Settings::default())?;
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
-                    .or_exit(exit::DATA)?;
+            SignalAction::Hear { file, told } => {
+                let mut client = home.open()?;
+                let text = progress::read(file, exit::DATA)?;
                 let signal: Signal = serde_json::from_str(&text)
-                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+                    .map_err(|error| {
+                        anyhow::anyhow!("{}: {}", file.display(), expected_signal(&error))
+                    })
                     .or_exit(exit::DATA)?;
                 client
                     .signal(&signal, Clock::system().now())
                     .map_err(explain)?;
-                progress::say(&format!("heard {}", signal.kind()));
-                Ok(())
+                let denied: Vec<String> = signal.denies().iter().map(Purpose::to_string).collect();
+                let says = match denied.as_slice() {
+                    [] => "it says no to nothing".to_owned(),
+                    denied => format!(
+                        "it says no to {}; a string that cannot be read says no to all that it could speak of",
+                        denied.join(", ")
+                    ),
+                };
+                told.tell(true, &format!("heard {}: {says}", signal.kind()))
             }
             SignalAction::Show => {
-                let client = home.open_known(Settings::default())?;
+                let client = home.open_known()?;
                 progress::say_json(&client.signals().map_err(explain)?)
             }
         }

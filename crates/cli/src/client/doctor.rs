@@ -1,13 +1,19 @@
 //! `chorus client doctor`: what is wrong with a client, and what to do.
 
-use chorus_client::{EnrolmentStatus, Protection, Purpose, Settings, State};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chorus_client::{
+    Client, EnrolmentStatus, Error, Protection, Purpose, Settings, State, StoreError,
+};
 use chorus_wire::Clock;
 use clap::Args;
 use serde::Serialize;
 
 use super::explain;
 use super::home::Home;
-use crate::exit::{self, stop};
+use crate::exit::{self, OrExit, stop};
 use crate::progress;
 
 #[derive(Args)]
@@ -15,7 +21,17 @@ pub struct Doctor {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    /// Move a store that cannot be opened out of the way, whole, into a folder beside it, so that a new one can be made. This
+    /// gives up its history and its record of what was contributed.
+    #[arg(long, conflicts_with = "json")]
+    set_aside: bool,
 }
+
+/// Bytes that the disk must have room for.
+const PROBE_BYTES: usize = 1024 * 1024;
+/// Seconds that clocks may differ by.
+const MINUTES: i64 = 5 * 60;
+const HOUR: i64 = 60 * 60;
 
 /// How one thing stands.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,6 +55,9 @@ struct Finding {
 
 impl Doctor {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
+        if self.set_aside {
+            return set_store_aside(home);
+        }
         let findings = examine(home)?;
         if self.json {
             progress::say_json(&findings)?;
@@ -55,11 +74,8 @@ impl Doctor {
                 ));
             }
         }
-        match findings
-            .iter()
-            .filter(|finding| finding.health == Health::Ill)
-            .count()
-        {
+        let is_ill = |finding: &&Finding| finding.health == Health::Ill;
+        match findings.iter().filter(is_ill).count() {
             0 => Ok(()),
             ill => stop(
                 exit::FAILED,
@@ -69,18 +85,108 @@ impl Doctor {
     }
 }
 
-fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
-    let finding = |what, health, says: String| Finding { what, health, says };
-    let now = Clock::system().now();
-    let client = match home.open_known(Settings::default()) {
-        Ok(client) => client,
-        Err(error) => return Ok(vec![finding("store", Health::Ill, exit::sentence(&error))]),
+fn set_store_aside(home: &Home) -> anyhow::Result<()> {
+    let (keys, now) = (home.keys()?, Clock::system().now());
+    match Client::open(home.folder(), keys.as_ref(), Settings::default(), now) {
+        Ok(_) => {
+            let says = "the store opens: there is no need to set it aside";
+            return stop(exit::REFUSED, says);
+        }
+        Err(Error::Store(
+            StoreError::Damaged { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::KeyMissing { .. }
+            | StoreError::WrongKey { .. },
+        )) => {}
+        // What can be mended: the disk, the passphrase, the version.
+        Err(error) => return Err(explain(error)),
+    }
+    let aside = chorus_client::set_aside(home.folder(), now);
+    let aside = aside.or_exit(exit::ENVIRONMENT)?;
+    progress::say(&format!("the store is in {} now", aside.display()));
+    Ok(())
+}
+
+fn finding(what: &'static str, health: Health, says: impl Into<String>) -> Finding {
+    let says = says.into();
+    Finding { what, health, says }
+}
+
+/// Writes as much as a session may need, and takes it away again.
+fn disk(folder: &Path) -> Finding {
+    let write = || -> std::io::Result<()> {
+        let mut probe = tempfile::tempfile_in(folder)?;
+        probe.write_all(&vec![0; PROBE_BYTES])?;
+        probe.sync_all()
     };
-    let mut findings = vec![finding(
-        "store",
-        Health::Well,
-        "opens, and is whole".to_owned(),
-    )];
+    let folder = folder.display();
+    match write() {
+        Ok(()) => finding("disk", Health::Well, "has room"),
+        Err(error) => {
+            let says = format!(
+                "nothing can be written to {folder} ({error}): make room on its disk, or let yourself write there"
+            );
+            finding("disk", Health::Ill, says)
+        }
+    }
+}
+
+/// Whether others on this machine can read the file of the key.
+fn rights(folder: &Path) -> Option<Finding> {
+    let file = folder.join("client.key");
+    let mode = std::fs::metadata(&file).ok()?.permissions().mode();
+    let file = file.display();
+    let says = format!(
+        "others on this machine can read {file}: `chmod 600 {file}`, and `rotate-key` if somebody may have"
+    );
+    (mode & 0o077 != 0).then(|| finding("key", Health::Ill, says))
+}
+
+/// Nothing was written in the future, where clocks are right.
+fn clock(client: &Client, now: i64) -> anyhow::Result<Finding> {
+    let decided = client.receipts().map_err(explain)?;
+    let sent = client.activity().map_err(explain)?;
+    let did = client.items().map_err(explain)?;
+    let decided = decided.iter().map(chorus_client::Receipt::at);
+    let sent = sent.iter().map(|sent| sent.at);
+    let did = did.iter().map(|item| item.last);
+    let newest = decided.chain(sent).chain(did).max().unwrap_or(now);
+    Ok(match newest - now {
+        ..=MINUTES => finding("clock", Health::Well, "goes with what is kept"),
+        ahead => {
+            let says = format!(
+                "what was kept last is {} hours after the time of this device: set its clock; if it was wrong before, \
+                 `remove` or `correct` what it dated",
+                (ahead + HOUR - 1) / HOUR
+            );
+            finding("clock", Health::Ill, says)
+        }
+    })
+}
+
+fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
+    let now = Clock::system().now();
+    let mut findings = Vec::new();
+    if home.folder().is_dir() {
+        findings.push(disk(home.folder()));
+        findings.extend(rights(home.folder()));
+    }
+    let client = match home.open_known() {
+        Ok(client) => client,
+        Err(error) => {
+            findings.push(finding("store", Health::Ill, exit::sentence(&error)));
+            return Ok(findings);
+        }
+    };
+    findings.push(finding("store", Health::Well, "opens, and is whole"));
+    findings.push(clock(&client, now)?);
+    if let Some(receipt) = client.erased().map_err(explain)? {
+        let receipt = serde_json::to_string(&receipt)?;
+        let says =
+            format!("one of this folder broke off and was finished later; its receipt: {receipt}");
+        findings.push(finding("erasure", Health::Note, says));
+    }
     let protection = home.keys()?.protects();
     let health = match protection {
         Protection::File => Health::Note,
@@ -109,7 +215,7 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
             "local-personalisation is off: nothing is kept, and lists are the same for everybody",
         ),
     };
-    findings.push(finding("consent", health, says.to_owned()));
+    findings.push(finding("consent", health, says));
     let status = client.status(now).map_err(explain)?;
     if is_on(Purpose::ContributeTraining) {
         let (health, says) = match &status.enrolment {
@@ -119,7 +225,7 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
             ),
             EnrolmentStatus::Over { reason } => (
                 Health::Ill,
-                format!("{reason}; ask the authority for a new invitation and `enrol` again"),
+                format!("{reason}, with a new invitation of the authority"),
             ),
             EnrolmentStatus::Valid { until } => {
                 (Health::Well, format!("valid for {} more days", (until - now) / (24 * 60 * 60)))

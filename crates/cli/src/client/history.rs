@@ -4,19 +4,23 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use chorus_client::{Amended, Event, EventKind, Settings};
+use chorus_client::{Amended, Client, Error, Event, EventKind, Language, StoreError};
 use chorus_model::ItemId;
 use chorus_wire::Clock;
 use clap::Args;
 
-use super::explain;
+use super::consent::language;
 use super::home::{Home, Key, key_store};
+use super::{Told, explain};
 use crate::exit::{self, OrExit, stop};
 use crate::{progress, ranges};
 
 #[derive(Args)]
 pub struct Import {
-    /// The file.
+    /// The file: a table with a header that names its columns, tabs, commas or semicolons between them; or a JSON object a line; or
+    /// lines `item` or `item<TAB>seconds since 1970`. Only `item`, a number, must be there. `kind` is one of view, click (where it is
+    /// left out), pause, purchase, rating, survey, dismiss. `at` is in seconds since 1970 UTC, or now. `value` is 1 to 5 of a rating
+    /// and -1 to 1 of a survey. `source` is first-party (where it is left out) or third-party, which needs a grant of its own.
     file: PathBuf,
     /// As JSON.
     #[arg(long)]
@@ -29,7 +33,7 @@ impl Import {
         let reader = File::open(&self.file)
             .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}"))
             .or_exit(exit::DATA)?;
-        let mut client = home.open(Settings::default())?;
+        let mut client = home.open()?;
         let now = Clock::system().now();
         let imported = client
             .import(&name, BufReader::new(reader), now)
@@ -39,6 +43,13 @@ impl Import {
         } else {
             let (added, known) = (imported.added, imported.known);
             progress::say(&format!("{added} events added, {known} were here already"));
+        }
+        let read = imported.added + imported.known + imported.refused + imported.not_granted;
+        if read == 0 {
+            return stop(
+                exit::DATA,
+                format!("{name} holds no event; nothing was added"),
+            );
         }
         if imported.refused > 0 {
             progress::tell(&format!(
@@ -62,7 +73,7 @@ pub struct View {
 
 impl View {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
         let view = client.view(Clock::system().now()).map_err(explain)?;
         if self.json {
             return progress::say_json(&view);
@@ -72,7 +83,9 @@ impl View {
             .iter()
             .filter(|section| !section.entries.is_empty())
         {
-            progress::say(&format!("{}: {}", section.title, section.entries.len()));
+            let english = section.text.get(&Language::English);
+            let title = english.map_or(section.kind, |text| text.trim_end_matches('.'));
+            progress::say(&format!("{title}: {}", section.entries.len()));
             for entry in &section.entries {
                 progress::say(&format!("  {}", entry.value));
             }
@@ -82,7 +95,7 @@ impl View {
                 "not shown: {} of {}: {}",
                 withheld.field.unwrap_or("bytes"),
                 withheld.kind,
-                withheld.why
+                withheld.why.get(&Language::English).unwrap_or(&"")
             ));
         }
         Ok(())
@@ -90,7 +103,6 @@ impl View {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = true)]
 pub struct Export {
     /// For programs.
     #[arg(long, value_name = "FILE")]
@@ -101,17 +113,24 @@ pub struct Export {
     /// A page to read.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Language of the page: en or de.
+    #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
+    language: Language,
 }
 
 impl Export {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let files = [&self.json, &self.csv, &self.html];
         let named: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+        if named.is_empty() {
+            let says = "name what to write: --json FILE, --csv FILE or --html FILE";
+            return stop(exit::USAGE, says);
+        }
         let own = ["client.db", "client.key"].map(|file| home.folder().join(file));
         progress::check_files(named.iter().copied(), own.iter().map(PathBuf::as_path))?;
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
         let view = client.view(Clock::system().now()).map_err(explain)?;
-        let texts = [view.to_json(), view.to_csv(), view.to_html()];
+        let texts = [view.to_json(), view.to_csv(), view.to_html(self.language)];
         for (file, text) in files.into_iter().zip(texts) {
             if let Some(file) = file {
                 progress::write(file, text.as_bytes())?;
@@ -138,22 +157,21 @@ pub struct Correct {
     /// For a rating 1 to 5, for an answer -1 to 1.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = ranges::opinion)]
     value: Option<f32>,
+    #[command(flatten)]
+    told: Told,
 }
 
 /// What became of a correction, in words.
-fn amended(amended: Amended) -> anyhow::Result<()> {
+fn amended(amended: Amended, told: &Told) -> anyhow::Result<()> {
     match amended {
-        Amended::Done => progress::say("done"),
-        Amended::Unknown => return stop(exit::DATA, "there is no such event; `view` lists them"),
-        Amended::Folded => {
-            return stop(
-                exit::DATA,
-                "the event is a part of its item's summary by now: only the item as a whole can be removed",
-            );
-        }
-        Amended::Refused(flaw) => return stop(exit::DATA, format!("{flaw}; nothing was changed")),
+        Amended::Done => told.tell(true, "done"),
+        Amended::Unknown => stop(exit::DATA, "there is no such event; `view` lists them"),
+        Amended::Folded => stop(
+            exit::DATA,
+            "the event is a part of its item's summary by now: only the item as a whole can be removed",
+        ),
+        Amended::Refused(flaw) => stop(exit::DATA, format!("{flaw}; nothing was changed")),
     }
-    Ok(())
 }
 
 /// A kind of event by its name.
@@ -167,18 +185,15 @@ fn kind(name: &str) -> Result<EventKind, String> {
 
 impl Correct {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let mut client = home.open_known(Settings::default())?;
+        let mut client = home.open_known()?;
         let now = Clock::system().now();
         let item = ItemId(self.item);
         let event = Event {
             kind: self.was,
             ..Event::click(item, self.at)
         };
-        amended(
-            client
-                .correct(&event, self.kind, self.value, now)
-                .map_err(explain)?,
-        )
+        let corrected = client.correct(&event, self.kind, self.value, now);
+        amended(corrected.map_err(explain)?, &self.told)
     }
 }
 
@@ -192,24 +207,25 @@ pub struct Remove {
     /// With --at: what the event was said to be.
     #[arg(long, value_name = "KIND", default_value = "click", value_parser = kind)]
     kind: EventKind,
+    #[command(flatten)]
+    told: Told,
 }
 
 impl Remove {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let mut client = home.open_known(Settings::default())?;
+        let mut client = home.open_known()?;
         let item = ItemId(self.item);
         if let Some(at) = self.at {
             let event = Event {
                 kind: self.kind,
                 ..Event::click(item, at)
             };
-            return amended(client.remove_event(&event).map_err(explain)?);
+            return amended(client.remove_event(&event).map_err(explain)?, &self.told);
         }
         match client.remove_item(item).map_err(explain)? {
-            true => progress::say("done"),
-            false => return stop(exit::DATA, "there is no such item; `view` lists them"),
+            true => self.told.tell(true, "done"),
+            false => stop(exit::DATA, "there is no such item; `view` lists them"),
         }
-        Ok(())
     }
 }
 
@@ -234,18 +250,18 @@ impl Sure {
 pub struct Reset {
     #[command(flatten)]
     sure: Sure,
+    #[command(flatten)]
+    told: Told,
 }
 
 impl Reset {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         self.sure
             .check("this forgets the whole history and every mute")?;
-        let mut client = home.open_known(Settings::default())?;
+        let mut client = home.open_known()?;
         client.reset_profile().map_err(explain)?;
-        progress::say(
-            "the history is gone; purposes, enrolment and the record of contributions are as before",
-        );
-        Ok(())
+        let says = "the history is gone; purposes, enrolment and the record of contributions are as before";
+        self.told.tell(true, says)
     }
 }
 
@@ -263,11 +279,21 @@ impl Erase {
         self.sure
             .check("this destroys the key and everything that it opens, for good")?;
         progress::check_files(self.receipt.iter().map(PathBuf::as_path), [])?;
-        let client = home.open_known(Settings::default())?;
-        let keys = home.keys()?;
-        let receipt = client
-            .erase(keys.as_ref(), Clock::system().now())
-            .map_err(explain)?;
+        home.known()?;
+        let (keys, now) = (home.keys()?, Clock::system().now());
+        let receipt = match Client::open(home.folder(), keys.as_ref(), home.settings()?, now) {
+            Ok(client) => client.erase(keys.as_ref(), now),
+            // A file of another program is not ours to erase.
+            Err(error @ Error::Store(StoreError::Foreign { .. })) => Err(error),
+            Err(Error::Store(error)) => {
+                progress::tell(&format!(
+                    "the store does not open, so the receipt cannot say what was in it and what privacy was spent: {error}"
+                ));
+                chorus_client::erase(home.folder(), keys.as_ref(), now)
+            }
+            Err(error) => Err(error),
+        };
+        let receipt = receipt.map_err(explain)?;
         if let Some(file) = &self.receipt {
             progress::write(file, &serde_json::to_vec_pretty(&receipt)?)?;
         }
@@ -280,18 +306,19 @@ pub struct RotateKey {
     /// What keeps the new key; left out, the same as before. The passphrase of the new one is in CHORUS_NEW_PASSPHRASE.
     #[arg(long, value_enum)]
     to: Option<Key>,
+    #[command(flatten)]
+    told: Told,
 }
 
 impl RotateKey {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let mut client = home.open_known(Settings::default())?;
+        let mut client = home.open_known()?;
         let keys = match self.to {
             Some(to) => key_store(home.folder(), to, "CHORUS_NEW_PASSPHRASE")?,
             None => home.keys()?,
         };
         client.rotate_key(keys.as_ref()).map_err(explain)?;
-        progress::say("everything is sealed under a new key");
         progress::tell(&keys.protects().to_string());
-        Ok(())
+        self.told.tell(true, "everything is sealed under a new key")
     }
 }

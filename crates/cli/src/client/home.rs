@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::catalogue::Listed;
 use super::explain;
 use crate::exit::{self, OrExit, stop};
-use crate::learning;
+use crate::{learning, progress};
 
 /// Flags that every action has.
 #[derive(Args)]
@@ -26,6 +26,10 @@ pub struct Home {
     /// What the app knows of its items: a table with a header, tabs or commas: item, title, topics (with | between), sensitive.
     #[arg(long, value_name = "FILE", env = "CHORUS_CATALOGUE")]
     catalogue: Option<PathBuf>,
+    /// What the app decided for its client, as JSON: {"floor": {"epsilon": 4}, "durability": "power-loss"}, ... What is left out is
+    /// the careful choice.
+    #[arg(long, value_name = "FILE", env = "CHORUS_CLIENT_SETTINGS")]
+    settings: Option<PathBuf>,
 }
 
 /// What keeps the key of a store.
@@ -48,20 +52,37 @@ impl Home {
         key_store(&self.home, self.key, "CHORUS_PASSPHRASE")
     }
 
+    /// What the app decided.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let Some(file) = &self.settings else {
+            return Ok(Settings::default());
+        };
+        let text = progress::read(file, exit::USAGE)?;
+        serde_json::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+            .or_exit(exit::USAGE)
+    }
+
     /// The client, made when there is none.
-    pub fn open(&self, settings: Settings) -> anyhow::Result<Client> {
-        let keys = self.keys()?;
-        let now = Clock::system().now();
-        let mut client = Client::open(&self.home, keys.as_ref(), settings, now).map_err(explain)?;
-        if let Some(file) = &self.catalogue {
-            client.set_catalogue(Arc::new(Listed::read(file)?));
-        }
-        Ok(client)
+    pub fn open(&self) -> anyhow::Result<Client> {
+        self.open_with(self.settings()?)
+    }
+
+    /// A client that is there already.
+    pub fn open_known(&self) -> anyhow::Result<Client> {
+        self.open_known_with(self.settings()?)
     }
 
     /// A client that is there already: a mistyped folder must not become a new one.
-    pub fn open_known(&self, settings: Settings) -> anyhow::Result<Client> {
-        if !self.home.is_dir() {
+    pub fn open_known_with(&self, settings: Settings) -> anyhow::Result<Client> {
+        self.known()?;
+        self.open_with(settings)
+    }
+
+    /// There is something in the folder.
+    pub fn known(&self) -> anyhow::Result<()> {
+        let is_empty = |mut files: std::fs::ReadDir| files.next().is_none();
+        if std::fs::read_dir(&self.home).map_or(true, is_empty) {
             let home = self.home.display();
             return stop(
                 exit::DATA,
@@ -70,7 +91,17 @@ impl Home {
                 ),
             );
         }
-        self.open(settings)
+        Ok(())
+    }
+
+    fn open_with(&self, settings: Settings) -> anyhow::Result<Client> {
+        let keys = self.keys()?;
+        let now = Clock::system().now();
+        let mut client = Client::open(&self.home, keys.as_ref(), settings, now).map_err(explain)?;
+        if let Some(file) = &self.catalogue {
+            client.set_catalogue(Arc::new(Listed::read(file)?));
+        }
+        Ok(client)
     }
 }
 
@@ -104,7 +135,7 @@ pub fn task(client: &Client, named: Option<&str>) -> anyhow::Result<TaskName> {
     let names: Vec<&TaskName> = with_model.map(|task| &task.task).collect();
     match names.as_slice() {
         [only] => Ok((*only).clone()),
-        [] => Err(anyhow::anyhow!("there is no model here yet: take part in a task with `run`, or fetch its model with `refresh`")).or_exit(exit::DATA),
+        [] => Err(anyhow::anyhow!("there is no model here yet: `run` takes part in a task, and fetches its model when a round is over")).or_exit(exit::DATA),
         names => {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
             stop(exit::USAGE, format!("name the task with --task: there are models of {}", names.join(", ")))

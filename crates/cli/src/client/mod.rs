@@ -9,12 +9,10 @@ mod home;
 mod run;
 mod taste;
 
-use chorus_client::Settings;
 use chorus_wire::Clock;
-use chorus_wire::certificate::Authority;
 use clap::{Args, Subcommand};
 
-use crate::exit::{self, OrExit, stop};
+use crate::exit::{self, stop};
 use crate::{progress, words};
 
 /// Flags of `chorus client`.
@@ -115,6 +113,25 @@ struct Status {
     json: bool,
 }
 
+/// How a command that changes something says that it did.
+#[derive(Args)]
+struct Told {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Told {
+    /// `is_done`: false where there was nothing to change.
+    fn tell(&self, is_done: bool, sentence: &str) -> anyhow::Result<()> {
+        if self.json {
+            return progress::say_json(&serde_json::json!({ "done": is_done }));
+        }
+        progress::say(sentence);
+        Ok(())
+    }
+}
+
 impl Client {
     pub fn run(&self) -> anyhow::Result<()> {
         progress::trace();
@@ -146,7 +163,7 @@ impl Client {
 
 impl Status {
     fn run(&self, home: &home::Home) -> anyhow::Result<()> {
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
         let status = client.status(Clock::system().now()).map_err(explain)?;
         if self.json {
             return progress::say_json(&status);
@@ -165,14 +182,6 @@ fn not_granted() -> anyhow::Result<()> {
         exit::REFUSED,
         "nothing is kept: the person has not allowed `local-personalisation`; `consent grant local-personalisation` does",
     )
-}
-
-/// The certificate of an authority, from a PEM file.
-pub fn read_authority(file: &std::path::Path) -> anyhow::Result<Authority> {
-    let text = std::fs::read(file)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))
-        .or_exit(exit::DATA)?;
-    Authority::from_pem(&text).or_exit(exit::DATA)
 }
 
 /// A runtime for one command.

@@ -1,40 +1,31 @@
 //! Enrolling and taking part.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chorus_client::{Client, End, Loop, News, Settings};
-use chorus_protocol::{Floor, Refusal};
+use chorus_client::{Client, End, Loop, News};
+use chorus_protocol::Refusal;
+use chorus_wire::Clock;
 use chorus_wire::client::Target;
-use chorus_wire::{Clock, InvitationCode};
 use clap::Args;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::home::Home;
-use super::{explain, read_authority, runtime};
+use super::{explain, runtime};
+use crate::exchange::Exchange;
 use crate::exit::{self, OrExit, stop};
 use crate::{engine, learning, progress, ranges, words};
 
 #[derive(Args)]
 pub struct Enrol {
-    /// Address of the authority.
-    #[arg(long, value_name = "HOST:PORT")]
-    authority: String,
-    /// The authority's certificate (PEM), which came with the invitation.
-    #[arg(long, value_name = "FILE")]
-    certificate: PathBuf,
-    /// The one-time code.
-    #[arg(long, value_name = "CODE")]
-    invitation: String,
+    #[command(flatten)]
+    exchange: Exchange,
 }
 
 impl Enrol {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let target = Target::new(&self.authority).or_exit(exit::USAGE)?;
-        let invitation: InvitationCode = self.invitation.parse().or_exit(exit::DATA)?;
-        let certificate = read_authority(&self.certificate)?;
-        let mut client = home.open(Settings::default())?;
+        let (target, certificate, invitation) = self.exchange.read()?;
+        let mut client = home.open()?;
         let (mut rng, clock) = (rand::rng(), Clock::system());
         let enrolling = client.enrol(&target, &certificate, &invitation, &mut rng, &clock);
         runtime()?.block_on(enrolling).map_err(explain)?;
@@ -57,12 +48,12 @@ pub struct Run {
     /// Contribute also where the task adds no noise: exact sums, no differential privacy.
     #[arg(long)]
     allow_without_noise: bool,
-    /// Largest epsilon over all contributions to the task.
-    #[arg(long, value_name = "E", default_value_t = Floor::default().epsilon, value_parser = ranges::epsilon)]
-    epsilon: f64,
-    /// Largest delta at which a plan may count.
-    #[arg(long, value_name = "D", default_value_t = Floor::default().delta, value_parser = ranges::delta)]
-    delta: f64,
+    /// Largest epsilon over all contributions to the task, this time [default: that of the settings, or 8].
+    #[arg(long, value_name = "E", value_parser = ranges::epsilon)]
+    epsilon: Option<f64>,
+    /// Largest delta at which a plan may count, this time [default: that of the settings, or 1e-5].
+    #[arg(long, value_name = "D", value_parser = ranges::delta)]
+    delta: Option<f64>,
     /// Take part only in rounds that a witness outside the coordinator vouches for.
     #[arg(long)]
     witness: bool,
@@ -70,19 +61,14 @@ pub struct Run {
 
 impl Run {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let floor = Floor {
-            without_noise: self.allow_without_noise,
-            epsilon: self.epsilon,
-            epsilon_in_all: self.epsilon.max(Floor::default().epsilon_in_all),
-            delta: self.delta,
-            witness: self.witness,
-            ..Floor::default()
-        };
-        let settings = Settings {
-            floor,
-            ..Settings::default()
-        };
-        let client = home.open_known(settings)?;
+        let mut settings = home.settings()?;
+        let floor = &mut settings.floor;
+        floor.without_noise |= self.allow_without_noise;
+        floor.witness |= self.witness;
+        floor.epsilon = self.epsilon.unwrap_or(floor.epsilon);
+        floor.epsilon_in_all = floor.epsilon_in_all.max(floor.epsilon);
+        floor.delta = self.delta.unwrap_or(floor.delta);
+        let client = home.open_known_with(settings)?;
         runtime()?.block_on(self.take_part(client))
     }
 

@@ -1,15 +1,15 @@
 //! Lists, reasons, and what the person chooses about them.
 
-use chorus_client::{Ask, Choice, Client, Control, Language, Order, Settings, Subject};
+use chorus_client::{Ask, Choice, Control, Language, Order, Subject};
 use chorus_model::{Everything, ItemId, Wish};
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::catalogue::title;
+use super::catalogue::{numbered, title};
 use super::consent::language;
-use super::explain;
 use super::home::{Home, task};
+use super::{Told, explain};
 use crate::exit::{self, stop};
 use crate::{engine, progress, ranges};
 
@@ -69,6 +69,15 @@ pub struct WhatIf {
     count: usize,
 }
 
+/// A choice of the person.
+#[derive(Args)]
+pub struct Chosen {
+    #[command(flatten)]
+    about: About,
+    #[command(flatten)]
+    told: Told,
+}
+
 /// About what the person chooses.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
@@ -99,26 +108,26 @@ impl About {
 #[derive(Subcommand)]
 pub enum Controls {
     /// As if it did not exist: not shown, not learned from, not named in a reason.
-    Mute(About),
+    Mute(Chosen),
     /// Not shown any more; what was done with it still counts.
-    NotInterested(About),
+    NotInterested(Chosen),
     /// Show more of it.
-    Pin(About),
+    Pin(Chosen),
     /// Not shown while somebody else may be looking.
-    Hide(About),
+    Hide(Chosen),
     /// Say that you are in a group, whatever its rule says.
-    Join(About),
+    Join(Chosen),
     /// Say that you are not in a group, whatever its rule says.
-    Leave(About),
+    Leave(Chosen),
     /// Take a choice back.
-    Undo(About),
+    Undo(Chosen),
     /// List all choices.
     Show,
 }
 
 impl Recommend {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let mut client = home.open_known(Settings::default())?;
+        let mut client = home.open_known()?;
         let task = task(&client, self.model.task.as_deref())?;
         let engine = engine::engine();
         let model = client.model(&task, &engine).map_err(explain)?;
@@ -147,9 +156,9 @@ impl Recommend {
             progress::tell("local-personalisation is off, so this list is the same for everybody");
         }
         for place in &ranked.places {
-            let (name, score) = (title(&client, place.item), place.score);
+            let (name, score) = (numbered(&client, place.item), place.score);
             let chance = if place.explored { "\tby chance" } else { "" };
-            progress::say(&format!("{}\t{name}\t{score:.4}{chance}", place.item.0));
+            progress::say(&format!("{name}\t{score:.4}{chance}"));
         }
         Ok(())
     }
@@ -157,9 +166,21 @@ impl Recommend {
 
 impl Explain {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
         let task = task(&client, self.model.task.as_deref())?;
         let item = ItemId(self.item);
+        let items = client
+            .model(&task, &engine::engine())
+            .map_err(explain)?
+            .items();
+        if self.item as usize >= items {
+            let says = format!(
+                "the model of task `{task}` has the items 0 to {}; there is no {}",
+                items.saturating_sub(1),
+                self.item
+            );
+            return stop(exit::DATA, says);
+        }
         let found = client
             .explain(&task, &engine::engine(), item, self.count)
             .map_err(explain)?;
@@ -184,7 +205,15 @@ impl Explain {
 
 impl WhatIf {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
+        let kept = client.items().map_err(explain)?;
+        if !kept.iter().any(|kept| kept.item.0 == self.without) {
+            let says = format!(
+                "item {} is not in the history, so nothing would change; `view` lists it",
+                self.without
+            );
+            return stop(exit::DATA, says);
+        }
         let task = task(&client, self.model.task.as_deref())?;
         let model = client.model(&task, &engine::engine()).map_err(explain)?;
         let ask = Ask::best(Order::Profiled(&model), self.count);
@@ -211,35 +240,28 @@ impl WhatIf {
 
 impl Controls {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let mut client = home.open_known(Settings::default())?;
-        let (about, choice) = match self {
-            Controls::Mute(about) => (about, Choice::Mute),
-            Controls::NotInterested(about) => (about, Choice::NotInterested),
-            Controls::Pin(about) => (about, Choice::Pin),
-            Controls::Hide(about) => (about, Choice::Hide),
-            Controls::Join(about) => (about, Choice::In),
-            Controls::Leave(about) => (about, Choice::Out),
-            Controls::Undo(about) => return undo(&mut client, about),
+        let mut client = home.open_known()?;
+        let (chosen, choice) = match self {
+            Controls::Mute(chosen) => (chosen, Choice::Mute),
+            Controls::NotInterested(chosen) => (chosen, Choice::NotInterested),
+            Controls::Pin(chosen) => (chosen, Choice::Pin),
+            Controls::Hide(chosen) => (chosen, Choice::Hide),
+            Controls::Join(chosen) => (chosen, Choice::In),
+            Controls::Leave(chosen) => (chosen, Choice::Out),
+            Controls::Undo(Chosen { about, told }) => {
+                return match client.unchoose(&about.subject()?).map_err(explain)? {
+                    true => told.tell(true, "done"),
+                    false => told.tell(false, "there was no such choice"),
+                };
+            }
             Controls::Show => return progress::say_json(&client.choices().map_err(explain)?),
         };
-        let control = Control {
-            what: about.subject()?,
-            choice,
-        };
-        match client.choose(&control).map_err(explain)? {
-            true => progress::say("done"),
-            false => return super::not_granted(),
+        let what = chosen.about.subject()?;
+        match client.choose(&Control { what, choice }).map_err(explain)? {
+            true => chosen.told.tell(true, "done"),
+            false => super::not_granted(),
         }
-        Ok(())
     }
-}
-
-fn undo(client: &mut Client, about: &About) -> anyhow::Result<()> {
-    match client.unchoose(&about.subject()?).map_err(explain)? {
-        true => progress::say("done"),
-        false => progress::say("there was no such choice"),
-    }
-    Ok(())
 }
 
 /// `chorus client parameters`.
@@ -255,13 +277,13 @@ pub struct Parameters {
 
 impl Parameters {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open_known(Settings::default())?;
+        let client = home.open_known()?;
         let parameters = client.main_parameters(self.language).map_err(explain)?;
         if self.json {
             return progress::say_json(&json!(parameters));
         }
         for parameter in parameters {
-            let (name, value, does) = (parameter.name, parameter.value, parameter.does);
+            let (name, value, does) = (parameter.title, parameter.value, parameter.does);
             progress::say(&format!("{name}: {value}\n  {does} {}", parameter.change));
         }
         Ok(())

@@ -135,7 +135,7 @@ impl Processes {
     /// The authority's certificate, DER.
     pub fn authority_certificate(&self) -> anyhow::Result<Vec<u8>> {
         let file = self.folder.join("authority").join("authority.pem");
-        Ok(crate::client::read_authority(&file)?.der().to_vec())
+        Ok(crate::exchange::authority(&file)?.der().to_vec())
     }
 
     /// One invitation for each client.

@@ -44,6 +44,9 @@ fn command(folder: &Path, flags: &[&str]) -> Command {
     for variable in [
         "CHORUS_LOG",
         "CHORUS_CLIENT_HOME",
+        "CHORUS_CLIENT_SETTINGS",
+        "CHORUS_CATALOGUE",
+        "CHORUS_PASSPHRASE",
         "CHORUS_COORDINATOR_HOME",
         "CHORUS_AUTHORITY_HOME",
         "CHORUS_WITNESS_HOME",
@@ -61,7 +64,16 @@ fn command(folder: &Path, flags: &[&str]) -> Command {
 
 /// Runs the command in a folder to its end.
 pub fn chorus(folder: &Path, flags: &[&str]) -> Said {
-    let output = command(folder, flags).output().unwrap();
+    said(&mut command(folder, flags))
+}
+
+/// The same with variables in its environment.
+pub fn chorus_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Said {
+    said(command(folder, flags).envs(variables.iter().copied()))
+}
+
+fn said(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said {
         code: output.status.code().unwrap_or(-1),
@@ -80,12 +92,23 @@ pub struct Service {
 impl Service {
     /// Starts a service and waits until it says where it listens.
     pub fn listening(folder: &Path, flags: &[&str]) -> Self {
-        let mut service = Self::start(folder, flags);
-        let mut line = String::new();
-        let output = service.child.stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        let (_, port) = line.trim().rsplit_once(':').expect("a line with a port");
+        let mut service = Self::saying(folder, flags);
+        let (_, port) = service
+            .address
+            .trim()
+            .rsplit_once(':')
+            .expect("a line with a port");
         service.address = format!("localhost:{port}");
+        service
+    }
+
+    /// Starts a service and waits for its first line, which is kept as its address.
+    pub fn saying(folder: &Path, flags: &[&str]) -> Self {
+        let mut service = Self::start(folder, flags);
+        let output = service.child.stdout.take().unwrap();
+        BufReader::new(output)
+            .read_line(&mut service.address)
+            .unwrap();
         service
     }
 

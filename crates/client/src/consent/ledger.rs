@@ -41,6 +41,10 @@ impl Decision {
         }
     }
 
+    pub(crate) fn answer(&self) -> Answer {
+        self.answer
+    }
+
     /// The language of the notice that was shown.
     pub(crate) fn language(&self) -> &str {
         &self.language

@@ -10,7 +10,7 @@ use super::Purpose;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// 0: nothing is kept, and lists are the same for everybody.
+    /// 0: nothing new is kept, and lists are the same for everybody. What was kept before stays until it is removed.
     Off,
     /// 1: lists follow what happens in a private session, and nothing of it is written.
     Session,

@@ -114,6 +114,15 @@ impl Purpose {
         let after = [Self::ThirdPartyShare, Self::ThirdPartySource];
         before.into_iter().chain(sensitive).chain(after)
     }
+
+    /// Whether this library does nothing with a yes by itself: only an app that has built it and asks
+    /// [`Client::granted`](crate::Client::granted) does. Any other app does not offer it.
+    pub fn needs_the_app(self) -> bool {
+        matches!(
+            self,
+            Self::ChannelSlate | Self::CrossDeviceSync | Self::ThirdPartyShare
+        )
+    }
 }
 
 impl fmt::Display for Purpose {

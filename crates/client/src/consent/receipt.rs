@@ -365,34 +365,21 @@ mod tests {
                 text(&status["dpv:hasIndicationMethod"]),
             )
         };
-        let as_said = |status: &str, form: &str, how: &str| {
-            (
+        let choice = "a choice in this app";
+        for (receipt, record, status, form, how) in [
+            (0, 0, "ConsentGiven", "ExpressedConsent", choice),
+            (0, 1, "ConsentGiven", "ExplicitlyExpressedConsent", choice),
+            (1, 0, "ConsentRefused", "ExpressedConsent", choice),
+            (1, 1, "ConsentWithdrawn", "ExpressedConsent", choice),
+            (2, 0, "ConsentRefused", "ExpressedConsent", "the signal gpc"),
+        ] {
+            let expected = (
                 format!("dpv:{status}"),
                 format!("dpv:{form}"),
                 how.to_owned(),
-            )
-        };
-        let choice = "a choice in this app";
-        assert_eq!(
-            said(0, 0),
-            as_said("ConsentGiven", "ExpressedConsent", choice)
-        );
-        assert_eq!(
-            said(0, 1),
-            as_said("ConsentGiven", "ExplicitlyExpressedConsent", choice)
-        );
-        assert_eq!(
-            said(1, 0),
-            as_said("ConsentRefused", "ExpressedConsent", choice)
-        );
-        assert_eq!(
-            said(1, 1),
-            as_said("ConsentWithdrawn", "ExpressedConsent", choice)
-        );
-        assert_eq!(
-            said(2, 0),
-            as_said("ConsentRefused", "ExpressedConsent", "the signal gpc")
-        );
+            );
+            assert_eq!(said(receipt, record), expected, "{receipt}, {record}");
+        }
         assert_eq!(time(i64::MAX), i64::MAX.to_string());
     }
 }

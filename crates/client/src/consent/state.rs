@@ -108,6 +108,15 @@ pub(crate) struct Consents {
 }
 
 impl Consents {
+    /// What the ledger alone decides: all that is granted.
+    pub fn of(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            heard: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+
     /// Every purpose as it stands at `now`, seconds since 1970 UTC.
     pub fn consents(&self, notices: &Notices, now: i64) -> Vec<Consent> {
         Purpose::all()

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::ledger::{Entry, Ledger};
 use super::state::{Asked, Consent, Consents, Heard, Honoured, Notices};
-use super::{Controller, Decision, DecisionError, Leave, Notice, Purpose, Receipt, Signal};
+use super::{Answer, Controller, Decision, DecisionError, Leave, Notice, Purpose, Receipt, Signal};
 use crate::door::{Door, Pass};
 use crate::map::{DataMap, Language};
 use crate::store::{Batch, Kind, Record, Store, forget_round};
-use crate::{Client, Error};
+use crate::{Client, Error, StoreError};
 
 impl Record for Entry {
     const KIND: Kind = Kind::Decision;
@@ -121,7 +121,8 @@ impl Client {
     /// [`Error::Store`].
     pub fn signal(&mut self, signal: &Signal, now: i64) -> Result<(), Error> {
         self.grants.take();
-        let heard = change(&mut self.store, &self.door, |batch, ledger| {
+        let denies = !signal.denies().is_empty();
+        let heard = change(&mut self.store, &self.door, denies, |batch, ledger| {
             let known = batch.get::<Heard>(signal.kind())?;
             if known.is_some_and(|known| known.signal == *signal) {
                 return Ok(None);
@@ -168,21 +169,38 @@ impl Client {
     /// All that is granted, remembered until somebody else writes to the store.
     pub(crate) fn grants(&self) -> Result<Arc<BTreeSet<Purpose>>, Error> {
         let version = self.store.version()?;
-        let mut known = self.grants.borrow_mut();
-        if let Some((at, granted)) = &*known
-            && *at == version
-        {
-            return Ok(Arc::clone(granted));
-        }
-        let granted = Arc::new(consents(&self.store)?.granted(notices()));
-        *known = Some((version, Arc::clone(&granted)));
-        Ok(granted)
+        remembered(&mut self.grants.borrow_mut(), version, || {
+            Ok(Ledger::read(self.store.all()?)?)
+        })
+    }
+
+    /// Writes what is only kept because the person allows it. What they allow is looked up in the same transaction, so that nobody
+    /// withdraws it in between: not this process, and no other one.
+    pub(crate) fn write_granted<T>(
+        &mut self,
+        work: impl FnOnce(&Batch<'_>, &BTreeSet<Purpose>) -> Result<T, StoreError>,
+    ) -> Result<T, Error> {
+        let known = self.grants.get_mut();
+        self.store.write(|batch| {
+            let granted = remembered(known, batch.version()?, || Ok(Ledger::read(batch.all()?)?));
+            match granted {
+                Ok(granted) => work(batch, &granted).map(Ok),
+                Err(Error::Store(error)) => Err(error),
+                Err(error) => Ok(Err(error)),
+            }
+        })?
     }
 
     /// Leave for one request, if the person gives it.
     pub(crate) fn pass(&self, leave: Leave) -> Result<Pass, Error> {
         // First the epoch, then the consent: a withdrawal that this look-up misses ends this very epoch.
-        let pass = self.door.pass().map_err(|error| self.door.fault(error))?;
+        let pass = match self.door.pass() {
+            Ok(pass) => pass,
+            Err(error) => {
+                self.store.here()?;
+                return Err(self.door.fault(error));
+            }
+        };
         match leave.missing(&*self.grants()?) {
             None => Ok(pass),
             Some(purpose) => Err(Error::NotGranted { purpose }),
@@ -207,6 +225,22 @@ fn notices() -> &'static Notices {
     })
 }
 
+/// What is granted in the state of the store that `version` names.
+fn remembered(
+    known: &mut Option<(i64, Arc<BTreeSet<Purpose>>)>,
+    version: i64,
+    read: impl FnOnce() -> Result<Ledger, Error>,
+) -> Result<Arc<BTreeSet<Purpose>>, Error> {
+    if let Some((at, granted)) = &*known
+        && *at == version
+    {
+        return Ok(Arc::clone(granted));
+    }
+    let granted = Arc::new(Consents::of(read()?).granted(notices()));
+    *known = Some((version, Arc::clone(&granted)));
+    Ok(granted)
+}
+
 fn consents(store: &Store) -> Result<Consents, Error> {
     Ok(Consents {
         ledger: Ledger::read(store.all()?)?,
@@ -223,7 +257,8 @@ fn decide(
     now: i64,
 ) -> Result<Receipt, Error> {
     let current = notices().get(decision.language());
-    let ledger = change(store, door, |_, ledger| {
+    let denies = decision.answer() == Answer::No;
+    let ledger = change(store, door, denies, |_, ledger| {
         Ok(Some(ledger.next(decision, current, now)?))
     })?;
     // There is one for every entry, and one was just made.
@@ -231,11 +266,13 @@ fn decide(
     receipts.pop().ok_or_else(|| DecisionError::Empty.into())
 }
 
-/// Adds an entry to the ledger in one transaction; where something was granted and no longer is, ends the epoch before it
-/// returns. Gives back the ledger.
+/// Adds an entry to the ledger in one transaction; where it is a no, or something was granted and no longer is, ends the epoch before
+/// it returns. A no that was written down and could not end the epoch can so be said again; until then nothing is sent. `denies`: this
+/// may be a no. Gives back the ledger.
 fn change(
     store: &mut Store,
     door: &Door,
+    denies: bool,
     entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
 ) -> Result<Ledger, Error> {
     let written = store.write(|batch| match write(batch, entry) {
@@ -243,25 +280,27 @@ fn change(
         Err(Error::Store(error)) => Err(error),
         written => Ok(written),
     });
-    let (ledger, is_less) = written??;
-    if is_less {
+    if denies && written.is_err() {
+        // It cannot be written down: at least nothing more is sent from here.
+        door.shut();
+    }
+    let (ledger, ends) = written??;
+    if ends || door.is_shut() {
         door.end().map_err(|error| door.fault(error))?;
     }
     Ok(ledger)
 }
 
-/// The ledger with its new entry, and whether anything that was granted no longer is.
+/// The ledger with its new entry, and whether an epoch has to end with it.
 fn write(
     batch: &Batch<'_>,
     entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
 ) -> Result<(Ledger, bool), Error> {
-    let mut consents = Consents {
-        ledger: Ledger::read(batch.all()?)?,
-        heard: Vec::new(),
-        asked: Vec::new(),
-    };
+    let mut consents = Consents::of(Ledger::read(batch.all()?)?);
     let before = consents.granted(notices());
+    let mut is_no = false;
     if let Some(entry) = entry(batch, &consents.ledger)? {
+        is_no = entry.answer == Answer::No;
         batch.put(&entry)?;
         consents.ledger.push(entry);
     }
@@ -270,5 +309,5 @@ fn write(
     if before.contains(&contributes) && !after.contains(&contributes) {
         forget_round(batch)?;
     }
-    Ok((consents.ledger, !before.is_subset(&after)))
+    Ok((consents.ledger, is_no || !before.is_subset(&after)))
 }

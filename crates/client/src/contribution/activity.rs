@@ -4,6 +4,7 @@ use chorus_protocol::{Request, RoundId};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Kind, Record};
+use crate::taste::Dated;
 use crate::{Client, Error, Purpose};
 
 /// Seconds.
@@ -113,6 +114,12 @@ impl Record for Sent {
     }
 }
 
+impl Dated for Sent {
+    fn day(&self) -> i64 {
+        self.at.div_euclid(DAY)
+    }
+}
+
 impl Sent {
     fn add(&mut self, other: &Sent) {
         self.at = self.at.min(other.at);
@@ -136,7 +143,8 @@ impl Client {
     /// When the store cannot be read.
     pub fn activity(&self) -> Result<Vec<Sent>, Error> {
         let mut sent: Vec<Sent> = self.store.all()?;
-        for line in self.unwritten.lines.values() {
+        let rest = self.rest();
+        for line in self.unwritten.lines.values().chain(rest.as_ref()) {
             match sent.iter_mut().find(|known| known.key() == line.key()) {
                 Some(known) => known.add(line),
                 None => sent.push(line.clone()),
@@ -149,6 +157,27 @@ impl Client {
         }
         sent.sort_by_key(|line| (line.at, line.key()));
         Ok(sent)
+    }
+
+    /// What left since the last note: what connections said when they ended.
+    fn rest(&self) -> Option<Sent> {
+        let bytes = self.door.sent().saturating_sub(self.unwritten.counted);
+        (bytes > 0).then_some(Sent {
+            at: self.now,
+            bytes,
+            epsilon: None,
+            messages: 1,
+            purpose: Purpose::ContributeTraining,
+            round: None,
+            what: Message::Closing,
+        })
+    }
+
+    /// Notes what left since the last note, if anything did.
+    pub(crate) fn note_rest(&mut self) {
+        if self.rest().is_some() {
+            self.note_sent(Message::Closing, None, Purpose::ContributeTraining);
+        }
     }
 
     /// Notes a message of `what` that was handed over since the last note. It is in the store after the next
@@ -187,5 +216,15 @@ impl Client {
         })?;
         self.unwritten.lines.clear();
         Ok(())
+    }
+}
+
+/// A connection that ends after its last message says so in a few bytes more.
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.note_rest();
+        if self.write_activity().is_err() {
+            tracing::warn!("the last lines of the log of what left could not be written");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! A withdrawal at every point of whole rounds, over real TLS: nothing passes the door after it returned.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -72,7 +74,7 @@ struct Plan {
     when: usize,
     /// False: the withdrawal is written down, and the connection does not ask the door.
     is_gated: bool,
-    switch: Mutex<Switch>,
+    who: Mutex<Who>,
     no: Decision,
     passed: AtomicUsize,
     is_withdrawn: AtomicBool,
@@ -80,9 +82,31 @@ struct Plan {
     late: AtomicUsize,
 }
 
+/// Where the person says no.
+enum Who {
+    /// In the app that contributes.
+    Here(Switch),
+    /// In another process with the same folder.
+    Elsewhere(PathBuf),
+}
+
 impl Plan {
     fn withdraw(&self) {
-        self.switch.lock().unwrap().decide(&self.no, NOW).unwrap();
+        match &mut *self.who.lock().unwrap() {
+            Who::Here(switch) => drop(switch.decide(&self.no, NOW).unwrap()),
+            Who::Elsewhere(home) => {
+                let child = Command::new(std::env::current_exe().unwrap())
+                    .args([
+                        "door::interleaving::another_process",
+                        "--exact",
+                        "--ignored",
+                    ])
+                    .env("CHORUS_WITHDRAW", home)
+                    .output()
+                    .unwrap();
+                assert!(child.status.success(), "{child:?}");
+            }
+        }
         self.is_withdrawn.store(true, SeqCst);
     }
 }
@@ -176,6 +200,7 @@ async fn live(
     at: usize,
     when: usize,
     is_gated: bool,
+    is_elsewhere: bool,
 ) -> (Result<End, crate::Error>, usize, usize, usize) {
     let histories: Vec<_> = (0..11)
         .map(|person| vec![chorus_model::ItemId(person)])
@@ -195,7 +220,10 @@ async fn live(
         at,
         when,
         is_gated,
-        switch: Mutex::new(client.switch().unwrap()),
+        who: Mutex::new(match is_elsewhere {
+            true => Who::Elsewhere(home.path().to_owned()),
+            false => Who::Here(client.switch().unwrap()),
+        }),
         // Also the leave to use models: with that one alone, the last one would still be fetched.
         no: Decision::new(Answer::No, ROUNDS, notice),
         passed: AtomicUsize::new(0),
@@ -242,7 +270,7 @@ fn way(client: &Client, address: SocketAddr, plan: &Arc<Plan>, clock: &Clock) ->
     }
 }
 
-async fn serve(
+pub async fn serve(
     coordinator: &FakeCoordinator,
     clock: &Clock,
 ) -> (SocketAddr, tokio::task::JoinHandle<()>) {
@@ -266,7 +294,7 @@ async fn serve(
 /// from it: at every 29th of them, or with `CHORUS_EVERY=1` at every one.
 #[tokio::test]
 async fn nothing_passes_after_a_withdrawal_returned_wherever_it_comes() {
-    let (end, whole, late, uploads) = live(usize::MAX, 3, true).await;
+    let (end, whole, late, uploads) = live(usize::MAX, 3, true, false).await;
     assert_eq!((end.unwrap(), late), (End::Finished, 0));
     assert!(uploads > 0 && whole > 50, "{whole}");
 
@@ -275,7 +303,7 @@ async fn nothing_passes_after_a_withdrawal_returned_wherever_it_comes() {
     let mut places = 0;
     for at in (0..whole).step_by(every) {
         places += 1;
-        let (end, passed, late, _) = live(at, at % 3, true).await;
+        let (end, passed, late, _) = live(at, at % 3, true, false).await;
         assert_eq!(
             late, 0,
             "{late} of {passed} passed after a withdrawal at {at}"
@@ -287,7 +315,7 @@ async fn nothing_passes_after_a_withdrawal_returned_wherever_it_comes() {
         }
         // The control: without the door, what is under way goes on.
         if places % 10 == 1 {
-            ungated += live(at, 2, false).await.2;
+            ungated += live(at, 2, false, false).await.2;
         }
     }
     assert!(ungated > 0);
@@ -295,4 +323,36 @@ async fn nothing_passes_after_a_withdrawal_returned_wherever_it_comes() {
         withdrawn + 10 > places && withdrawn > 10,
         "{withdrawn} of {places}"
     );
+}
+
+/// The process of a person who opens another app, or a settings screen of its own, and says no there.
+#[test]
+#[ignore = "the child of the test below"]
+fn another_process() {
+    let Ok(home) = std::env::var("CHORUS_WITHDRAW") else {
+        return;
+    };
+    let mut client = open(std::path::Path::new(&home), settings());
+    decide(&mut client, Answer::No, ROUNDS);
+}
+
+/// The same, with the withdrawal in a process of its own: here nothing is known of it but the files.
+#[tokio::test]
+async fn nothing_passes_after_another_process_withdrew() {
+    let (_, whole, ..) = live(usize::MAX, 3, true, true).await;
+    let mut ungated = 0;
+    for (place, at) in (0..whole).step_by(whole / 6).enumerate() {
+        let (end, passed, late, _) = live(at, place % 3, true, true).await;
+        assert_eq!(late, 0, "{late} of {passed} passed after {at}");
+        let is_over = matches!(
+            end,
+            Ok(End::Withdrawn) | Err(crate::Error::NotGranted { .. })
+        );
+        assert!(is_over || at + 10 > whole, "{end:?} at {at} of {whole}");
+        // The control: who does not look at the files goes on.
+        if place < 2 {
+            ungated += live(at, 2, false, true).await.2;
+        }
+    }
+    assert!(ungated > 0);
 }

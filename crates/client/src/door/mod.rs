@@ -12,11 +12,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use chorus_wire::client::{Gate, Lease, Reset};
 
+use crate::store::{LEASE, file};
 use crate::{Error, StoreError};
 
 /// The door of one client.
@@ -26,6 +27,8 @@ pub(crate) struct Door {
     connections: Mutex<Vec<Weak<dyn Reset>>>,
     /// The file's lock is not fair: within this process, this one sees to it that a withdrawal has its turn.
     turn: RwLock<()>,
+    /// A withdrawal was not completed: nothing of this process passes until one is.
+    shut: AtomicBool,
     /// Bytes that all connections of this process handed to the operating system.
     sent: AtomicU64,
 }
@@ -40,13 +43,14 @@ impl Door {
     /// The door of the client in the folder `home`.
     pub fn new(home: &Path) -> io::Result<Self> {
         let door = Self {
-            path: home.join("lease"),
+            path: home.join(LEASE),
             connections: Mutex::default(),
             turn: RwLock::default(),
+            shut: AtomicBool::new(false),
             sent: AtomicU64::new(0),
         };
         // An empty file is no leave for anybody.
-        if epoch(&door.open()?)? == NONE {
+        if epoch(&door.make()?)? == NONE {
             door.end()?;
         }
         Ok(door)
@@ -54,26 +58,65 @@ impl Door {
 
     /// A pass of the epoch as it is now. What the person allows is to be looked up after this, never before.
     pub fn pass(&self) -> io::Result<Pass> {
+        if self.is_shut() {
+            return Err(io::Error::other(
+                "a withdrawal could not be completed, so nothing is sent: withdraw again",
+            ));
+        }
         Ok(Pass {
             epoch: epoch(&self.open()?)?,
         })
     }
 
+    /// Whether the epoch of `pass` lasts; a file that cannot be looked at says no.
+    pub fn lasts(&self, pass: &Pass) -> bool {
+        let now = self.open().and_then(|file| epoch(&file));
+        now.is_ok_and(|now| now == pass.epoch && now != NONE) && !self.is_shut()
+    }
+
     /// Ends the epoch: when this returns, no connection of it hands anything over any more, and those of this process are
-    /// reset. What was withdrawn has to be written down before.
+    /// reset. What was withdrawn has to be written down before. Where it fails, the door stays shut in this process.
     pub fn end(&self) -> io::Result<()> {
-        let mut file = self.open()?;
+        match self.raise() {
+            Ok(()) => self.shut.store(false, Ordering::Release),
+            Err(error) => {
+                self.shut();
+                return Err(error);
+            }
+        }
+        self.reset();
+        Ok(())
+    }
+
+    /// Raises the epoch, and waits for the writes that had begun.
+    fn raise(&self) -> io::Result<()> {
+        let mut file = self.make()?;
         file.write_all(&[0])?;
         file.sync_data()?;
+        let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        file.lock()?;
+        file.unlock()
+    }
+
+    /// Lets nothing of this process pass any more, whatever the file says, until an epoch was ended: all that can be done where
+    /// a withdrawal cannot be written.
+    pub fn shut(&self) {
         {
             let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
-            file.lock()?;
-            file.unlock()?;
+            self.shut.store(true, Ordering::Release);
         }
+        self.reset();
+    }
+
+    fn reset(&self) {
         let connections = std::mem::take(&mut *self.connections());
         let standing = connections.iter().filter_map(Weak::upgrade);
         standing.for_each(|connection| connection.reset());
-        Ok(())
+    }
+
+    /// Whether a withdrawal waits to be completed.
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
     }
 
     /// What an error of the file means for the app.
@@ -94,11 +137,15 @@ impl Door {
         connections.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The file, if it is there: looking must not leave one behind where everything was erased.
     fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
+        OpenOptions::new().read(true).write(true).open(&self.path)
+    }
+
+    /// The file, made if it is not there.
+    fn make(&self) -> io::Result<File> {
+        let mut options = file::private();
         options.read(true).append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(&self.path)
     }
 }
@@ -147,6 +194,9 @@ impl Lease for Held {
             .turn
             .read()
             .unwrap_or_else(PoisonError::into_inner);
+        if self.door.is_shut() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         self.file.lock_shared()?;
         let held = match epoch(&self.file) {
             Ok(now) if now == self.epoch && now != NONE => {
@@ -174,11 +224,18 @@ impl Lease for Held {
 /// No epoch: what a file that was lost says.
 const NONE: u64 = 0;
 
-/// The epoch that the file holds.
+/// The epoch that the file holds. One that was removed or replaced holds none: what others write to the new one is not seen in it.
 fn epoch(file: &File) -> io::Result<u64> {
-    Ok(file.metadata()?.len())
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&metadata) == 0 {
+        return Ok(NONE);
+    }
+    Ok(metadata.len())
 }
 
+#[cfg(test)]
+mod capture;
 #[cfg(test)]
 mod interleaving;
 #[cfg(test)]

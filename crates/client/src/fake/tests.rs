@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 
-use chorus_model::{Direct, ItemId};
+use chorus_model::{Direct, Engine, ItemId, Parameters, TrainError, Trainer};
 use chorus_protocol::{LogError, Task};
 use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
@@ -198,4 +198,67 @@ async fn a_budget_ends_a_session_and_the_next_one_goes_on() {
         .iter()
         .filter(|line| line.what == crate::Message::Contribution);
     assert_eq!(masked.count(), contributions);
+}
+
+/// Time that is granted in small pieces: each session ends in the middle, and in the end all is learned, once.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_a_few_moments_add_up_to_a_task() {
+    let mut app = App::new(task(false, 12));
+    app.coordinator.refuse(0.0);
+    app.client.settings.budget.max_ms = 5;
+    // After each call that got nowhere the client waits longer than that.
+    for call in 1..50 {
+        app.way
+            .trouble(call * 4..call * 4 + 1, Trouble::Unreachable);
+    }
+    let (mut sessions, mut inside) = (0, 0);
+    loop {
+        let before = app.way.calls();
+        let began = tokio::time::Instant::now();
+        let end = app.run().await.unwrap();
+        assert!(began.elapsed() <= std::time::Duration::from_millis(10));
+        sessions += 1;
+        inside += usize::from(app.client.resume().unwrap().is_some());
+        match end {
+            End::Spent => assert!(app.way.calls() > before && sessions < 500),
+            end => break assert_eq!(end, End::Finished),
+        }
+    }
+    // Some sessions ended in the middle of a round.
+    assert!(
+        sessions > 3 && inside > 0,
+        "{sessions} sessions, {inside} inside a round"
+    );
+    assert_eq!(app.coordinator.uploads().len(), app.coordinator.sums());
+    assert_eq!(app.coordinator.completed(), app.coordinator.sums());
+}
+
+/// An engine hears how many threads it may use before it learns.
+#[tokio::test(start_paused = true)]
+async fn an_engine_is_told_how_many_threads_it_may_use() {
+    struct Told(std::sync::atomic::AtomicUsize);
+    impl Engine for Told {
+        fn open(&self, parameters: &Parameters) -> Result<Box<dyn Trainer>, TrainError> {
+            assert_eq!(self.0.load(std::sync::atomic::Ordering::Relaxed), 3);
+            Direct.open(parameters)
+        }
+        fn set_threads(&self, most: usize) {
+            self.0.store(most, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let mut app = App::new(task(false, 12));
+    app.client.settings.budget.max_threads = 3;
+    let told = Told(Default::default());
+    let (name, clock) = (films(), Clock::new(|| NOW));
+    let work = Loop {
+        task: &name,
+        engine: &told,
+        clock: &clock,
+        news: &mut |_| {},
+    };
+    let end = app
+        .client
+        .run(&mut app.way, work, &mut app.rng, std::future::pending());
+    assert_eq!(end.await.unwrap(), End::Finished);
+    assert_eq!(told.0.into_inner(), 3);
 }

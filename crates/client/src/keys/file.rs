@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Key, KeyError, KeyStore, Protection};
+use super::{Key, KeyError, KeyStore, Protection, passphrase};
 use crate::store::file;
 
 /// Name of the key's file in the client's folder.
 const FILE: &str = "client.key";
 
 /// Says what the file is, and in which layout.
-const MARK: &[u8] = b"chorus key 1\n";
+pub(super) const MARK: &[u8] = b"chorus key 1\n";
 
 /// The key in a file that its owner alone can read.
 ///
@@ -39,6 +39,9 @@ impl KeyStore for FileKey {
         let key = content.strip_prefix(MARK).map(<[u8; 32]>::try_from);
         match key {
             Some(Ok(key)) => Ok(Some(Key::new(key))),
+            None if content.starts_with(passphrase::MARK) => Err(KeyError::NeedsPassphrase {
+                path: self.path.clone(),
+            }),
             _ => Err(damaged(&self.path)),
         }
     }

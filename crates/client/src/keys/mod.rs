@@ -93,6 +93,18 @@ pub enum KeyError {
         /// The file of the key.
         path: PathBuf,
     },
+    /// Open it with the passphrase: [`PassphraseKey`].
+    #[error("the key {} is locked with a passphrase: open it with that", path.display())]
+    NeedsPassphrase {
+        /// The file of the key.
+        path: PathBuf,
+    },
+    /// Open it without a passphrase: [`FileKey`].
+    #[error("the key {} has no passphrase: open it without one", path.display())]
+    NoPassphrase {
+        /// The file of the key.
+        path: PathBuf,
+    },
     /// See to the key store.
     #[error(
         "the key store cannot be used ({reason}): unlock it, or check its folder and its permissions"

@@ -6,11 +6,11 @@ use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::file::{damaged, path_in, read, unusable, write};
-use super::{Key, KeyError, KeyStore, Protection, random};
+use super::{Key, KeyError, KeyStore, Protection, file as plain, random};
 use crate::store::file;
 
 /// Says what the file is, and in which layout.
-const MARK: &[u8; 15] = b"chorus locked 1";
+pub(super) const MARK: &[u8; 15] = b"chorus locked 1";
 
 /// The second choice of RFC 9106, section 4, for devices with little memory: three passes over 64 MiB in four lanes.
 const PASSES: u32 = 3;
@@ -56,6 +56,11 @@ impl KeyStore for PassphraseKey {
         let Some(content) = read(&self.path)? else {
             return Ok(None);
         };
+        if content.starts_with(plain::MARK) {
+            return Err(KeyError::NoPassphrase {
+                path: self.path.clone(),
+            });
+        }
         let (salt, nonce, mut key, tag) = split(&content).ok_or_else(|| damaged(&self.path))?;
         self.cipher(&salt)?
             .decrypt_inout_detached(

@@ -57,12 +57,16 @@ fn unusable(error: &Error) -> KeyError {
 
 #[cfg(test)]
 mod tests {
+    use keyring_core::api::CredentialStoreApi;
+    use keyring_core::mock;
+
     use super::*;
+    use crate::{Client, Settings};
 
     #[test]
     fn a_key_comes_back_until_it_is_destroyed() {
-        keyring_core::set_default_store(keyring_core::mock::Store::new().unwrap());
-        let store = PlatformKey::new(Entry::new("chorus", "me").unwrap());
+        let store = mock::Store::new().unwrap();
+        let store = PlatformKey::new(store.build("chorus", "me", None).unwrap());
         assert!(store.load().unwrap().is_none());
         for byte in [1, 2] {
             store.replace(&Key::new([byte; 32])).unwrap();
@@ -73,5 +77,38 @@ mod tests {
         store.destroy().unwrap();
         store.entry.set_secret(b"of another app").unwrap();
         assert!(matches!(store.load(), Err(KeyError::Unusable { .. })));
+    }
+
+    #[test]
+    fn where_no_key_store_answers_nothing_is_made_up() {
+        let store = mock::Store::new().unwrap();
+        let keys = PlatformKey::new(store.build("chorus", "you", None).unwrap());
+        // The next question finds nobody there.
+        let gone = || {
+            let nobody = std::io::Error::other("there is no such service");
+            let credential: &mock::Cred = keys.entry.as_any().downcast_ref().unwrap();
+            credential.set_error(Error::NoStorageAccess(nobody.into()));
+        };
+        let home = tempfile::tempdir().unwrap();
+        let open = || Client::open(home.path(), &keys, Settings::default(), 0);
+        gone();
+        let error = open().map(drop).unwrap_err().to_string();
+        for words in [
+            "the key store cannot be used",
+            "there is no such service",
+            "unlock it",
+        ] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        assert!(keys.load().unwrap().is_none());
+        drop(open().unwrap());
+        gone();
+        assert!(open().is_err());
+        gone();
+        assert!(keys.replace(&Key::new([3; 32])).is_err());
+        gone();
+        assert!(keys.destroy().is_err());
+        // It is back, and so is the key.
+        drop(open().unwrap());
     }
 }

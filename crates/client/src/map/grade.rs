@@ -1,11 +1,14 @@
-//! How many years of school a text asks for. For the tests: nothing that a person reads may ask for more than 8.
+//! How hard a text is to read.
 
 use super::Language;
 
+/// How many years of school a text asks for, roughly. For tests, of apps too: nothing that a person reads about their data should
+/// ask for more than 8. A label of one or two words says nothing by this measure.
+///
 /// English: the grade of Kincaid and others 1975, 0.39 words a sentence + 11.8 syllables a word - 15.59. German: the first
 /// Wiener Sachtextformel (Bamberger and Vanecek 1984), 0.1935 MS + 0.1672 SL + 0.1297 IW - 0.0327 ES - 0.875: shares in per
 /// cent of words with three syllables or more, with over six letters, with one syllable; SL words a sentence.
-pub(crate) fn grade(text: &str, language: Language) -> f64 {
+pub fn grade(text: &str, language: Language) -> f64 {
     let words: Vec<&str> = text
         .split(|letter: char| !letter.is_alphanumeric() && letter != '\'')
         .filter(|word| !word.is_empty())

@@ -5,10 +5,10 @@ mod notice;
 mod person;
 mod pii;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fake"))]
 mod grade;
-#[cfg(test)]
-pub(crate) use grade::grade;
+#[cfg(any(test, feature = "fake"))]
+pub use grade::grade;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +22,7 @@ use crate::Purpose;
 
 pub use keeping::Keeping;
 pub(crate) use keeping::Kept;
+pub(crate) use notice::{retention, said};
 pub use person::{AgeBand, NotARegion, Region};
 pub use pii::{Found, Pii, masked, scan};
 
@@ -62,7 +63,7 @@ pub struct PurposeMap {
 pub struct RecordMap {
     /// What it is called.
     pub name: String,
-    /// What it is for. It is kept under the first; the others use it.
+    /// What it is for. It is kept under the first; the others use it. None where it is kept to know what is allowed.
     pub purposes: Vec<Purpose>,
     /// The module of this crate that answers for it.
     pub owner: String,
@@ -188,9 +189,14 @@ impl DataMap {
         })
     }
 
+    /// The record of a name.
+    pub(crate) fn record(&self, name: &str) -> Option<&RecordMap> {
+        self.records.iter().find(|record| record.name == name)
+    }
+
     /// Days that a record of this name is kept at most, and its most exact part; nothing where the map sets no end.
     pub(crate) fn days(&self, name: &str) -> Option<(u32, u32)> {
-        let record = self.records.iter().find(|record| record.name == name)?;
+        let record = self.record(name)?;
         let fields = record.fields.iter().filter_map(|field| field.days);
         (record.days > 0).then(|| (record.days, fields.fold(record.days, u32::min)))
     }

@@ -4,7 +4,7 @@ use super::{DataMap, FieldMap, Language, PurposeMap, RecordMap};
 use crate::consent::{Notice, Section};
 
 /// Raised with every change of the data map that changes what a notice says.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 impl DataMap {
     /// What a person reads before they decide, made of this map: one section for each purpose, with each field that it uses.
@@ -38,7 +38,7 @@ impl DataMap {
     }
 }
 
-fn said<T: Clone + Default>(
+pub(crate) fn said<T: Clone + Default>(
     text: &std::collections::BTreeMap<Language, T>,
     language: Language,
 ) -> T {
@@ -56,12 +56,12 @@ fn line(record: &RecordMap, field: &FieldMap, language: Language) -> String {
 }
 
 /// `days`: the longest of what is kept; 0 without an end, nothing where nothing is kept.
-fn retention(days: Option<u32>, language: Language) -> String {
+pub(crate) fn retention(days: Option<u32>, language: Language) -> String {
     match (days, language) {
         (None, Language::English) => "Nothing more is kept.".to_owned(),
         (None, Language::German) => "Es wird nichts weiter behalten.".to_owned(),
-        (Some(0), Language::English) => "Until you say stop.".to_owned(),
-        (Some(0), Language::German) => "Bis du Stopp sagst.".to_owned(),
+        (Some(0), Language::English) => "Until you erase it.".to_owned(),
+        (Some(0), Language::German) => "Bis du es löschst.".to_owned(),
         (Some(days), Language::English) => format!("At most {days} days."),
         (Some(days), Language::German) => format!("Höchstens {days} Tage."),
     }

@@ -85,11 +85,16 @@ impl Client {
                 });
             };
             if let Some((kind, value)) = other {
-                record.add(Touch {
+                let corrected = Touch {
                     kind,
                     value,
                     ..touch
-                });
+                };
+                // It would be taken for one of those that were folded, and be lost.
+                if record.has_folded(&corrected) {
+                    return Ok(Amended::Folded);
+                }
+                record.add(corrected);
             }
             // Removed first, so that what it was is in no file any more.
             batch.remove::<ItemRecord>(&key)?;

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use chorus_privacy::spent;
 use chorus_protocol::{BadSignature, Identity, Purpose, RoundId, TaskName, verify};
 use serde::{Deserialize, Serialize};
 
+use crate::door::Door;
 use crate::keys::random;
-use crate::store::erase;
-use crate::{Client, Error, KeyStore};
+use crate::store::{self, receipt};
+use crate::{Client, Error, KeyStore, StoreError};
 
 /// What an erasure did and could not do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +16,10 @@ use crate::{Client, Error, KeyStore};
 pub struct Erasure {
     /// When, seconds since 1970 UTC.
     pub at: i64,
+    /// True where the store did not open: what it held and what privacy was spent, nobody can say any more. The two lists below are
+    /// empty then, and that says nothing.
+    #[serde(default)]
+    pub unread: bool,
     /// Records that are gone, by kind; with them the key that they were sealed under.
     pub gone: BTreeMap<String, u64>,
     /// What is in sums that others have, and cannot be taken out of them.
@@ -52,6 +58,66 @@ pub struct ErasureReceipt {
     pub signature: [u8; 64],
 }
 
+impl Erasure {
+    /// Of a store that does not open.
+    fn unread(now: i64) -> Self {
+        Self {
+            at: now,
+            unread: true,
+            gone: BTreeMap::new(),
+            remaining: Vec::new(),
+        }
+    }
+
+    fn sign(&self, identity: &Identity) -> ErasureReceipt {
+        // A map of texts and numbers: it has no way to fail.
+        let statement = serde_json::to_string(self).unwrap_or_default();
+        let signature = identity.sign(Purpose::Erasure, &[statement.as_bytes()]);
+        ErasureReceipt {
+            statement,
+            key: identity.public(),
+            signature,
+        }
+    }
+}
+
+/// A key that was made for one receipt.
+fn stranger() -> Result<Identity, Error> {
+    Ok(Identity::from_seed(&random().map_err(StoreError::from)?))
+}
+
+/// Erases everything that a client has in the folder `home` without opening it: for a forgotten passphrase, a lost key, a damaged store. The
+/// key first, as [`Client::erase`] does, and then every file by the names that clients give theirs. Nothing there is no error.
+///
+/// The receipt cannot say what went and what was contributed, and says so: `unread`. It is signed with a key made for it. Where the
+/// store opens, [`Client::erase`] says more.
+///
+/// # Errors
+/// When the key or a file cannot be removed: then call it again.
+///
+/// # Privacy
+/// Nothing is sent, and clients of the folder that are open send nothing any more.
+pub fn erase(home: &Path, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
+    let receipt = Erasure::unread(now).sign(&stranger()?);
+    if !home.is_dir() {
+        keys.destroy().map_err(StoreError::from)?;
+        return Ok(receipt);
+    }
+    let unusable = |error: std::io::Error| StoreError::Unusable {
+        path: home.to_owned(),
+        reason: error.to_string(),
+    };
+    let door = Door::new(home).map_err(unusable)?;
+    door.end().map_err(unusable)?;
+    wipe(home, keys, &receipt)?;
+    Ok(receipt)
+}
+
+fn wipe(home: &Path, keys: &dyn KeyStore, receipt: &ErasureReceipt) -> Result<(), Error> {
+    let receipt = serde_json::to_vec(receipt).unwrap_or_default();
+    Ok(store::erase(home, keys, &receipt)?)
+}
+
 impl ErasureReceipt {
     /// What was signed.
     ///
@@ -72,31 +138,40 @@ impl Client {
     /// that are still open find nothing any more.
     ///
     /// # Errors
-    /// When the store cannot be read: then nothing is erased. When the key or a file cannot be removed: then call it again, or open the folder,
+    /// [`StoreError::Closed`] when another one erased the folder. When the disk fails before anything is erased; a damaged store is erased
+    /// all the same, and the receipt says that it could not be read. When the key or a file cannot be removed: then call it again, or open the folder,
     /// which finishes it before anything else.
     ///
     /// # Privacy
     /// Nothing is sent. What the disk itself keeps of old blocks is sealed under the key that is gone.
     pub fn erase(self, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
-        let erasure = self.erasure(now)?;
-        let identity = match self.store.identity()? {
-            Some(identity) => identity,
-            None => Identity::from_seed(&random().map_err(crate::StoreError::from)?),
+        let erasure = match self.erasure(now) {
+            Err(Error::Store(StoreError::Damaged { .. })) => Erasure::unread(now),
+            erasure => erasure?,
         };
-        // A map of texts and numbers: it has no way to fail.
-        let statement = serde_json::to_string(&erasure).unwrap_or_default();
-        let signature = identity.sign(Purpose::Erasure, &[statement.as_bytes()]);
+        let identity = match self.store.identity() {
+            Ok(Some(identity)) => identity,
+            Ok(None) | Err(StoreError::Damaged { .. }) => stranger()?,
+            Err(error) => return Err(error.into()),
+        };
+        let receipt = erasure.sign(&identity);
         // Nothing is sent from here on, by nobody who has this folder open.
         let ended = self.door.end();
         ended.map_err(|error| self.door.fault(error))?;
         let home = self.store.home().to_owned();
         drop(self);
-        erase(&home, keys)?;
-        Ok(ErasureReceipt {
-            statement,
-            key: identity.public(),
-            signature,
-        })
+        wipe(&home, keys, &receipt)?;
+        Ok(receipt)
+    }
+
+    /// The receipt of an erasure of this folder that broke off and was finished when the folder was opened. It stays until the next
+    /// erasure.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn erased(&self) -> Result<Option<ErasureReceipt>, Error> {
+        let kept = receipt(self.store.home())?;
+        Ok(kept.and_then(|receipt| serde_json::from_slice(&receipt).ok()))
     }
 
     fn erasure(&self, now: i64) -> Result<Erasure, Error> {
@@ -117,6 +192,7 @@ impl Client {
         });
         Ok(Erasure {
             at: now,
+            unread: false,
             gone,
             remaining: remaining.collect(),
         })

@@ -10,7 +10,7 @@ mod view;
 mod tests;
 
 pub use amend::Amended;
-pub use erase::{Erasure, ErasureReceipt, Remaining};
+pub use erase::{Erasure, ErasureReceipt, Remaining, erase};
 pub use items::KeptItem;
 pub use view::{Entry, Records, View, Withheld};
 
@@ -29,13 +29,19 @@ impl Client {
         self.is_private
     }
 
-    /// Forgets everything about the person: the history, what they said about themselves, their choices, what they were shown. What they
+    /// Forgets everything about the person: the history, the names of files that it came from, what they said about themselves, their choices, what they were shown. What they
     /// allowed, the enrolment and the record of what was contributed stay. Returns how many records went.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn reset_profile(&mut self) -> Result<usize, Error> {
-        let profile = [Kind::Item, Kind::Person, Kind::Control, Kind::Shown];
+        let profile = [
+            Kind::Item,
+            Kind::Person,
+            Kind::Control,
+            Kind::Shown,
+            Kind::Import,
+        ];
         Ok(self.store.write(|batch| {
             let counts = profile.map(|kind| batch.clear(kind));
             counts.into_iter().sum()

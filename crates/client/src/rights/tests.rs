@@ -1,14 +1,18 @@
 //! Complete views, exact removals, and nothing left.
 
+mod gone;
+
 use std::collections::BTreeSet;
 
 use chorus_model::ItemId;
 use chorus_protocol::{Charge, Identity};
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Enrolled, Kind};
+use crate::map::{DataMap, Language};
+use crate::store::{Batch, Enrolled, Kind, put_enrolled, put_identity};
 use crate::testing::{NOW, ROUNDS, decide, films, open, settings};
 use crate::{Answer, Event, EventKind, FileKey, KeyStore, Recorded, Settings, Source, set_aside};
 
@@ -19,15 +23,16 @@ fn client() -> (TempDir, Client) {
     decide(&mut client, Answer::Yes, ROUNDS);
     let events = (0..5).map(|item| Event::click(ItemId(item), NOW));
     client.record_all(events, NOW).unwrap();
-    client
-        .store
-        .put_identity(&Identity::from_seed(&[7; 32]))
-        .unwrap();
+    let identity = Identity::from_seed(&[7; 32]);
     let enrolled = Enrolled {
         certificate: vec![0xce; 40],
         authority: vec![0xa0; 40],
     };
-    client.store.put_enrolled(&enrolled).unwrap();
+    let put = |batch: &Batch<'_>| {
+        put_identity(batch, &identity)?;
+        put_enrolled(batch, &enrolled)
+    };
+    client.store.write(put).unwrap();
     let charge = r#"{"task":"films","release":"counts","round":7,"cost":null,"survivors":{"minimum":7,"honest":6}}"#;
     let charge: Charge = serde_json::from_str(charge).unwrap();
     let model = crate::store::StoredModel {
@@ -93,10 +98,11 @@ fn what_is_shown_and_what_is_withheld_is_everything() {
 fn every_export_has_every_value() {
     let (_home, client) = client();
     let view = client.view(NOW).unwrap();
-    let (json, csv, html) = (view.to_json(), view.to_csv(), view.to_html());
+    let (json, csv) = (view.to_json(), view.to_csv());
+    let [html, german] = Language::ALL.map(|language| view.to_html(language));
     let seed = hex::encode(*client.store.identity().unwrap().unwrap().seed());
     let certificate = hex::encode(client.store.enrolled().unwrap().unwrap().certificate);
-    for file in [&json, &csv, &html] {
+    for file in [&json, &csv, &html, &german] {
         assert!(!file.contains(&seed));
         assert!(file.contains(&certificate));
         assert!(file.contains("films"));
@@ -108,9 +114,38 @@ fn every_export_has_every_value() {
         for entry in &section.entries {
             let row = format!("\"{}\",\"{}\",", section.kind, entry.key);
             assert!(csv.contains(&row), "{row}");
-            assert!(html.contains(section.title));
+        }
+        // What it is for, who gets it, how long it is kept, in each language.
+        let record = DataMap::get().record(section.kind).unwrap();
+        let told = sections.iter().find(|told| told["kind"] == section.kind);
+        let told = told.unwrap();
+        assert_eq!(told["days"], record.days, "{}", section.kind);
+        assert_eq!(told["purposes"], serde_json::json!(record.purposes));
+        let purposes = DataMap::get().purposes.iter();
+        for purpose in purposes.filter(|purpose| record.purposes.contains(&purpose.name)) {
+            for (language, html) in Language::ALL.into_iter().zip([&html, &german]) {
+                let part = html.split("<section>").find(|part| {
+                    part.starts_with(&format!(
+                        "<h2>{} (",
+                        record.text[&language].trim_end_matches('.')
+                    ))
+                });
+                let part = part.unwrap();
+                assert!(part.contains(&purpose.title[&language]));
+                for recipient in &purpose.recipients[&language] {
+                    assert!(part.contains(recipient));
+                    assert!(
+                        told["recipients"][language.code()]
+                            .to_string()
+                            .contains(recipient)
+                    );
+                }
+                assert!(record.days == 0 || part.contains(&record.days.to_string()));
+            }
         }
     }
+    assert!(german.contains("<html lang=\"de\">") && german.contains("Wofür"));
+    assert!(html.contains("What for") && !german.contains("What for"));
 }
 
 #[test]
@@ -119,7 +154,10 @@ fn texts_in_files_do_nothing() {
         at: NOW,
         sections: vec![Records {
             kind: "control",
-            title: "Choices",
+            text: &DataMap::get().records[0].text,
+            purposes: &[],
+            recipients: Default::default(),
+            days: 0,
             entries: vec![Entry {
                 key: "topic".to_owned(),
                 value: serde_json::json!({"a": "=1+1", "b": "<script>\"", "c": -5, "d": []}),
@@ -132,7 +170,7 @@ fn texts_in_files_do_nothing() {
         csv.contains("\"'=1+1\"") && csv.contains("\"<script>\"\"\"") && csv.contains("\"-5\"")
     );
     assert!(csv.contains("\"d\",\"[]\""));
-    let html = view.to_html();
+    let html = view.to_html(Language::English);
     assert!(html.contains("&lt;script&gt;&quot;") && !html.contains("<script"));
 }
 
@@ -282,7 +320,10 @@ fn after_folding_the_item_is_what_can_be_removed() {
     let (home, client) = client_of(&[old, new]);
     drop(client);
     let keys = FileKey::beside(home.path());
-    let mut client = Client::open(home.path(), &keys, settings(), NOW + year).unwrap();
+    // A year is a long jump of the clock, and believed when it goes on.
+    drop(Client::open(home.path(), &keys, settings(), NOW + year).unwrap());
+    let later = NOW + year + 24 * 60 * 60;
+    let mut client = Client::open(home.path(), &keys, settings(), later).unwrap();
     let (_other, never) = client_of(&[new]);
     match client.remove_event(&old).unwrap() {
         // What is kept too long for a summary went altogether.
@@ -321,4 +362,103 @@ fn a_private_session_does_not_touch_the_disk() {
     assert_eq!(files(), before);
     assert_eq!(does(false), Recorded::Kept);
     assert_ne!(files(), before);
+}
+
+/// Not the history alone: the list that is recommended, and what a round of evaluation would hold out and count.
+#[test]
+fn the_list_and_the_evaluated_item_are_as_if_an_event_had_never_been() {
+    use chorus_model::{Direct, Parameters};
+    let made = |client: &mut Client| {
+        let model = crate::testing::model(false, 1);
+        let stored = crate::store::StoredModel {
+            task: films(),
+            version: 1,
+            bytes: model.to_bytes().unwrap(),
+        };
+        client.store.put_model(&stored).unwrap();
+        let best = client.recommend(&films(), &Direct, 24).unwrap();
+        let best = best
+            .iter()
+            .map(|best| (best.item, best.score.to_bits()))
+            .collect::<Vec<_>>();
+        let parameters = Parameters::from_bytes(&stored.bytes).unwrap();
+        let (coordinator, _) = crate::testing::federation(12, false);
+        let evaluated = [chorus_model::Step::Ranks, chorus_model::Step::History].map(|step| {
+            let mut plan = coordinator.plan();
+            (plan.step, plan.hold_out) = (step, true);
+            let bytes = parameters.to_bytes().unwrap();
+            let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+            let go_on = std::sync::Arc::new(|| true);
+            let delta = client.contribution(&Direct, &plan, &bytes, go_on, &mut rng);
+            delta.unwrap().unwrap().into_values()
+        });
+        (best, evaluated)
+    };
+    let events: Vec<Event> = [(1, 400), (2, 300), (3, 200), (7, 10)]
+        .map(|(item, before)| Event::click(ItemId(item), NOW - before))
+        .into();
+    let (_home, mut never) = client_of(&events[..3]);
+    let never = made(&mut never);
+    // The newest one: it is what an evaluation asks about.
+    let (_home, mut client) = client_of(&events);
+    assert_ne!(made(&mut client), never);
+    client.remove_event(&events[3]).unwrap();
+    assert_eq!(made(&mut client), never);
+    // Corrected, it is as if it had been waved away at once.
+    let dismissed = Event {
+        kind: EventKind::Dismiss,
+        ..events[3]
+    };
+    let (_home, mut other) = client_of(&[&events[..3], &[dismissed]].concat());
+    let (_home, mut client) = client_of(&events);
+    let other = made(&mut other);
+    assert_ne!(made(&mut client), other);
+    client
+        .correct(&events[3], EventKind::Dismiss, None, NOW)
+        .unwrap();
+    assert_eq!(made(&mut client), other);
+}
+
+/// A key store that fails at the worst moment.
+struct Stuck(FileKey);
+
+impl KeyStore for Stuck {
+    fn load(&self) -> Result<Option<crate::Key>, crate::KeyError> {
+        self.0.load()
+    }
+    fn replace(&self, key: &crate::Key) -> Result<(), crate::KeyError> {
+        self.0.replace(key)
+    }
+    fn destroy(&self) -> Result<(), crate::KeyError> {
+        let reason = "busy".to_owned();
+        Err(crate::KeyError::Unusable { reason })
+    }
+    fn protects(&self) -> crate::Protection {
+        self.0.protects()
+    }
+}
+
+#[test]
+fn an_erasure_that_the_next_opening_finishes_leaves_its_receipt() {
+    let (home, client) = client();
+    let keys = FileKey::beside(home.path());
+    assert!(client.erased().unwrap().is_none());
+    let key = client.identity().unwrap().public();
+    assert!(
+        client
+            .erase(&Stuck(FileKey::beside(home.path())), NOW)
+            .is_err()
+    );
+    let client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
+    assert!(client.items().unwrap().is_empty());
+    let receipt = client.erased().unwrap().unwrap();
+    assert_eq!(receipt.key, key);
+    let erasure = receipt.verify().unwrap();
+    assert_eq!((erasure.gone["item"], erasure.remaining.len()), (5, 1));
+    // It is the person's until they erase what came after.
+    drop(client);
+    let client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
+    assert!(client.erased().unwrap().is_some());
+    client.erase(&keys, NOW).unwrap();
+    assert_eq!(all_files(home.path()), Vec::<String>::new());
 }

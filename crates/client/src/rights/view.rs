@@ -1,8 +1,11 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::map::{DataMap, Language, PurposeMap};
 use crate::store::Kind;
-use crate::{Client, Error};
+use crate::{Client, Error, Purpose};
 
 /// Everything that a client keeps, as it keeps it.
 ///
@@ -23,8 +26,14 @@ pub struct View {
 pub struct Records {
     /// What the kind is called, for machines.
     pub kind: &'static str,
-    /// What it is called, for people.
-    pub title: &'static str,
+    /// What it is, for people.
+    pub text: &'static BTreeMap<Language, String>,
+    /// What it is kept and used for; none where it is kept to know what is allowed.
+    pub purposes: &'static [Purpose],
+    /// Who gets something of it, and what.
+    pub recipients: BTreeMap<Language, BTreeSet<&'static str>>,
+    /// Days that it is kept at most; 0: until the person or the purpose ends it.
+    pub days: u32,
     /// The records, by key.
     pub entries: Vec<Entry>,
 }
@@ -50,7 +59,34 @@ pub struct Withheld {
     /// How many bytes they are; 0 for a field.
     pub bytes: usize,
     /// Why.
-    pub why: &'static str,
+    pub why: BTreeMap<Language, &'static str>,
+}
+
+impl Records {
+    /// The empty section of a kind. Every kind is in the data map.
+    fn of(kind: Kind) -> Option<Self> {
+        let map = DataMap::get();
+        let record = map.record(kind.name())?;
+        let of_purpose = |purpose: &&PurposeMap| record.purposes.contains(&purpose.name);
+        let mut recipients: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for (language, said) in map
+            .purposes
+            .iter()
+            .filter(of_purpose)
+            .flat_map(|purpose| &purpose.recipients)
+        {
+            let known = recipients.entry(*language).or_default();
+            known.extend(said.iter().map(String::as_str));
+        }
+        Some(Self {
+            kind: kind.name(),
+            text: &record.text,
+            purposes: &record.purposes,
+            recipients,
+            days: record.days,
+            entries: Vec::new(),
+        })
+    }
 }
 
 impl Client {
@@ -62,11 +98,7 @@ impl Client {
     /// # Privacy
     /// Stays on the device, unless the person takes it elsewhere.
     pub fn view(&self, now: i64) -> Result<View, Error> {
-        let mut sections = Kind::ALL.map(|kind| Records {
-            kind: kind.name(),
-            title: kind.title(),
-            entries: Vec::new(),
-        });
+        let mut sections: Vec<Records> = Kind::ALL.into_iter().filter_map(Records::of).collect();
         let mut withheld = Vec::new();
         for (kind, key, mut value, bytes) in self.store.everything()? {
             for secret in kind.secrets() {
@@ -81,7 +113,7 @@ impl Client {
                         key: key.clone(),
                         field: secret.field,
                         bytes: if secret.field.is_none() { bytes } else { 0 },
-                        why: secret.why,
+                        why: Language::ALL.into_iter().zip(secret.why).collect(),
                     });
                 }
             }
@@ -94,7 +126,7 @@ impl Client {
         }
         Ok(View {
             at: now,
-            sections: sections.into(),
+            sections,
             withheld,
         })
     }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::fault::elsewhere;
-use super::{Kind, Record, Store, StoreError};
+use super::{Batch, Kind, Record, Store, StoreError};
 
 /// What the authority gave.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,31 +42,28 @@ impl Store {
         Ok(known.map(|known| Identity::from_seed(&known.seed)))
     }
 
-    /// Keeps the key before anyone certifies it: a certificate for a lost key would waste the invitation.
-    pub fn put_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        let seed = identity.seed();
-        self.write(|batch| match batch.get::<Enrolment>("")? {
-            Some(_) => Err(elsewhere(batch.path())),
-            None => batch.put(&Enrolment {
-                seed: *seed,
-                enrolled: None,
-            }),
-        })
-    }
-
     /// What the authority gave, if it did.
     pub fn enrolled(&self) -> Result<Option<Enrolled>, StoreError> {
         let known = self.get::<Enrolment>("")?;
         Ok(known.and_then(|known| known.enrolled.clone()))
     }
+}
 
-    /// Keeps what the authority gave for the key that is here.
-    pub fn put_enrolled(&mut self, enrolled: &Enrolled) -> Result<(), StoreError> {
-        self.write(|batch| {
-            let known = batch.get::<Enrolment>("")?;
-            let mut known = known.ok_or_else(|| elsewhere(batch.path()))?;
-            known.enrolled = Some(enrolled.clone());
-            batch.put(&known)
-        })
+/// Keeps the key before anyone certifies it: a certificate for a lost key would waste the invitation.
+pub(crate) fn put_identity(batch: &Batch<'_>, identity: &Identity) -> Result<(), StoreError> {
+    match batch.get::<Enrolment>("")? {
+        Some(_) => Err(elsewhere(batch.path())),
+        None => batch.put(&Enrolment {
+            seed: *identity.seed(),
+            enrolled: None,
+        }),
     }
+}
+
+/// Keeps what the authority gave for the key that is here.
+pub(crate) fn put_enrolled(batch: &Batch<'_>, enrolled: &Enrolled) -> Result<(), StoreError> {
+    let known = batch.get::<Enrolment>("")?;
+    let mut known = known.ok_or_else(|| elsewhere(batch.path()))?;
+    known.enrolled = Some(enrolled.clone());
+    batch.put(&known)
 }

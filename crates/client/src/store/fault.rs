@@ -37,6 +37,25 @@ pub enum StoreError {
         /// Newest layout known here.
         known: i64,
     },
+    /// The folder of a client, without its store.
+    #[error(
+        "the client's store {} is missing, and the rest of the client is still there: put the file back from a backup, or \
+         erase what is left, or set it aside and begin anew, which gives up its history and its record of what was contributed",
+        path.display()
+    )]
+    Missing {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The folder was erased, or its store moved away, while it was open.
+    #[error(
+        "the client's store {} was erased or moved away, and this client is closed: opening the folder again begins anew",
+        path.display()
+    )]
+    Closed {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The key store has no key, and the file needs one.
     #[error(
         "the client's store {} is sealed and its key is not in the key store: put the key back, or open it with the \

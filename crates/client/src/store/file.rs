@@ -4,11 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Result, Write};
 use std::path::Path;
 
-/// An empty file that its owner alone can read; SQLite gives what it puts beside it the same mode.
+/// A new and empty file that its owner alone can read, from its first moment on, and that nobody laid out as a link; SQLite gives
+/// what it puts beside it the same mode. A draft of an earlier time is removed.
 pub fn make_private(path: &Path) -> Result<File> {
-    let file = File::create(path)?;
-    private(&file)?;
-    Ok(file)
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => private().write(true).create_new(true).open(path),
+    }
 }
 
 /// Puts a file with this content in its place, at once or not at all. What was there before is overwritten.
@@ -44,14 +46,26 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Waits until nobody else holds the lock, which lasts as long as the file is open.
 pub fn lock(path: &Path) -> Result<File> {
-    let file = OpenOptions::new()
+    let file = private()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)?;
-    private(&file)?;
     file.lock()?;
     Ok(file)
+}
+
+/// Which file has this name now: two that are there at the same time are never the same.
+#[cfg(unix)]
+pub fn id(path: &Path) -> Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub fn id(path: &Path) -> Result<(u64, u64)> {
+    std::fs::metadata(path).map(|_| (0, 0))
 }
 
 fn blank(file: &File) -> Result<()> {
@@ -80,15 +94,13 @@ fn sync_folder(_: &Path) -> Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
-fn private(file: &File) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-fn private(_: &File) -> Result<()> {
-    Ok(())
+/// Files that are made with these are their owner's alone.
+pub fn private() -> OpenOptions {
+    #[allow(unused_mut, reason = "only unix has modes")]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// A folder that its owner alone can enter, if it is not there.
@@ -104,4 +116,25 @@ pub fn make_folder(home: &Path) -> Result<()> {
 #[cfg(not(unix))]
 pub fn make_folder(home: &Path) -> Result<()> {
     std::fs::create_dir_all(home)
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_way_of_a_draft_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let (outside, file) = (home.path().join("outside"), home.path().join("key"));
+        std::fs::write(&outside, b"theirs").unwrap();
+        symlink(&outside, home.path().join("key.new")).unwrap();
+        replace(&file, b"secret").unwrap();
+        assert_eq!(std::fs::read(&outside).unwrap(), b"theirs");
+        assert_eq!(std::fs::read(&file).unwrap(), b"secret");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

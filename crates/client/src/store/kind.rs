@@ -1,3 +1,5 @@
+use crate::map::Language;
+
 /// What a record is about. The numbers are in every store and never change; a new kind takes a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -29,11 +31,13 @@ pub(crate) enum Kind {
     Activity = 13,
     /// When the store was tidied last.
     Tidied = 14,
+    /// A file that events came from.
+    Import = 15,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Item,
         Kind::Person,
         Kind::Control,
@@ -48,6 +52,7 @@ impl Kind {
         Kind::Model,
         Kind::Activity,
         Kind::Tidied,
+        Kind::Import,
     ];
 
     /// The number in the file.
@@ -83,26 +88,7 @@ impl Kind {
             Kind::Model => "model",
             Kind::Activity => "activity",
             Kind::Tidied => "tidied",
-        }
-    }
-
-    /// What it is called, for people.
-    pub fn title(self) -> &'static str {
-        match self {
-            Kind::Item => "What you did, item by item",
-            Kind::Person => "What you said about yourself",
-            Kind::Control => "What you muted, pinned or chose",
-            Kind::Shown => "How often you were shown what",
-            Kind::Decision => "What you allowed and refused",
-            Kind::Signal => "Privacy signals of your device",
-            Kind::Asked => "When you were asked",
-            Kind::Standing => "The coordinator that you take part with",
-            Kind::Enrolment => "Your membership in the federation",
-            Kind::Charge => "What you contributed, and what it cost in privacy",
-            Kind::LocalReport => "Days on which you sent a noised report",
-            Kind::Model => "The shared models that are here",
-            Kind::Activity => "Every upload",
-            Kind::Tidied => "When old data was last cleared",
+            Kind::Import => "import",
         }
     }
 
@@ -112,15 +98,24 @@ impl Kind {
         match self {
             Kind::Enrolment => &[Secret {
                 field: Some("seed"),
-                why: "the secret key that proves who this client is: who has a copy can pretend to be it",
+                why: [
+                    "the secret key that proves who this client is: who has a copy can pretend to be it",
+                    "der geheime Schlüssel, der zeigt, wer du bist: mit ihm kann sich jeder für dich ausgeben",
+                ],
             }],
             Kind::Standing => &[Secret {
                 field: None,
-                why: "secret keys of the round that is under way, some of them other people's",
+                why: [
+                    "secret keys of the round that is under way, some of them other people's",
+                    "geheime Schlüssel der Runde, die gerade läuft, auch von anderen",
+                ],
             }],
             Kind::Model => &[Secret {
                 field: None,
-                why: "the file of the shared model: it is the same for everybody, and nothing in it is about you",
+                why: [
+                    "the file of the shared model: it is the same for everybody, and nothing in it is about you",
+                    "die Datei mit dem Modell: sie ist für alle gleich, und nichts darin ist von dir",
+                ],
             }],
             Kind::Item
             | Kind::Person
@@ -132,7 +127,8 @@ impl Kind {
             | Kind::Charge
             | Kind::LocalReport
             | Kind::Activity
-            | Kind::Tidied => &[],
+            | Kind::Tidied
+            | Kind::Import => &[],
         }
     }
 }
@@ -141,6 +137,6 @@ impl Kind {
 pub(crate) struct Secret {
     /// The field; nothing for the bytes behind the fields.
     pub field: Option<&'static str>,
-    /// For the person.
-    pub why: &'static str,
+    /// For the person, in the order of `Language::ALL`.
+    pub why: [&'static str; Language::ALL.len()],
 }

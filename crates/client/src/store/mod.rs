@@ -17,6 +17,7 @@ mod vault;
 mod wipe;
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -27,14 +28,18 @@ use serde_json::Value;
 use fault::{damaged, elsewhere, fault};
 use vault::{Name, Plain, Vault};
 
-pub(crate) use enrolment::Enrolled;
+#[cfg(test)]
+pub(crate) use enrolment::Enrolment;
+pub(crate) use enrolment::{Enrolled, put_enrolled, put_identity};
 pub use fault::StoreError;
 pub(crate) use kind::Kind;
 pub(crate) use models::StoredModel;
 pub(crate) use record::Record;
-pub(crate) use rounds::{Progress, Turn, forget_round};
-pub(crate) use wipe::erase;
+#[cfg(test)]
+pub(crate) use rounds::Standing;
+pub(crate) use rounds::{LocalReport, Progress, Turn, forget_round};
 pub use wipe::set_aside;
+pub(crate) use wipe::{LEASE, erase, receipt};
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +57,8 @@ pub enum Durability {
 pub(crate) struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Which file it was when it was opened.
+    id: (u64, u64),
     durability: Durability,
     /// Shared with every [`second`](Self::second) one, so that a new key reaches them.
     vault: Arc<RwLock<Vault>>,
@@ -74,6 +81,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Batch<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.here()?;
         let vault = self.vault.read().unwrap_or_else(PoisonError::into_inner);
         let is_spent = Cell::new(false);
         let value = transact(&mut self.connection, &vault, &self.path, |view| {
@@ -81,7 +89,8 @@ impl Store {
                 view,
                 is_spent: &is_spent,
             })
-        })?;
+        });
+        let value = value.map_err(|error| closed(&self.path, self.id).unwrap_or(error))?;
         if is_spent.get() {
             open::sweep(&self.connection);
         }
@@ -90,11 +99,19 @@ impl Store {
 
     /// A number that changes when anybody else writes to the store: another process, or a [`second`](Self::second) one.
     pub fn version(&self) -> Result<i64, StoreError> {
-        let read = || {
-            let mut select = self.connection.prepare_cached("PRAGMA data_version")?;
-            select.query_row([], |row| row.get(0))
-        };
-        read().map_err(|error| fault(&self.path, error))
+        self.here()?;
+        version(&self.connection).map_err(|error| self.fault(fault(&self.path, error)))
+    }
+
+    /// Says so where the file is not in its place any more: SQLite goes on with what was erased or moved away, and finds it
+    /// damaged at best.
+    pub fn here(&self) -> Result<(), StoreError> {
+        closed(&self.path, self.id).map_or(Ok(()), Err)
+    }
+
+    /// What an error comes from.
+    fn fault(&self, error: StoreError) -> StoreError {
+        closed(&self.path, self.id).unwrap_or(error)
     }
 
     /// Every record, by kind and key: its kind, its key, its value, and how many bytes are behind it.
@@ -123,8 +140,11 @@ impl Store {
 
     /// Another connection to the same store, for another thread.
     pub fn second(&self) -> Result<Store, StoreError> {
+        self.here()?;
+        let connection = open::connect(&self.path, self.durability);
         Ok(Store {
-            connection: open::connect(&self.path, self.durability)?,
+            connection: connection.map_err(|error| self.fault(error))?,
+            id: self.id,
             path: self.path.clone(),
             durability: self.durability,
             vault: Arc::clone(&self.vault),
@@ -133,6 +153,14 @@ impl Store {
 
     /// Runs `work` on one unchanging state of the file.
     fn read<T>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.here()?;
+        self.read_here(work).map_err(|error| self.fault(error))
+    }
+
+    fn read_here<T>(
         &self,
         work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -149,6 +177,22 @@ impl Store {
         view.check()?;
         work(&view)
     }
+}
+
+/// What is wrong where the file in this place is not this one.
+fn closed(path: &Path, id: (u64, u64)) -> Option<StoreError> {
+    let is_gone = match file::id(path) {
+        Ok(found) => found != id,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    };
+    is_gone.then(|| StoreError::Closed {
+        path: path.to_owned(),
+    })
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached("PRAGMA data_version")?;
+    select.query_row([], |row| row.get(0))
 }
 
 /// Runs `work` in one transaction that no other writer can slip into.
@@ -321,6 +365,11 @@ impl Batch<'_> {
             self.is_spent.set(true);
         }
         Ok(removed)
+    }
+
+    /// As [`Store::version`], of the state that this batch works on.
+    pub fn version(&self) -> Result<i64, StoreError> {
+        version(self.view.connection).map_err(|error| fault(self.view.path, error))
     }
 
     /// The file, for errors.

@@ -31,6 +31,8 @@ impl Store {
         if !path.exists() {
             create(home, &path, keys, durability)?;
         }
+        wipe::forget_aside(home)?;
+        let id = file::id(&path).map_err(|error| unusable(&path, error))?;
         let mut connection = connect(&path, durability)?;
         let layout = check(&connection, &path)?;
         let vault = if layout < schema::NEWEST {
@@ -45,6 +47,7 @@ impl Store {
         Ok(Self {
             connection,
             path,
+            id,
             durability,
             vault: Arc::new(RwLock::new(vault)),
         })
@@ -177,6 +180,11 @@ fn create(
     if let Some(left) = beside(path).into_iter().find(|left| left.exists()) {
         let reason = format!("it is gone, and {} is still there", left.display());
         return Err(damaged(path, reason));
+    }
+    if wipe::is_missing(home) {
+        return Err(StoreError::Missing {
+            path: path.to_owned(),
+        });
     }
     let (key, vault) = (make_key(keys)?, Vault::generate()?);
     let draft = home.join(format!("{FILE}.new"));

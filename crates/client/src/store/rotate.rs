@@ -12,6 +12,7 @@ impl Store {
     /// Gives the key store a new key and seals everything anew under a new data key. Whenever it breaks off, the key
     /// that the key store has then opens the store: both wrappings are in the file while the key changes.
     pub fn rotate(&mut self, keys: &dyn KeyStore) -> Result<(), StoreError> {
+        self.here()?;
         // Nobody of this process reads with the old key meanwhile.
         let mut vault = self.vault.write().unwrap_or_else(PoisonError::into_inner);
         let key = Key::new(random()?);

@@ -3,6 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::elsewhere;
 use super::vault::Plain;
+use crate::taste::Dated;
+
 use super::{Batch, Kind, Record, Store, StoreError, StoredModel, models};
 
 /// Counts every write of the saved round. Who wants to write must know the last number, so that of two
@@ -90,6 +92,12 @@ impl Record for LocalReport {
     }
 }
 
+impl Dated for LocalReport {
+    fn day(&self) -> i64 {
+        self.at.div_euclid(24 * 60 * 60)
+    }
+}
+
 /// Everything that changes with one step of a round.
 pub(crate) struct Progress<'a> {
     /// The round, which is never joined again.
@@ -102,6 +110,8 @@ pub(crate) struct Progress<'a> {
     pub log: Option<(&'a LogView, &'a LogView)>,
     /// A model that was accepted in this step.
     pub model: Option<&'a StoredModel>,
+    /// A report that is private by itself, to be counted against the day before anything is sent for it.
+    pub local: Option<&'a LocalReport>,
 }
 
 impl Store {
@@ -129,6 +139,11 @@ impl Store {
             if let Some(model) = progress.model {
                 models::put(batch, model)?;
             }
+            if let Some(local) = progress.local
+                && batch.get::<LocalReport>(&local.key())?.is_none()
+            {
+                batch.put(local)?;
+            }
             Ok(standing.turn)
         })
     }
@@ -150,18 +165,8 @@ impl Store {
         self.all()
     }
 
-    /// Counts a round whose report is private by itself against the day, before anything is sent for it.
-    pub fn put_local(&mut self, round: RoundId, now: i64) -> Result<(), StoreError> {
-        self.write(|batch| {
-            let report = LocalReport { round, at: now };
-            match batch.get::<LocalReport>(&report.key())? {
-                Some(_) => Ok(()),
-                None => batch.put(&report),
-            }
-        })
-    }
-
-    /// Such rounds from `then` on (seconds since 1970 UTC). Those of a clock that was ahead count too.
+    /// Rounds whose report is private by itself, joined from `then` on (seconds since 1970 UTC). Those of a clock that was ahead count
+    /// too.
     pub fn local_since(&self, then: i64) -> Result<usize, StoreError> {
         let reports = self.all::<LocalReport>()?.into_iter();
         Ok(reports.filter(|report| report.at >= then).count())

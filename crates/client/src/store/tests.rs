@@ -45,12 +45,13 @@ fn filled() -> (TempDir, Store) {
         at: -5,
     });
     assert_eq!(store.add_events(events).unwrap(), 300);
-    store.put_identity(&Identity::from_seed(&[7; 32])).unwrap();
+    let identity = Identity::from_seed(&[7; 32]);
+    store.write(|batch| put_identity(batch, &identity)).unwrap();
     let enrolled = Enrolled {
         certificate: vec![1, 2],
         authority: vec![3],
     };
-    store.put_enrolled(&enrolled).unwrap();
+    store.write(|batch| put_enrolled(batch, &enrolled)).unwrap();
     store.pin_coordinator(&[4; 32]).unwrap();
     store.put_model(&model(2)).unwrap();
     let (turn, _) = store.saved().unwrap();
@@ -75,6 +76,7 @@ fn filled() -> (TempDir, Store) {
         charge: Some(&charge),
         log: Some((&LogView::default(), &log)),
         model: None,
+        local: None,
     };
     store.advance(turn, &progress).unwrap();
     (home, store)
@@ -157,6 +159,7 @@ fn only_one_of_two_processes_goes_on_with_a_round() {
         charge: None,
         log: None,
         model: None,
+        local: None,
     };
     let next = first.advance(turn, &progress).unwrap();
     assert!(matches!(
@@ -199,6 +202,7 @@ fn a_log_is_only_written_over_the_one_it_continues() {
         charge: None,
         log: Some((&stranger, &after)),
         model: None,
+        local: None,
     };
     assert!(matches!(
         store.advance(turn, &progress),
@@ -354,6 +358,7 @@ fn what_is_spent_is_overwritten() {
         charge: None,
         log: None,
         model: None,
+        local: None,
     };
     let turn = store.advance(turn, &progress(Some(&[7; 9_000]))).unwrap();
     let before = sealed(&store, Kind::Standing);

@@ -1,6 +1,10 @@
+use std::collections::BTreeSet;
+
 use chorus_model::ItemId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::Purpose;
 
 /// Seconds.
 pub(crate) const DAY: i64 = 24 * 60 * 60;
@@ -40,6 +44,16 @@ impl Event {
             value: None,
             source: Source::FirstParty,
         }
+    }
+
+    /// The first purpose that it needs and that is not granted.
+    pub(crate) fn missing(&self, granted: &BTreeSet<Purpose>) -> Option<Purpose> {
+        let needed = match self.source {
+            Source::FirstParty => [Purpose::LocalPersonalisation; 2],
+            Source::ThirdParty => [Purpose::LocalPersonalisation, Purpose::ThirdPartySource],
+        };
+        let mut needed = needed.into_iter();
+        needed.find(|purpose| !granted.contains(purpose))
     }
 
     /// The value in thousandths, once it and the time make sense at `now`.

@@ -203,8 +203,17 @@ impl ItemRecord {
         events.fold(self.folded.recorded, i64::max)
     }
 
-    /// True when an event like this one lies within the time that was folded of its kind.
+    /// True when an event like this one lies within the time that was folded of its kind. That time is kept by the day, and of a
+    /// busy day the oldest go first: what is later than one of that day that is still there was not folded.
     pub fn has_folded(&self, touch: &Touch) -> bool {
+        let day = touch.at.div_euclid(DAY);
+        let is_before = |kept: &Touch| {
+            (kept.kind, kept.source) == (touch.kind, touch.source)
+                && (day * DAY..touch.at).contains(&kept.at)
+        };
+        if self.events.iter().any(is_before) {
+            return false;
+        }
         let within = |tally: &Tally| {
             (tally.kind, tally.source) == (touch.kind, touch.source)
                 && (tally.first..tally.last.saturating_add(DAY)).contains(&touch.at)
@@ -355,6 +364,31 @@ mod tests {
     }
 
     /// The history of a client that only clicks is what it was before there were kinds.
+    #[test]
+    fn a_busy_day_goes_on_after_its_first_part_was_folded() {
+        let click = |at| {
+            let event = Event::click(ItemId(1), at);
+            Touch::new(&event, None, &Context::default(), at)
+        };
+        let mut record = ItemRecord::new(ItemId(1));
+        for at in (0..100).map(|place| DAY + 10 * place) {
+            assert!(record.add(click(at)), "{at}");
+            let over = record.events.len().saturating_sub(8);
+            record.fold(|place, _| place < over, 0);
+        }
+        let count: u32 = record
+            .counts()
+            .tallies
+            .iter()
+            .map(|tally| tally.count)
+            .sum();
+        assert_eq!(count, 100);
+        // The same day once more brings nothing: neither of what was folded nor of what is still there.
+        for at in (0..100).map(|place| DAY + 10 * place) {
+            assert!(!record.add(click(at)), "{at}");
+        }
+    }
+
     #[test]
     fn clicks_are_learned_from_as_ever() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);

@@ -35,10 +35,14 @@ pub(crate) use rank::NoChance;
 pub use rank::{Ask, Order, Ranked, WhatIf};
 pub(crate) use recorded::item_key;
 pub use recorded::{Imported, Recorded};
+pub(crate) use tidy::Dated;
+
+#[cfg(test)]
+pub(crate) use serving::Shown;
 
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-pub(crate) use samples::samples;
+pub(crate) use samples::sample;
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,10 @@ const TEXTS: &str = include_str!("parameters.toml");
 /// One of the things that decide what is on a list: Art. 27 of Regulation (EU) 2022/2065 (Digital Services Act).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MainParameter {
-    /// What it is called.
+    /// Its name, for programs.
     pub name: String,
+    /// What it is called, for people.
+    pub title: String,
     /// What it does, for people.
     pub does: String,
     /// How the person can change it.
@@ -29,6 +31,7 @@ struct Texts {
 #[derive(Deserialize)]
 struct Text {
     name: String,
+    title: BTreeMap<Language, String>,
     does: BTreeMap<Language, String>,
     change: BTreeMap<Language, String>,
 }
@@ -44,6 +47,7 @@ impl Taste {
                 said.get(&language).cloned().unwrap_or_default()
             };
             Some(MainParameter {
+                title: said(&text.title),
                 does: said(&text.does),
                 change: said(&text.change),
                 value: self.value(&text.name, language)?,
@@ -57,29 +61,32 @@ impl Taste {
     fn value(&self, name: &str, language: Language) -> Option<String> {
         let english = language == Language::English;
         let words = |one: &str, other: &str| if english { one } else { other }.to_owned();
+        let counted = |count: usize, one: [&str; 2], other: [&str; 2]| {
+            let [single, many] = if english { one } else { other };
+            format!("{count} {}", if count == 1 { single } else { many })
+        };
         let profiled = self.is_granted(Purpose::LocalPersonalisation);
         Some(match name {
             "order" if profiled => words("made for you", "für dich gemacht"),
             "order" => words("the same for all", "für alle gleich"),
             "history" => {
                 let items = self.records.len();
-                words(&format!("{items} items"), &format!("{items} Dinge"))
+                counted(items, ["item", "items"], ["Ding", "Dinge"])
             }
             "model" => words("on", "an"),
             "choices" => {
                 let count = self.choices.len();
-                words(
-                    &format!("{count} choices"),
-                    &format!("{count} Einstellungen"),
+                counted(
+                    count,
+                    ["choice", "choices"],
+                    ["Einstellung", "Einstellungen"],
                 )
             }
             "sensitive" => {
                 let sensitive = |purpose: &&Purpose| matches!(purpose, Purpose::Sensitive(_));
                 let count = self.granted.iter().filter(sensitive).count();
-                words(
-                    &format!("{count} kinds allowed"),
-                    &format!("{count} Arten erlaubt"),
-                )
+                let english = ["kind allowed", "kinds allowed"];
+                counted(count, english, ["Art erlaubt", "Arten erlaubt"])
             }
             "context" => words("where the app gives it", "wo die App es angibt"),
             "diversity" => {

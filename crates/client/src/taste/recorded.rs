@@ -1,12 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_model::{ItemId, TrainingSet};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Source;
 use super::context::Context;
-use super::event::{Event, Flaw};
+use super::event::{DAY, Event, Flaw, Source};
 use super::item::{ItemRecord, Touch};
+use super::tidy::Dated;
 use crate::store::{Kind, Record};
 use crate::{Client, Error, Purpose};
 
@@ -38,6 +38,31 @@ pub struct Imported {
     pub private: usize,
     /// Events that make no sense, by their time or their value; nothing of them was kept.
     pub refused: usize,
+}
+
+/// Where a part of the history comes from: a file that the person brought along. What does not come from one was done in the app.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Brought {
+    /// Seconds since 1970 UTC.
+    pub at: i64,
+    /// What the file was called, without its folder and without what looks personal.
+    pub file: String,
+    /// Whose word its events were.
+    pub sources: BTreeSet<Source>,
+}
+
+impl Record for Brought {
+    const KIND: Kind = Kind::Import;
+
+    fn key(&self) -> String {
+        format!("{:020} {}", self.at, self.file)
+    }
+}
+
+impl Dated for Brought {
+    fn day(&self) -> i64 {
+        self.at.div_euclid(DAY)
+    }
 }
 
 impl Record for ItemRecord {
@@ -77,7 +102,7 @@ impl Client {
         now: i64,
     ) -> Result<Recorded, Error> {
         self.tidy(now)?;
-        let became = self.keep([event], context, now)?;
+        let became = self.keep([event], context, None, now)?;
         Ok(became.first().copied().unwrap_or(Recorded::Known))
     }
 
@@ -93,9 +118,19 @@ impl Client {
         events: impl IntoIterator<Item = Event>,
         now: i64,
     ) -> Result<Imported, Error> {
+        self.keep_all(events, None, now)
+    }
+
+    /// The same; `file`: what the events came in.
+    pub(crate) fn keep_all(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        file: Option<String>,
+        now: i64,
+    ) -> Result<Imported, Error> {
         self.tidy(now)?;
         let mut imported = Imported::default();
-        for became in self.keep(events, &Context::default(), now)? {
+        for became in self.keep(events, &Context::default(), file, now)? {
             *match became {
                 Recorded::Kept => &mut imported.added,
                 Recorded::Known => &mut imported.known,
@@ -107,70 +142,69 @@ impl Client {
         Ok(imported)
     }
 
-    /// One transaction; says what became of each, in their order.
+    /// One transaction, in which it is looked up what may be kept; says what became of each, in their order.
     fn keep(
         &mut self,
         events: impl IntoIterator<Item = Event>,
         context: &Context,
+        file: Option<String>,
         now: i64,
     ) -> Result<Vec<Recorded>, Error> {
+        // Whatever the app does to give them happens before the transaction.
+        let events: Vec<Event> = events.into_iter().collect();
         if self.is_private {
-            return Ok(events.into_iter().map(|_| Recorded::Private).collect());
+            return Ok(vec![Recorded::Private; events.len()]);
         }
+        // Where nothing is granted, nothing waits for the disk. What is granted is looked up again before it is kept.
         let granted = self.grants()?;
-        let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
-        let mut became = Vec::new();
-        for event in events {
-            let needed = match event.source {
-                Source::FirstParty => [Purpose::LocalPersonalisation; 2],
-                Source::ThirdParty => [Purpose::LocalPersonalisation, Purpose::ThirdPartySource],
-            };
-            let missing = needed
-                .into_iter()
-                .find(|purpose| !granted.contains(purpose));
-            became.push(match (missing, event.check(now)) {
-                (Some(purpose), _) => Recorded::NotGranted(purpose),
-                (None, Err(flaw)) => Recorded::Refused(flaw),
-                (None, Ok(value)) => {
-                    let touch = Touch::new(&event, value, context, now);
-                    let of_item = by_item.entry(event.item).or_default();
-                    of_item.push((became.len(), touch));
-                    Recorded::Known
-                }
-            });
+        let missing = |event: &Event| event.missing(&granted).map(Recorded::NotGranted);
+        if let Some(refused) = events.iter().map(missing).collect() {
+            return Ok(refused);
         }
-        let (most, offset) = (
-            self.settings.keeping.events as usize,
-            self.settings.utc_offset,
-        );
-        let kept = match by_item.is_empty() {
-            true => Vec::new(),
-            false => self.store.write(|batch| {
-                let mut kept = Vec::new();
-                for (item, touches) in by_item {
-                    let known = batch.get(&item_key(item))?;
-                    let mut record = known.unwrap_or_else(|| ItemRecord::new(item));
-                    let before = kept.len();
-                    for (place, touch) in touches {
-                        if record.add(touch) {
-                            kept.push(place);
-                        }
+        let most = self.settings.keeping.events as usize;
+        let offset = self.settings.utc_offset;
+        self.write_granted(|batch, granted| {
+            let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
+            let mut became = Vec::new();
+            for event in &events {
+                became.push(match (event.missing(granted), event.check(now)) {
+                    (Some(purpose), _) => Recorded::NotGranted(purpose),
+                    (None, Err(flaw)) => Recorded::Refused(flaw),
+                    (None, Ok(value)) => {
+                        let touch = Touch::new(event, value, context, now);
+                        let of_item = by_item.entry(event.item).or_default();
+                        of_item.push((became.len(), touch));
+                        Recorded::Known
                     }
-                    let over = record.events.len().saturating_sub(most);
-                    record.fold(|place, _| place < over, offset);
-                    if kept.len() > before {
-                        batch.put(&record)?;
-                    }
-                }
-                Ok(kept)
-            })?,
-        };
-        for place in kept {
-            if let Some(became) = became.get_mut(place) {
-                *became = Recorded::Kept;
+                });
             }
-        }
-        Ok(became)
+            for (item, touches) in by_item {
+                let known = batch.get(&item_key(item))?;
+                let mut record = known.unwrap_or_else(|| ItemRecord::new(item));
+                let mut is_new = false;
+                for (place, touch) in touches {
+                    if record.add(touch)
+                        && let Some(became) = became.get_mut(place)
+                    {
+                        *became = Recorded::Kept;
+                        is_new = true;
+                    }
+                }
+                let over = record.events.len().saturating_sub(most);
+                record.fold(|place, _| place < over, offset);
+                if is_new {
+                    batch.put(&record)?;
+                }
+            }
+            let kept = events.iter().zip(&became);
+            let kept = kept.filter(|(_, became)| **became == Recorded::Kept);
+            let sources: BTreeSet<Source> = kept.map(|(event, _)| event.source).collect();
+            if let Some(file) = file.filter(|_| !sources.is_empty()) {
+                let at = now;
+                batch.put(&Brought { at, file, sources })?;
+            }
+            Ok(became)
+        })
     }
 
     /// What can be learned from: the liked items that a catalogue of `catalogue` items holds. Nothing that the person muted, and nothing

@@ -15,6 +15,7 @@ use super::offer::{Offer, Offered};
 use super::parameters::MainParameter;
 use super::person::Person;
 use super::rank::{Ask, Order, Ranked, Taste, WhatIf};
+use super::tidy::Dated;
 use crate::map::{Language, scan};
 use crate::store::{Kind, Record};
 use crate::{Client, Error, Purpose};
@@ -35,6 +36,12 @@ impl Record for Shown {
 
     fn key(&self) -> String {
         shown_key(self.day)
+    }
+}
+
+impl Dated for Shown {
+    fn day(&self) -> i64 {
+        self.day
     }
 }
 
@@ -157,11 +164,14 @@ impl Client {
     /// When the store cannot be written.
     pub fn shown(&mut self, items: &[ItemId], now: i64) -> Result<(), Error> {
         self.tidy(now)?;
-        if self.is_private || !self.grants()?.contains(&Purpose::LocalPersonalisation) {
+        if self.is_private {
             return Ok(());
         }
         let day = now.div_euclid(DAY);
-        Ok(self.store.write(|batch| {
+        self.write_granted(|batch, granted| {
+            if !granted.contains(&Purpose::LocalPersonalisation) {
+                return Ok(());
+            }
             let shown = batch.get::<Shown>(&shown_key(day))?;
             let mut shown = shown.unwrap_or_default();
             shown.day = day;
@@ -170,7 +180,7 @@ impl Client {
                 *times = times.saturating_add(1);
             }
             batch.put(&shown)
-        })?)
+        })
     }
 
     /// Keeps a choice of the person, in the place of what was chosen about the same before; it holds from the next list on. Nothing is
@@ -182,11 +192,7 @@ impl Client {
         if let Subject::Topic(text) | Subject::Group(text) = &control.what {
             check_text("what", text)?;
         }
-        let granted = self.grants()?.contains(&Purpose::LocalPersonalisation);
-        if granted {
-            self.store.write(|batch| batch.put(control))?;
-        }
-        Ok(granted)
+        self.put_granted(control)
     }
 
     /// Takes a choice back; false when there was none.
@@ -220,11 +226,18 @@ impl Client {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_person(&mut self, person: &Person) -> Result<bool, Error> {
-        let granted = self.grants()?.contains(&Purpose::LocalPersonalisation);
-        if granted {
-            self.store.write(|batch| batch.put(person))?;
-        }
-        Ok(granted)
+        self.put_granted(person)
+    }
+
+    /// Keeps what is only kept for personalisation; false where that is not granted.
+    fn put_granted(&mut self, record: &impl Record) -> Result<bool, Error> {
+        self.write_granted(|batch, granted| {
+            let is_granted = granted.contains(&Purpose::LocalPersonalisation);
+            if is_granted {
+                batch.put(record)?;
+            }
+            Ok(is_granted)
+        })
     }
 
     /// What goes with a basket: the `n` items whose vectors in the model are most like those of the items in it. None where the model

@@ -27,6 +27,100 @@ static void untouched(const char *what, const char *text)
     }
 }
 
+static int32_t broken_load(void *context, uint8_t *key)
+{
+    (void)context;
+    (void)key;
+    return -7;
+}
+
+static int32_t no_load(void *context, uint8_t *key)
+{
+    (void)context;
+    (void)key;
+    return CHORUS_KEY_NONE;
+}
+
+static int32_t broken_replace(void *context, const uint8_t *key)
+{
+    (void)context;
+    (void)key;
+    return 1;
+}
+
+static int32_t no_destroy(void *context)
+{
+    (void)context;
+    return CHORUS_KEY_DONE;
+}
+
+/* A key store without all its callbacks, and ones that fail. */
+static void key_stores(const char *home)
+{
+    ChorusKeyStore keys = {NULL, NULL, broken_replace, no_destroy};
+    ChorusClient client = 7;
+
+    expect("no key store", chorus_open_with(home, NULL, NULL, &client), CHORUS_MISUSE);
+    expect("no load", chorus_open_with(home, &keys, NULL, &client), CHORUS_MISUSE);
+    keys.load = broken_load;
+    expect("a load that fails", chorus_open_with(home, &keys, NULL, &client), CHORUS_STORE);
+    if (strstr(chorus_last_error(), "`load` gave -7") == NULL) {
+        printf("it does not say what failed: %s\n", chorus_last_error());
+        failures++;
+    }
+    keys.load = no_load;
+    expect("a replace that fails", chorus_open_with(home, &keys, NULL, &client), CHORUS_STORE);
+    keys.destroy = NULL;
+    expect("no destroy", chorus_open_with(home, &keys, NULL, &client), CHORUS_MISUSE);
+    expect("no home", chorus_open_with(NULL, &keys, NULL, &client), CHORUS_MISUSE);
+    if (client != 0) {
+        printf("a failed open gave a client\n");
+        failures++;
+    }
+}
+
+/* What an app knows of its items, what the person chooses, and what their browser says. */
+static void catalogue_choices_signals(ChorusClient client)
+{
+    char *text = (char *)"left over";
+
+    expect("no items", chorus_catalogue(client, NULL), CHORUS_MISUSE);
+    expect("items that are no list", chorus_catalogue(client, "{}"), CHORUS_MISUSE);
+    expect("not UTF-8", chorus_catalogue(client, "\xff"), CHORUS_MISUSE);
+    expect("an item twice", chorus_catalogue(client, "[{\"item\": 1}, {\"item\": 1}]"), CHORUS_MISUSE);
+    expect("no category", chorus_catalogue(client, "[{\"item\": 1, \"sensitive\": \"hair\"}]"), CHORUS_MISUSE);
+    expect("no currency", chorus_catalogue(client, "[{\"item\": 1, \"price\": {\"amount\": 1, \"currency\": \"eur\"}}]"),
+           CHORUS_MISUSE);
+    expect("a price below nothing",
+           chorus_catalogue(client, "[{\"item\": 1, \"price\": {\"amount\": -1, \"currency\": \"EUR\"}}]"), CHORUS_MISUSE);
+    expect("a catalogue", chorus_catalogue(client, "[{\"item\": 1, \"title\": \"One\"}]"), CHORUS_OK);
+    expect("none", chorus_catalogue(client, "[]"), CHORUS_OK);
+
+    expect("no choice", chorus_choose(client, NULL), CHORUS_MISUSE);
+    expect("an unknown choice", chorus_choose(client, "{\"what\": {\"item\": 1}, \"choice\": \"love\"}"), CHORUS_MISUSE);
+    expect("too much", chorus_choose(client, "{\"what\": {\"item\": 1}, \"choice\": \"mute\", \"now\": 1}"), CHORUS_MISUSE);
+    expect("not granted", chorus_choose(client, "{\"what\": {\"item\": 1}, \"choice\": \"mute\"}"), CHORUS_NOT_GRANTED);
+    expect("nothing to take back", chorus_unchoose(client, "{\"item\": 1}"), CHORUS_OK);
+    expect("about nothing", chorus_unchoose(client, "{}"), CHORUS_MISUSE);
+    expect("no place", chorus_choices(client, NULL), CHORUS_MISUSE);
+    expect("choices", chorus_choices(client, &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+
+    expect("no signal", chorus_signal(client, NULL), CHORUS_MISUSE);
+    expect("an unknown signal", chorus_signal(client, "{\"kind\": \"smoke\"}"), CHORUS_MISUSE);
+    /* What cannot be read denies; that is no misuse. */
+    expect("rubbish", chorus_signal(client, "{\"kind\": \"tcf\", \"applies\": true, \"string\": \"rubbish\"}"), CHORUS_OK);
+    expect("gpp", chorus_signal(client, "{\"kind\": \"gpp\", \"sections\": [6], \"string\": \"DBABTA~1YYN\"}"), CHORUS_OK);
+    expect("gpc", chorus_signal(client, "{\"kind\": \"gpc\", \"on\": true}"), CHORUS_OK);
+    expect("signals", chorus_signals(client, &text), CHORUS_OK);
+    if (strstr(text, "third-party-share") == NULL || strstr(text, "contribute-training") == NULL) {
+        printf("the signals deny nothing: %s\n", text);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("no place", chorus_signals(client, NULL), CHORUS_MISUSE);
+}
+
 int main(int argc, char **argv)
 {
     ChorusClient client = 7;
@@ -65,7 +159,11 @@ int main(int argc, char **argv)
 
     /* A client that never was, that is closed, and that is closed again. */
     expect("nobody", chorus_record(0, "{\"item\": 1, \"at\": 1}"), CHORUS_CLOSED);
+    key_stores(argv[1]);
     expect("opening", chorus_open(argv[1], NULL, NULL, &client), CHORUS_OK);
+    catalogue_choices_signals(client);
+    expect("a budget that is none", chorus_contribute(client, "{\"coordinator\": \"localhost:1\", \"task\": \"films\","
+           " \"max_bytes\": -1}", &text), CHORUS_MISUSE);
     expect("no model", chorus_rank(client, "{\"task\": \"films\", \"length\": 3}", &text), CHORUS_NO_MODEL);
     untouched("no model", text);
     expect("no grant", chorus_record(client, "{\"item\": 1, \"at\": 1}"), CHORUS_NOT_GRANTED);
@@ -82,6 +180,8 @@ int main(int argc, char **argv)
     expect("not a task", chorus_rank(client, "{\"task\": \"no spaces\", \"length\": 3}", &text), CHORUS_MISUSE);
     expect("status", chorus_status(client, &text), CHORUS_OK);
     expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("freeing twice", chorus_text_free(text), CHORUS_MISUSE);
+    expect("freeing what is not the library's", chorus_text_free((char *)"mine"), CHORUS_MISUSE);
     expect("nothing to stop", chorus_stop(client), CHORUS_OK);
     expect("erasing", chorus_erase(client, &text), CHORUS_OK);
     expect("freeing", chorus_text_free(text), CHORUS_OK);
@@ -91,6 +191,9 @@ int main(int argc, char **argv)
     expect("after closing", chorus_status(client, &text), CHORUS_CLOSED);
     untouched("after closing", text);
     expect("closing again", chorus_close(client), CHORUS_CLOSED);
+    expect("items after closing", chorus_catalogue(client, "[]"), CHORUS_CLOSED);
+    expect("choosing after closing", chorus_choose(client, "{\"what\": {\"item\": 1}, \"choice\": \"mute\"}"), CHORUS_CLOSED);
+    expect("a signal after closing", chorus_signal(client, "{\"kind\": \"gpc\", \"on\": true}"), CHORUS_CLOSED);
 
     return failures == 0 ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 use rand::Rng;
 
 use super::plan::{ClientPlan, Loss, ModelPlan};
-use crate::{Delta, ItemId, Step, TrainError, TrainingSet};
+use crate::{Block, Delta, ItemId, Step, TrainError, TrainingSet};
 
 /// A small generator for negatives and the order of examples: they are no secret, and are drawn by the thousand.
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -219,17 +219,11 @@ impl Turn {
 
 /// What a history adds to the sum that every trained model begins with, [`Step::History`] or [`Step::Counts`].
 pub(super) fn counted(step: Step, history: &TrainingSet, items: usize) -> Delta {
-    let mut values = vec![0.0; step.length(items, 0, None)];
     let value = match step {
         Step::Counts => 1.0 / (history.len().max(1) as f64).sqrt(),
         _ => 1.0,
     };
-    for item in history.items() {
-        if let Some(cell) = values.get_mut(item.0 as usize) {
-            *cell = value as f32;
-        }
-    }
-    Delta::new(values)
+    history.marks(Block::whole(items), value)
 }
 
 /// Refuses a history that holds items outside of a catalogue of `items`.

@@ -3,7 +3,7 @@ use rand::Rng;
 use super::examples::{Turn, counted, within_catalogue};
 use super::{Layout, ModelPlan};
 use crate::rank::by_popularity;
-use crate::{Block, Delta, Parameters, ParametersError, Step, TrainError, TrainingSet};
+use crate::{Block, Delta, GoOn, Parameters, ParametersError, Step, TrainError, TrainingSet};
 
 /// What every engine holds of a model of a plan that it opened.
 pub struct Opened {
@@ -16,6 +16,8 @@ pub struct Opened {
     /// Published bounds of adaptive clipping.
     bounds: Option<Vec<f64>>,
     popularity: Result<Vec<f32>, ParametersError>,
+    /// Nothing where nobody asked.
+    go_on: Option<GoOn>,
 }
 
 /// How an engine learns from a history that is not empty, and holds items of the catalogue alone. `seed` decides what is drawn:
@@ -49,7 +51,18 @@ impl Opened {
             items,
             popularity: by_popularity(parameters, items),
             plan: plan.clone(),
+            go_on: None,
         })
+    }
+
+    /// [`Trainer::heed`](crate::Trainer::heed).
+    pub fn heed(&mut self, go_on: GoOn) {
+        self.go_on = Some(go_on);
+    }
+
+    /// Whether a [`Learner`] is to go on: asked between its epochs or batches, it ends early where the answer is no.
+    pub fn goes_on(&self) -> bool {
+        self.go_on.as_ref().is_none_or(|go_on| go_on())
     }
 
     /// `[m]`: the scores of somebody without a history.
@@ -77,7 +90,7 @@ impl Opened {
         match step {
             Step::History | Step::Counts => Ok(counted(step, history, self.items)),
             Step::Update | Step::NoisedUpdate | Step::Check if history.is_empty() => {
-                Ok(Delta::new(vec![0.0; self.layout.length(step)]))
+                Ok(Delta::zeros(self.layout.length(step)))
             }
             Step::Update | Step::NoisedUpdate | Step::Check => {
                 let turn = Turn::draw(step, &self.plan, rng);
@@ -85,6 +98,10 @@ impl Opened {
                 let loss = report.transpose()?.flatten();
                 let learn = turn.learn.map(|seed| learner.learn(history, seed));
                 let update = learn.transpose()?.unwrap_or_default();
+                // Who learns stops early; what it has then is nothing.
+                if !self.goes_on() {
+                    return Err(TrainError::Stopped);
+                }
                 let bounds = self.bounds.as_deref();
                 Ok(self.layout.contribution(step, update, loss, bounds))
             }

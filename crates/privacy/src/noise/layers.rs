@@ -341,7 +341,8 @@ mod tests {
                 let noised = add_noise(update, share).unwrap();
                 let kept = noised.seeds().iter();
                 let seeds = kept.map(|seed| LayerSeed::from_bytes(*seed.as_bytes()));
-                (noised.words().to_vec(), seeds.collect())
+                let seeds = seeds.collect();
+                (noised.into_words(), seeds)
             })
             .collect();
         for vanished in 0..=3usize {

@@ -2,6 +2,7 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{LayerSeed, LocalNoise, MOST_LAYERS, fill_discrete_gaussian, fill_skellam};
+use crate::update::Places;
 use crate::{PrivacyError, QuantisedUpdate};
 
 /// One client's share of the noise of one sum, drawn ahead of the update that it will be added to.
@@ -24,12 +25,14 @@ use crate::{PrivacyError, QuantisedUpdate};
 /// Who knows it can take it off. It stays on the client; its memory is wiped when it is dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct NoiseShare {
+    length: usize,
+    /// `[length]`; none without noise.
     words: Vec<u32>,
     seeds: Vec<LayerSeed>,
 }
 
 impl NoiseShare {
-    /// Draws `noise` for the `words` coordinates of one update ([`Encoding::words`](crate::Encoding::words)); zeros when noise is
+    /// Draws `noise` for the `words` coordinates of one update ([`Encoding::words`](crate::Encoding::words)); nothing when noise is
     /// off.
     ///
     /// # Errors
@@ -45,10 +48,15 @@ impl NoiseShare {
     ) -> Result<Self, PrivacyError> {
         noise.check()?;
         let mut share = Self {
-            words: vec![0; words],
+            length: words,
+            words: Vec::new(),
             // A vector that grows leaves secrets behind in the memory that it grew out of.
             seeds: Vec::with_capacity(MOST_LAYERS),
         };
+        if matches!(noise, LocalNoise::Off) {
+            return Ok(share);
+        }
+        share.words = vec![0; words];
         let mut drawn = Zeroizing::new(vec![0i64; words]);
         match *noise {
             LocalNoise::Off => {}
@@ -66,7 +74,7 @@ impl NoiseShare {
     }
 
     pub(super) fn length(&self) -> usize {
-        self.words.len()
+        self.length
     }
 
     /// Keeps what one more layer was drawn from.
@@ -105,13 +113,20 @@ impl NoiseShare {
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct NoisedUpdate {
     words: Vec<u32>,
+    places: Places,
     seeds: Vec<LayerSeed>,
 }
 
 impl NoisedUpdate {
-    /// `[length]`, Z_2^32.
-    pub fn words(&self) -> &[u32] {
-        &self.words
+    /// How many words it has, zeros included.
+    pub fn length(&self) -> usize {
+        self.places.length()
+    }
+
+    /// The words that are not known to be zero, Z_2^32, a stretch at a time beside the place of its first word: with noise all of
+    /// them in one, without it what the person touched.
+    pub fn stretches(&self) -> impl Iterator<Item = (usize, &[u32])> {
+        self.places.over(&self.words)
     }
 
     /// What the layers of the noise that may come off were drawn from, in order; none of other noise. The client keeps them until
@@ -120,9 +135,12 @@ impl NoisedUpdate {
         &self.seeds
     }
 
-    /// Gives the words to the mask, and ends this form of them.
+    /// Gives the words to the mask, `[length]`, and ends this form of them.
     pub fn into_words(mut self) -> Vec<u32> {
-        std::mem::take(&mut self.words)
+        match self.words.len() == self.length() {
+            true => std::mem::take(&mut self.words),
+            false => self.places.spread(&self.words, self.length()),
+        }
     }
 }
 
@@ -134,15 +152,30 @@ pub fn add_noise(
     update: QuantisedUpdate,
     mut share: NoiseShare,
 ) -> Result<NoisedUpdate, PrivacyError> {
-    let (expected, found) = (update.values().len(), share.words.len());
+    let (expected, found) = (update.length(), share.length);
     if found != expected {
         return Err(PrivacyError::ShareLength { expected, found });
     }
-    for (word, value) in share.words.iter_mut().zip(update.values()) {
-        *word = word.wrapping_add(value.cast_unsigned());
+    let (values, places) = update.into_parts();
+    let values = Zeroizing::new(values);
+    let seeds = std::mem::take(&mut share.seeds);
+    if share.words.is_empty() {
+        let words = values.iter().map(|value| value.cast_unsigned()).collect();
+        return Ok(NoisedUpdate {
+            words,
+            places,
+            seeds,
+        });
+    }
+    for (first, values) in places.over(&values) {
+        let words = share.words.iter_mut().skip(first);
+        for (word, value) in words.zip(values) {
+            *word = word.wrapping_add(value.cast_unsigned());
+        }
     }
     Ok(NoisedUpdate {
         words: std::mem::take(&mut share.words),
-        seeds: std::mem::take(&mut share.seeds),
+        places: Places::all(expected),
+        seeds,
     })
 }

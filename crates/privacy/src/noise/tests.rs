@@ -22,7 +22,7 @@ fn noised<R: CryptoRng>(
     noise: &LocalNoise,
     rng: &mut R,
 ) -> Result<NoisedUpdate, PrivacyError> {
-    let share = NoiseShare::draw(noise, update.values().len(), rng)?;
+    let share = NoiseShare::draw(noise, update.length(), rng)?;
     add_noise(update, share)
 }
 
@@ -436,7 +436,7 @@ proptest! {
         for _ in 0..clients {
             let rounded = quantise(clip(values.clone(), 1.0), &encoding, &mut rng).unwrap();
             let noised = noised(rounded, &LocalNoise::Off, &mut rng).unwrap();
-            for (sum, word) in sum.iter_mut().zip(noised.words()) {
+            for (sum, word) in sum.iter_mut().zip(&noised.into_words()) {
                 *sum = sum.wrapping_add(*word) & (u32::MAX >> (32 - bits));
             }
         }
@@ -455,7 +455,7 @@ proptest! {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let rounded = quantise(clip(values.clone(), 1.0), &encoding, &mut rng).unwrap();
         let noised = noised(rounded, &LocalNoise::Off, &mut rng).unwrap();
-        for (found, value) in decode(noised.words(), &encoding).iter().zip(&values) {
+        for (found, value) in decode(&noised.into_words(), &encoding).iter().zip(&values) {
             prop_assert!((found - f64::from(*value)).abs() <= 1.0 / encoding.scale());
         }
     }
@@ -474,9 +474,10 @@ proptest! {
             let mut beside = rng.clone();
             let mut noise = vec![0; length];
             fill_discrete_gaussian(variance, &mut noise, &mut beside).unwrap();
-            let words = noised(update, &LocalNoise::DiscreteGaussian { variance }, &mut rng).unwrap();
+            let noised = noised(update, &LocalNoise::DiscreteGaussian { variance }, &mut rng);
+            let words = noised.unwrap().into_words();
             for position in 0..length {
-                ring[position] = ring[position].wrapping_add(words.words()[position]);
+                ring[position] = ring[position].wrapping_add(words[position]);
                 whole[position] += integers[position] + noise[position];
             }
         }
@@ -491,6 +492,6 @@ proptest! {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let rounded = quantise(clip(values, bound), &encoding, &mut rng).unwrap();
         let noised = noised(rounded, &LocalNoise::DiscreteGaussian { variance: MAX_VARIANCE }, &mut rng).unwrap();
-        prop_assert!(decode(noised.words(), &encoding).iter().all(|value| value.is_finite()));
+        prop_assert!(decode(&noised.into_words(), &encoding).iter().all(|value| value.is_finite()));
     }
 }

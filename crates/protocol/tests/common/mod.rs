@@ -10,6 +10,7 @@ pub mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_model::Delta;
+use chorus_privacy::NoisedUpdate;
 use chorus_protocol::{
     Awaited, Beacon, Certificates, ClientId, Consistency, Digest, Event, Floor, Identity, Input,
     Invitation, LogEntry, LogView, Message, Next, Origin, Outcome, Participation, Phase, Privacy,
@@ -24,6 +25,15 @@ use rand_chacha::{
 };
 
 pub const MODEL: &[u8] = b"the model that everyone trains";
+
+/// Every word of an update, zeros included.
+pub fn dense(update: &NoisedUpdate) -> Vec<u32> {
+    let mut words = vec![0; update.length()];
+    for (first, own) in update.stretches() {
+        words[first..first + own.len()].copy_from_slice(own);
+    }
+    words
+}
 
 /// In these tests a certificate is the key itself.
 pub struct Keys;
@@ -354,7 +364,7 @@ impl Federation {
                     &mut member.rng,
                 )
                 .unwrap();
-                member.words = encoded.update.words().to_vec();
+                member.words = dense(&encoded.update);
                 member.seeds = encoded
                     .update
                     .seeds()

@@ -14,7 +14,7 @@ use chorus_secagg::{Graph, GraphPlan, RoundDigest, RoundKeys, plan};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{Federation, Keys, MODEL, Witness, tree};
+use super::{Federation, Keys, MODEL, Witness, dense, tree};
 
 /// What a client sent when it advertised.
 #[derive(Clone)]
@@ -176,7 +176,7 @@ impl World {
             &mut client.rng,
         )
         .unwrap();
-        client.words = encoded.update.words().to_vec();
+        client.words = dense(&encoded.update);
         participation
             .learned(encoded.update, &client.identity, &mut client.rng)
             .unwrap();

@@ -283,7 +283,7 @@ impl Audit<'_> {
         let mut rng = self.draws(plan, number);
         let noise = noise_share(plan, &mut rng)?;
         let encoded = encode(Delta::new(values), plan, noise, &mut rng)?;
-        share.tally.add(encoded.update.words(), encoded.clipped);
+        share.tally.add(&encoded.update, encoded.clipped);
         Ok(())
     }
 

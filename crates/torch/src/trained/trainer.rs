@@ -1,8 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use chorus_model::{
-    Block, Delta, Examples, Learner, ModelPlan, Opened, Parameters, PersonVector, Step, TrainError,
-    Trainer, TrainingSet, finite, within_catalogue,
+    Block, Delta, Examples, GoOn, Learner, ModelPlan, Opened, Parameters, PersonVector, Step,
+    TrainError, Trainer, TrainingSet, finite, within_catalogue,
 };
 use rand_core::Rng;
 use tch::{Device, Kind, TchError, Tensor};
@@ -105,8 +105,11 @@ impl AutogradTrainer {
             .iter()
             .map(|name| local.get(name).map(Tensor::shallow_clone))
             .collect::<Result<Vec<_>, _>>()?;
-        for _ in 0..plan.epochs {
+        'learning: for _ in 0..plan.epochs {
             for first in (0..examples).step_by(size) {
+                if !self.model.goes_on() {
+                    break 'learning;
+                }
                 let range = first..(first + size).min(examples);
                 let batch = self.batch(all.history, all.examples, range);
                 let Some(loss) = self.network.loss(&local, person, &batch)? else {
@@ -232,6 +235,10 @@ impl Trainer for AutogradTrainer {
             network.scores(&shared, &person, history, &everything, None)
         });
         finite(values(&scores.map_err(numeric)?)?)
+    }
+
+    fn heed(&mut self, go_on: GoOn) {
+        self.model.heed(go_on);
     }
 
     fn contribution(

@@ -87,6 +87,18 @@ impl Enrolled {
         ClientId::of_key(&self.key)
     }
 
+    /// The same, for who takes certificates of `role` alone.
+    ///
+    /// # Errors
+    /// [`CertificateError::Role`] for another role.
+    pub fn only(self, role: Role) -> Result<Self, CertificateError> {
+        let (expected, found) = (role.name(), self.role.name());
+        match self.role == role {
+            true => Ok(self),
+            false => Err(CertificateError::Role { expected, found }),
+        }
+    }
+
     fn check_time(&self, now: i64) -> Result<(), CertificateError> {
         let (not_before, not_after) = (self.not_before, self.not_after);
         match (not_before..=not_after).contains(&now) {
@@ -207,14 +219,7 @@ impl Authority {
         role: Role,
         now: i64,
     ) -> Result<Enrolled, CertificateError> {
-        let enrolled = self.verify(der, now)?;
-        if enrolled.role == role {
-            return Ok(enrolled);
-        }
-        Err(CertificateError::Role {
-            expected: role.name(),
-            found: enrolled.role.name(),
-        })
+        self.verify(der, now)?.only(role)
     }
 
     /// The check of neighbours' certificates that a client's `Participation` asks for, at `now`.

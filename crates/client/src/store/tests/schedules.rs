@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::rounds::LocalReport;
+use crate::{Answer, Client, Decision, Error, Purpose, Settings};
 
 /// Every record of a store: what two stores that are the same agree in.
 type State = Vec<(Kind, String, Value, usize)>;
 
 /// Each is acknowledged when it is done. All can be done again.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 15] = [
     |store, _| {
         store.write(|batch| {
             batch.put(&report(1))?;
@@ -33,6 +34,27 @@ const STEPS: [Step; 9] = [
         *store = open_with_power(home)?;
         Ok(())
     },
+    // What a person says: each call opens a client of its own, as an app does that is started for it.
+    |_, home| person(home).map(drop),
+    |_, home| say(home, 0, Answer::Yes),
+    |_, home| {
+        let mut client = person(home)?;
+        let click = |item| crate::Event::click(ItemId(item), 9);
+        client
+            .record_all([1, 2].map(click), 9)
+            .map(drop)
+            .map_err(of_store)
+    },
+    |_, home| {
+        let signal = crate::Signal::Gpc { on: true };
+        person(home)?.signal(&signal, 9).map_err(of_store)
+    },
+    |_, home| {
+        let mut client = person(home)?;
+        let click = crate::Event::click(ItemId(1), 9);
+        client.remove_event(&click).map(drop).map_err(of_store)
+    },
+    |_, home| say(home, 2, Answer::No),
     |store, _| {
         let events = (0..400).map(|item| Event {
             item: ItemId(item),
@@ -43,6 +65,36 @@ const STEPS: [Step; 9] = [
 ];
 
 type Step = fn(&mut Store, &Path) -> Result<(), StoreError>;
+
+fn person(home: &Path) -> Result<Client, StoreError> {
+    let settings = Settings {
+        durability: durability(),
+        ..Settings::default()
+    };
+    Client::open(home, &FileKey::beside(home), settings, 9).map_err(of_store)
+}
+
+/// Decides, unless the entry after `before` others is there already.
+fn say(home: &Path, before: usize, answer: Answer) -> Result<(), StoreError> {
+    let mut client = person(home)?;
+    if client.receipts().map_err(of_store)?.len() > before {
+        return Ok(());
+    }
+    let purposes = [
+        Purpose::ContributeTraining,
+        Purpose::LocalPersonalisation,
+        Purpose::ThirdPartyShare,
+    ];
+    let decision = Decision::new(answer, purposes, client.notice("en").unwrap());
+    client.decide(&decision, 9).map(drop).map_err(of_store)
+}
+
+fn of_store(error: Error) -> StoreError {
+    match error {
+        Error::Store(error) => error,
+        error => panic!("{error}"),
+    }
+}
 
 fn report(round: u64) -> LocalReport {
     LocalReport {
@@ -61,16 +113,20 @@ fn step(store: &mut Store, saved: Option<&[u8]>, is_charged: bool) -> Result<(),
         charge: is_charged.then_some(&charge),
         log: None,
         model: None,
+        local: None,
     };
     store.advance(turn, &progress).map(drop)
 }
 
-fn open_with_power(home: &Path) -> Result<Store, StoreError> {
-    let durability = match std::env::var("FAULT_SYNC").as_deref() {
+fn durability() -> Durability {
+    match std::env::var("FAULT_SYNC").as_deref() {
         Ok("off") => Durability::ProcessEnd,
         _ => Durability::PowerLoss,
-    };
-    Store::open(home, &FileKey::beside(home), durability)
+    }
+}
+
+fn open_with_power(home: &Path) -> Result<Store, StoreError> {
+    Store::open(home, &FileKey::beside(home), durability())
 }
 
 /// The process that the schedules are about. Acknowledges each step on standard output; where one fails it says so, and tries once more if
@@ -109,7 +165,7 @@ fn story() {
         }
     }
     drop(store);
-    again(&mut || wipe::erase(home, &FileKey::beside(home)));
+    again(&mut || wipe::erase(home, &FileKey::beside(home), b"receipt"));
 }
 
 /// One schedule.
@@ -176,8 +232,11 @@ fn states(layout: Option<usize>) -> Vec<State> {
         states.push(store.everything().unwrap());
     }
     drop(store);
-    wipe::erase(home, &FileKey::beside(home)).unwrap();
+    wipe::erase(home, &FileKey::beside(home), b"receipt").unwrap();
     states.push(state(home).unwrap());
+    // One yes, one no of a signal, one no of the person; one click of two is left.
+    let count = |kind| states[15].iter().filter(|record| record.0 == kind).count();
+    assert_eq!((count(Kind::Decision), count(Kind::Signal)), (3, 1));
     assert!(states.last().unwrap().is_empty());
     states
 }

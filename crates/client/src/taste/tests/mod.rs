@@ -266,6 +266,8 @@ fn the_main_parameters_say_what_they_do_and_what_they_are() {
     for language in Language::ALL {
         let parameters = taste.main_parameters(language).unwrap();
         assert_eq!(parameters.len(), 9);
+        let titles: BTreeSet<&str> = parameters.iter().map(|one| one.title.as_str()).collect();
+        assert!(titles.len() == 9 && !titles.contains(""), "{titles:?}");
         for parameter in parameters {
             for text in [parameter.does, parameter.change] {
                 let grade = grade(&text, language);

@@ -159,3 +159,108 @@ fn what_is_done_in_a_moment_is_counted_there() {
             .contains("cell:48:10")
     );
 }
+
+/// What is there of each kind, the mark of the tidying itself left out.
+fn everything(client: &Client) -> Vec<(crate::store::Kind, String, String)> {
+    let all = client.store.everything().unwrap().into_iter();
+    all.filter(|record| record.0 != crate::store::Kind::Tidied)
+        .map(|(kind, key, value, _)| (kind, key, value.to_string()))
+        .collect()
+}
+
+/// In the year 2100 all of it would be too old.
+const FAR: i64 = 4_102_444_800;
+
+#[test]
+fn a_clock_that_is_wrong_for_a_moment_makes_nobody_forget() {
+    let (home, mut client) = client(&[10, 11]);
+    client.shown(&[ItemId(12)], NOW).unwrap();
+    client.note_sent(crate::Message::CheckIn, None, Purpose::ContributeTraining);
+    client.write_activity().unwrap();
+    let before = everything(&client);
+    // For one call, for one opening, and for a whole day of both, each time on another day of its own.
+    for wrong in [FAR, FAR * 2, FAR + 90 * DAY] {
+        list(&mut client, wrong);
+        assert!(everything(&client) == before);
+        drop(client);
+        client = open(&home, wrong + 60);
+        list(&mut client, wrong + 3_600);
+        assert!(everything(&client) == before);
+        list(&mut client, NOW + 60);
+        assert!(everything(&client) == before);
+    }
+    // The control: a clock that says so on a later day as well is right.
+    list(&mut client, FAR);
+    list(&mut client, FAR + DAY);
+    assert!(client.store.all::<ItemRecord>().unwrap().is_empty());
+    assert!(client.activity().unwrap().is_empty());
+}
+
+#[test]
+fn after_a_long_absence_what_is_too_old_goes_on_the_second_day() {
+    let (home, client) = client(&[10]);
+    drop(client);
+    let mut client = open(&home, NOW + 800 * DAY);
+    let click = Event::click(ItemId(11), NOW + 800 * DAY);
+    client.record(click, click.at).unwrap();
+    let items = |client: &Client| {
+        let records = client.store.all::<ItemRecord>().unwrap();
+        records
+            .iter()
+            .map(|record| record.item.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(items(&client), [10, 11]);
+    drop(client);
+    // What was done meanwhile stays.
+    let client = open(&home, NOW + 805 * DAY);
+    assert_eq!(items(&client), [11]);
+}
+
+/// Everything that the map gives an end ends on its day, while the app is used.
+#[test]
+fn every_record_goes_on_the_day_that_the_map_says() {
+    use crate::store::{Kind, LocalReport};
+    let (_home, mut client) = client(&[]);
+    client
+        .import("/home/anna/likes of anna@example.org.tsv", &b"5\n"[..], NOW)
+        .unwrap();
+    client.shown(&[ItemId(12)], NOW).unwrap();
+    client.now = NOW;
+    client.note_sent(crate::Message::CheckIn, None, Purpose::ContributeTraining);
+    client.write_activity().unwrap();
+    let round = chorus_protocol::RoundId(1);
+    let report = LocalReport { round, at: NOW };
+    client.store.write(|batch| batch.put(&report)).unwrap();
+    let file = everything(&client);
+    let file = file.iter().find(|record| record.0 == Kind::Import).unwrap();
+    assert!(
+        file.2.contains("first-party") && file.2.contains("likes of"),
+        "{}",
+        file.2
+    );
+    assert!(
+        !file.2.contains("anna@") && !file.2.contains("home"),
+        "{}",
+        file.2
+    );
+    let mut last = std::collections::BTreeMap::new();
+    for day in 0..740 {
+        client.tidy(NOW + day * DAY).unwrap();
+        for (kind, ..) in everything(&client) {
+            last.insert(kind, day);
+        }
+    }
+    for kind in [
+        Kind::Item,
+        Kind::Import,
+        Kind::Shown,
+        Kind::Activity,
+        Kind::LocalReport,
+    ] {
+        let days = crate::map::DataMap::get().days(kind.name()).unwrap().0;
+        assert_eq!(last[&kind], i64::from(days) - 1, "{}", kind.name());
+    }
+    // The control: what has no end is still there.
+    assert_eq!(last[&Kind::Decision], 739);
+}

@@ -116,7 +116,7 @@ impl<const B: usize> Scratch<B> {
     }
 
     /// The epochs over the drawn examples, the person fixed: afterwards the arena holds what the touched rows became, minus
-    /// what was published. [`Scratch::forget`] must follow.
+    /// what was published. [`Scratch::forget`] must follow. Ends early where `go_on` says no.
     #[inline(always)]
     pub fn train(
         &mut self,
@@ -124,10 +124,14 @@ impl<const B: usize> Scratch<B> {
         plan: &ClientPlan,
         loss: Loss,
         person: &Row<B>,
+        go_on: &dyn Fn() -> bool,
     ) {
         self.touch(published);
         let proximal = (plan.step_size * plan.proximal) as f32;
         for _ in 0..plan.epochs {
+            if !go_on() {
+                break;
+            }
             let (items, others) = (self.at.chunks(plan.batch), self.at_other.chunks(plan.batch));
             // Without pairs there are no others.
             let others = others.map(Some).chain(std::iter::repeat(None));

@@ -13,7 +13,8 @@ use super::examples::within_catalogue;
 use super::{Architecture, Learner, ModelPlan, Opened};
 use crate::rank::finite;
 use crate::{
-    Block, Delta, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer, TrainingSet,
+    Block, Delta, GoOn, Parameters, ParametersError, PersonVector, Step, TrainError, Trainer,
+    TrainingSet,
 };
 
 /// Opens a model of a plan.
@@ -143,7 +144,8 @@ impl<const B: usize> Learner for Fused<B> {
             examples.for_learning(plan, loss, history, self.model.items, seed);
             let mut person = self.published.person;
             scratch.rebuild(&self.published, plan, loss, &mut person);
-            scratch.train(&self.published, plan, loss, &person);
+            let go_on = || self.model.goes_on();
+            scratch.train(&self.published, plan, loss, &person, &go_on);
             self.scatter(scratch, &mut update);
             scratch.forget();
         });
@@ -185,6 +187,10 @@ impl<const B: usize> Trainer for Fused<B> {
         let person = self.rebuilt(history)?;
         let rows = self.published.rows.iter();
         finite(rows.map(|row| dot(row, &person)).collect())
+    }
+
+    fn heed(&mut self, go_on: GoOn) {
+        self.model.heed(go_on);
     }
 
     fn contribution(

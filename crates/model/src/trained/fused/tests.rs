@@ -1,5 +1,7 @@
 //! The fused engine against a program that shares no line with it, and against finite differences.
 
+use rand::SeedableRng;
+
 use super::super::TrainedRecipe;
 use super::*;
 use crate::{ItemId, Recipe};
@@ -60,7 +62,7 @@ fn w1_is_the_workload_that_was_measured() {
             examples.labels.resize(examples.items.len(), 0.0);
             let mut person = fused.published.person;
             scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
-            scratch.train(&fused.published, &plan.client, plan.loss, &person);
+            scratch.train(&fused.published, &plan.client, plan.loss, &person, &|| true);
             fused.scatter(scratch, &mut update);
             scratch.forget();
         });
@@ -224,4 +226,36 @@ fn updates_are_gradients() {
             }
         });
     }
+}
+
+/// Between its epochs a trainer asks whether it is still wanted.
+#[test]
+fn learning_that_nobody_wants_any_more_ends_at_the_next_epoch() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let mut plan: ModelPlan = toml::from_str(W1).unwrap();
+    plan.client.epochs = 50;
+    let recipe = TrainedRecipe::new(300, 1, plan.clone());
+    let model = Recipe::Trained(recipe).start(1).parameters;
+    let opened = || fused::<2>(&plan, &model);
+    let learn = |fused: &Fused<2>| {
+        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+        fused.contribution(Step::Update, None, &history(1, 300), &mut rng)
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let wanted_for = |times: usize| {
+        let (mut fused, asked) = (opened(), Arc::clone(&asked));
+        asked.store(0, Ordering::Relaxed);
+        fused.heed(Arc::new(move || {
+            asked.fetch_add(1, Ordering::Relaxed) < times
+        }));
+        fused
+    };
+    assert!(matches!(learn(&wanted_for(3)), Err(TrainError::Stopped)));
+    // The fourth epoch was not begun.
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
+    // The control: asked before each epoch and at the end, and then it is as without.
+    let whole = learn(&wanted_for(usize::MAX)).unwrap().into_values();
+    assert_eq!(asked.load(Ordering::Relaxed), 51);
+    assert_eq!(whole, learn(&opened()).unwrap().into_values());
 }

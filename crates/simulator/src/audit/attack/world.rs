@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chorus_data::Dataset;
-use chorus_model::{Delta, Engine, MeanDelta, Parameters, Step, Trainer};
+use chorus_model::{Engine, MeanDelta, Parameters, Step, Trainer};
 use chorus_privacy::{LocalNoise, Release, fill_discrete_gaussian, spent};
 use chorus_protocol::{
     Digest, RoundId, RoundPlan, Task, contribute, cost, decode, encode, noise_share,
@@ -178,9 +178,8 @@ fn exact_sum(
                     let mut rng = stream(seed, plan.round.0, Stream::Client(*person));
                     let share = noise_share(&quiet, &mut rng)?;
                     let delta = contribute(trainer, plan, &history, &mut rng)?;
-                    let delta = Delta::new(delta.into_values());
                     let encoded = encode(delta, &quiet, share, &mut rng)?;
-                    part.add(encoded.update.words(), encoded.clipped);
+                    part.add(&encoded.update, encoded.clipped);
                 }
                 Ok(part)
             })
