@@ -51,7 +51,7 @@ impl KeyStore for FileKey {
     }
 
     fn destroy(&self) -> Result<(), KeyError> {
-        file::wipe(&self.path).map_err(|error| unusable(&self.path, &error))
+        destroy(&self.path)
     }
 
     fn protects(&self) -> Protection {
@@ -61,6 +61,25 @@ impl KeyStore for FileKey {
 
 pub(super) fn path_in(home: &Path) -> PathBuf {
     home.join(FILE)
+}
+
+/// Where the file of a key is: somebody may keep it elsewhere, on a stick, and leave a link to it. A link to anything but a key is not
+/// followed.
+fn place(path: &Path) -> PathBuf {
+    let is_key =
+        |content: &[u8]| content.starts_with(MARK) || content.starts_with(passphrase::MARK);
+    match read(path) {
+        Ok(Some(content)) if is_key(&content) => path.canonicalize(),
+        _ => Ok(path.to_owned()),
+    }
+    .unwrap_or_else(|_| path.to_owned())
+}
+
+/// Forgets the key of a file, and the link to it.
+pub(super) fn destroy(path: &Path) -> Result<(), KeyError> {
+    let gone = file::wipe(&place(path));
+    gone.and(file::wipe(path))
+        .map_err(|error| unusable(path, &error))
 }
 
 /// Reads a file of a key, if there is one.
@@ -76,7 +95,7 @@ pub(super) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), KeyError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let content = Zeroizing::new(parts.concat());
     file::make_folder(folder)
-        .and_then(|()| file::replace(path, &content))
+        .and_then(|()| file::replace(&place(path), &content))
         .map_err(|error| unusable(path, &error))
 }
 
@@ -86,8 +105,35 @@ pub(super) fn damaged(path: &Path) -> KeyError {
     }
 }
 
-pub(super) fn unusable(path: &Path, error: &Error) -> KeyError {
+fn unusable(path: &Path, error: &Error) -> KeyError {
     KeyError::Unusable {
         reason: format!("{}: {error}", path.display()),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_kept_elsewhere_is_destroyed_there() {
+        let (home, stick) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (keys, kept) = (FileKey::beside(home.path()), stick.path().join("kept"));
+        for round in 1..3 {
+            keys.replace(&Key::new([round; 32])).unwrap();
+            std::fs::rename(&keys.path, &kept).unwrap();
+            std::os::unix::fs::symlink(&kept, &keys.path).unwrap();
+            // A new one takes the place of the old one there.
+            keys.replace(&Key::new([round + 7; 32])).unwrap();
+            assert_eq!(std::fs::read(&kept).unwrap()[MARK.len()..], [round + 7; 32]);
+            keys.destroy().unwrap();
+            assert!(!kept.exists() && keys.load().unwrap().is_none());
+        }
+        // What is no key stays.
+        std::fs::write(&kept, b"theirs").unwrap();
+        std::os::unix::fs::symlink(&kept, &keys.path).unwrap();
+        keys.destroy().unwrap();
+        assert_eq!(std::fs::read(&kept).unwrap(), b"theirs");
+        assert!(keys.load().unwrap().is_none());
     }
 }

@@ -5,9 +5,8 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit, inout::InOutBuf};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::file::{damaged, path_in, read, unusable, write};
+use super::file::{damaged, destroy, path_in, read, write};
 use super::{Key, KeyError, KeyStore, Protection, file as plain, random};
-use crate::store::file;
 
 /// Says what the file is, and in which layout.
 pub(super) const MARK: &[u8; 15] = b"chorus locked 1";
@@ -88,7 +87,7 @@ impl KeyStore for PassphraseKey {
     }
 
     fn destroy(&self) -> Result<(), KeyError> {
-        file::wipe(&self.path).map_err(|error| unusable(&self.path, &error))
+        destroy(&self.path)
     }
 
     fn protects(&self) -> Protection {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::door::Door;
 use crate::keys::random;
-use crate::store::{self, receipt};
+use crate::store::{self, receipt, strangers};
 use crate::{Client, Error, KeyStore, StoreError};
 
 /// What an erasure did and could not do.
@@ -16,12 +16,15 @@ use crate::{Client, Error, KeyStore, StoreError};
 pub struct Erasure {
     /// When, seconds since 1970 UTC.
     pub at: i64,
-    /// True where the store did not open: what it held and what privacy was spent, nobody can say any more. The two lists below are
-    /// empty then, and that says nothing.
+    /// True where the store did not open: what it held and what privacy was spent, nobody can say any more. `gone` and
+    /// `remaining` are empty then, and that says nothing.
     #[serde(default)]
     pub unread: bool,
     /// Records that are gone, by kind; with them the key that they were sealed under.
     pub gone: BTreeMap<String, u64>,
+    /// Files and folders in the client's folder that no client wrote, by name: they stay there.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// What is in sums that others have, and cannot be taken out of them.
     pub remaining: Vec<Remaining>,
 }
@@ -58,13 +61,19 @@ pub struct ErasureReceipt {
     pub signature: [u8; 64],
 }
 
+/// A key that was made for one receipt.
+fn stranger() -> Result<Identity, Error> {
+    Ok(Identity::from_seed(&random().map_err(StoreError::from)?))
+}
+
 impl Erasure {
     /// Of a store that does not open.
-    fn unread(now: i64) -> Self {
+    fn unread(now: i64, left: Vec<String>) -> Self {
         Self {
             at: now,
             unread: true,
             gone: BTreeMap::new(),
+            left,
             remaining: Vec::new(),
         }
     }
@@ -81,11 +90,6 @@ impl Erasure {
     }
 }
 
-/// A key that was made for one receipt.
-fn stranger() -> Result<Identity, Error> {
-    Ok(Identity::from_seed(&random().map_err(StoreError::from)?))
-}
-
 /// Erases everything that a client has in the folder `home` without opening it: for a forgotten passphrase, a lost key, a damaged store. The
 /// key first, as [`Client::erase`] does, and then every file by the names that clients give theirs. Nothing there is no error.
 ///
@@ -98,27 +102,25 @@ fn stranger() -> Result<Identity, Error> {
 /// # Privacy
 /// Nothing is sent, and clients of the folder that are open send nothing any more.
 pub fn erase(home: &Path, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
-    let receipt = Erasure::unread(now).sign(&stranger()?);
+    let receipt = ErasureReceipt::unread(home, now)?;
     if !home.is_dir() {
         keys.destroy().map_err(StoreError::from)?;
         return Ok(receipt);
     }
-    let unusable = |error: std::io::Error| StoreError::Unusable {
-        path: home.to_owned(),
-        reason: error.to_string(),
-    };
-    let door = Door::new(home).map_err(unusable)?;
-    door.end().map_err(unusable)?;
-    wipe(home, keys, &receipt)?;
+    if let Ok(door) = Door::new(home) {
+        door.close();
+    }
+    store::erase(home, keys, &receipt)?;
     Ok(receipt)
 }
 
-fn wipe(home: &Path, keys: &dyn KeyStore, receipt: &ErasureReceipt) -> Result<(), Error> {
-    let receipt = serde_json::to_vec(receipt).unwrap_or_default();
-    Ok(store::erase(home, keys, &receipt)?)
-}
-
 impl ErasureReceipt {
+    /// Of the folder `home`, whose store does not open.
+    pub(crate) fn unread(home: &Path, now: i64) -> Result<Self, Error> {
+        let left = strangers(home).unwrap_or_default();
+        Ok(Erasure::unread(now, left).sign(&stranger()?))
+    }
+
     /// What was signed.
     ///
     /// # Errors
@@ -138,29 +140,25 @@ impl Client {
     /// that are still open find nothing any more.
     ///
     /// # Errors
-    /// [`StoreError::Closed`] when another one erased the folder. When the disk fails before anything is erased; a damaged store is erased
-    /// all the same, and the receipt says that it could not be read. When the key or a file cannot be removed: then call it again, or open the folder,
-    /// which finishes it before anything else.
+    /// [`StoreError::Closed`] when another one erased the folder, [`StoreError::Elsewhere`] when another one took a new key. A store that cannot be
+    /// read is erased all the same, also on a full disk, and the receipt says so. When the key or a file cannot be removed: then call it again, or open
+    /// the folder, which finishes it before anything else.
     ///
     /// # Privacy
     /// Nothing is sent. What the disk itself keeps of old blocks is sealed under the key that is gone.
     pub fn erase(self, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
-        let erasure = match self.erasure(now) {
-            Err(Error::Store(StoreError::Damaged { .. })) => Erasure::unread(now),
-            erasure => erasure?,
-        };
-        let identity = match self.store.identity() {
-            Ok(Some(identity)) => identity,
-            Ok(None) | Err(StoreError::Damaged { .. }) => stranger()?,
-            Err(error) => return Err(error.into()),
-        };
-        let receipt = erasure.sign(&identity);
-        // Nothing is sent from here on, by nobody who has this folder open.
-        let ended = self.door.end();
-        ended.map_err(|error| self.door.fault(error))?;
         let home = self.store.home().to_owned();
+        let receipt = match self.erasure(now) {
+            // What cannot be read goes all the same.
+            Err(Error::Store(StoreError::Damaged { .. } | StoreError::Unusable { .. })) => {
+                ErasureReceipt::unread(&home, now)?
+            }
+            receipt => receipt?,
+        };
+        // Nothing is sent from here on, by nobody who has this folder open.
+        self.door.close();
         drop(self);
-        wipe(&home, keys, &receipt)?;
+        store::erase(&home, keys, &receipt)?;
         Ok(receipt)
     }
 
@@ -170,11 +168,10 @@ impl Client {
     /// # Errors
     /// When the file cannot be read.
     pub fn erased(&self) -> Result<Option<ErasureReceipt>, Error> {
-        let kept = receipt(self.store.home())?;
-        Ok(kept.and_then(|receipt| serde_json::from_slice(&receipt).ok()))
+        Ok(receipt(self.store.home())?)
     }
 
-    fn erasure(&self, now: i64) -> Result<Erasure, Error> {
+    fn erasure(&self, now: i64) -> Result<ErasureReceipt, Error> {
         let mut gone = BTreeMap::new();
         for (kind, ..) in self.store.everything()? {
             *gone.entry(kind.name().to_owned()).or_default() += 1;
@@ -190,11 +187,14 @@ impl Client {
             release: charge.release,
             delta,
         });
-        Ok(Erasure {
+        let erasure = Erasure {
             at: now,
             unread: false,
             gone,
+            left: strangers(self.store.home())?,
             remaining: remaining.collect(),
-        })
+        };
+        let identity = self.store.identity()?.map_or_else(stranger, Ok)?;
+        Ok(erasure.sign(&identity))
     }
 }

@@ -27,6 +27,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file by the name of one of the client's own, which the client did not write.
+    #[error("{} is not the client's own ({reason}): move it elsewhere, and open the client again", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// What says so.
+        reason: String,
+    },
     /// A newer version of this library wrote the file.
     #[error("the client's store {} has layout {found}, this version knows {known}: update the app", path.display())]
     Newer {
@@ -46,6 +54,18 @@ pub enum StoreError {
     Missing {
         /// Where it was.
         path: PathBuf,
+    },
+    /// An older copy of the file took its place.
+    #[error(
+        "the client's store {} is older than the rest of its folder ({reason}), so what was withdrawn or contributed since is not in \
+         it: put the newest file back, or a backup of the whole folder, or set it aside and begin anew",
+        path.display()
+    )]
+    Behind {
+        /// The file.
+        path: PathBuf,
+        /// What says so.
+        reason: String,
     },
     /// The folder was erased, or its store moved away, while it was open.
     #[error(

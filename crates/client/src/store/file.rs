@@ -13,9 +13,11 @@ pub fn make_private(path: &Path) -> Result<File> {
     }
 }
 
-/// Puts a file with this content in its place, at once or not at all. What was there before is overwritten.
+/// Puts a file with this content in its place, at once or not at all. What was there before is overwritten, unless it was a link.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let old = OpenOptions::new().write(true).open(path).ok();
+    let is_file = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let old = is_file.then(|| OpenOptions::new().write(true).open(path).ok());
+    let old = old.flatten();
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = Path::new(&draft);
@@ -26,16 +28,37 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     old.map_or(Ok(()), |old| blank(&old))
 }
 
-/// Overwrites a file with zeros and removes it, also where it cannot be overwritten. One that is not there is removed already.
+/// Overwrites a file with zeros and removes it, also where it cannot be overwritten. One that is not there is removed already; of a link,
+/// only the link goes; a folder is nobody's file and stays.
 pub fn wipe(path: &Path) -> Result<()> {
-    let blanked = match OpenOptions::new().write(true).open(path) {
-        Ok(file) => blank(&file),
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    if kind.is_dir() {
+        return Ok(());
+    }
+    let blanked = match kind.is_file() {
+        true => OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|file| blank(&file)),
+        false => Ok(()),
     };
     std::fs::remove_file(path)?;
     sync_folder(path)?;
     blanked
+}
+
+/// A file that its owner alone can read, made if it is not there; its name is on the disk when this returns.
+pub fn make(path: &Path) -> Result<()> {
+    private()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    sync_folder(path)
 }
 
 /// Gives a file its final name; on the disk when this returns.
@@ -136,5 +159,20 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), b"secret");
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn of_a_link_only_the_link_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let (outside, link) = (home.path().join("outside"), home.path().join("link"));
+        std::fs::write(&outside, b"theirs").unwrap();
+        type Act = fn(&Path) -> Result<()>;
+        let acts: [(Act, bool); 2] = [(wipe, false), (|link| replace(link, b"ours"), true)];
+        for (act, is_there) in acts {
+            symlink(&outside, &link).unwrap();
+            act(&link).unwrap();
+            assert_eq!(std::fs::read(&outside).unwrap(), b"theirs");
+            assert_eq!(link.exists(), is_there);
+        }
     }
 }

@@ -33,11 +33,13 @@ pub(crate) enum Kind {
     Tidied = 14,
     /// A file that events came from.
     Import = 15,
+    /// How many decisions or charges there are.
+    Tally = 16,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Item,
         Kind::Person,
         Kind::Control,
@@ -53,7 +55,11 @@ impl Kind {
         Kind::Activity,
         Kind::Tidied,
         Kind::Import,
+        Kind::Tally,
     ];
+
+    /// The kinds whose records are only ever added.
+    pub const GROWING: [Kind; 2] = [Kind::Decision, Kind::Charge];
 
     /// The number in the file.
     pub fn number(self) -> u8 {
@@ -89,6 +95,7 @@ impl Kind {
             Kind::Activity => "activity",
             Kind::Tidied => "tidied",
             Kind::Import => "import",
+            Kind::Tally => "tally",
         }
     }
 
@@ -128,7 +135,8 @@ impl Kind {
             | Kind::LocalReport
             | Kind::Activity
             | Kind::Tidied
-            | Kind::Import => &[],
+            | Kind::Import
+            | Kind::Tally => &[],
         }
     }
 }

@@ -13,6 +13,7 @@ mod record;
 mod rotate;
 mod rounds;
 mod schema;
+mod tally;
 mod vault;
 mod wipe;
 
@@ -38,8 +39,10 @@ pub(crate) use record::Record;
 #[cfg(test)]
 pub(crate) use rounds::Standing;
 pub(crate) use rounds::{LocalReport, Progress, Turn, forget_round};
+#[cfg(test)]
+pub(crate) use tally::Tally;
 pub use wipe::set_aside;
-pub(crate) use wipe::{LEASE, erase, receipt};
+pub(crate) use wipe::{LEASE, erase, receipt, strangers};
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,14 +86,20 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.here()?;
         let vault = self.vault.read().unwrap_or_else(PoisonError::into_inner);
-        let is_spent = Cell::new(false);
-        let value = transact(&mut self.connection, &vault, &self.path, |view| {
-            work(&Batch {
+        let (is_spent, has_grown) = (Cell::new(false), Cell::new(false));
+        let done = transact(&mut self.connection, &vault, &self.path, |view| {
+            let value = work(&Batch {
                 view,
                 is_spent: &is_spent,
-            })
+                has_grown: &has_grown,
+            })?;
+            let grown = has_grown.get().then(|| view.grown()).transpose()?;
+            Ok((value, grown))
         });
-        let value = value.map_err(|error| closed(&self.path, self.id).unwrap_or(error))?;
+        let (value, grown) = done.map_err(|error| closed(&self.path, self.id).unwrap_or(error))?;
+        if let Some(grown) = grown {
+            tally::raise(&self.path, grown);
+        }
         if is_spent.get() {
             open::sweep(&self.connection);
         }
@@ -117,6 +126,7 @@ impl Store {
     /// Every record, by kind and key: its kind, its key, its value, and how many bytes are behind it.
     pub fn everything(&self) -> Result<Vec<(Kind, String, Value, usize)>, StoreError> {
         self.read(|view| {
+            view.check_tallies()?;
             let mut found = Vec::new();
             for (kind, name) in view.names()? {
                 let sealed = view.sealed(kind, &name)?.unwrap_or_default();
@@ -258,6 +268,9 @@ impl View<'_> {
     }
 
     fn all<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        if Kind::GROWING.contains(&R::KIND) {
+            self.check_tally(R::KIND)?;
+        }
         let mut found: Vec<(String, R)> = Vec::new();
         let mut fill = || {
             let mut select = self
@@ -300,7 +313,17 @@ impl View<'_> {
         plain.ok_or_else(|| damaged(self.path, "a record does not open"))
     }
 
+    /// Puts a record in the place of the one with its key. What is missing of a kind that only grows is not covered up by its next one.
     fn put<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        if !Kind::GROWING.contains(&R::KIND) {
+            return self.put_alone(record);
+        }
+        self.check_tally(R::KIND)?;
+        self.put_alone(record)?;
+        self.put_alone(&self.tally(R::KIND)?)
+    }
+
+    fn put_alone<R: Record>(&self, record: &R) -> Result<(), StoreError> {
         let name = self.vault.name(R::KIND, &record.key());
         let plain = record::encode(record, self.path)?;
         let sealed = self.vault.seal(R::KIND, &name, &plain)?;
@@ -317,6 +340,8 @@ impl View<'_> {
 pub(crate) struct Batch<'a> {
     view: &'a View<'a>,
     is_spent: &'a Cell<bool>,
+    /// Something came to what only grows.
+    has_grown: &'a Cell<bool>,
 }
 
 impl Batch<'_> {
@@ -334,6 +359,9 @@ impl Batch<'_> {
     pub fn put<R: Record>(&self, record: &R) -> Result<(), StoreError> {
         if R::KIND.is_spent_by_change() {
             self.is_spent.set(true);
+        }
+        if Kind::GROWING.contains(&R::KIND) {
+            self.has_grown.set(true);
         }
         self.view.put(record)
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::fault::{damaged, fault, unusable};
 use super::vault::{Vault, key_id};
-use super::{Durability, Store, StoreError, file, schema, wipe};
+use super::{Durability, Store, StoreError, file, plain, schema, tally, wipe};
 use crate::keys::{Key, KeyStore, random};
 
 /// Name of the file in the client's folder.
@@ -35,22 +35,25 @@ impl Store {
         let id = file::id(&path).map_err(|error| unusable(&path, error))?;
         let mut connection = connect(&path, durability)?;
         let layout = check(&connection, &path)?;
-        let vault = if layout < schema::NEWEST {
-            let (key, vault) = (make_key(keys)?, Vault::generate()?);
-            schema::migrate(&mut connection, &path, layout, &vault, &key)?;
-            vault
-        } else {
-            find_vault(&connection, &path, keys)?
+        let (key, vault) = match layout < schema::FIRST_SEALED {
+            true => (key_for_plain(&connection, &path, keys)?, Vault::generate()?),
+            false => find_vault(&connection, &path, layout, keys)?,
         };
+        if layout < schema::NEWEST {
+            tally::make(home)?;
+            schema::migrate(&mut connection, &path, layout, &vault, &key)?;
+        }
         keep_a_log(&connection).map_err(|error| fault(&path, error))?;
         sweep(&connection);
-        Ok(Self {
+        let store = Self {
             connection,
             path,
             id,
             durability,
             vault: Arc::new(RwLock::new(vault)),
-        })
+        };
+        store.check_growth()?;
+        Ok(store)
     }
 }
 
@@ -64,13 +67,37 @@ fn make_key(keys: &dyn KeyStore) -> Result<Key, StoreError> {
     Ok(key)
 }
 
+/// A new key for a store that is not sealed yet. Where there is a key already, a store was sealed before: what is plain is then not
+/// the client's own, unless it says that it was about to be sealed under just this key.
+fn key_for_plain(
+    connection: &Connection,
+    path: &Path,
+    keys: &dyn KeyStore,
+) -> Result<Key, StoreError> {
+    if let Some(key) = keys.load()? {
+        return match plain::awaits(connection, path, &key)? {
+            true => Ok(key),
+            false => Err(StoreError::NotOurs {
+                path: path.to_owned(),
+                reason: "it is not sealed, and the client's own has been since it has a key"
+                    .to_owned(),
+            }),
+        };
+    }
+    let key = Key::new(random()?);
+    plain::await_key(connection, path, &key)?;
+    keys.replace(&key)?;
+    Ok(key)
+}
+
 /// The vault that the key of the key store opens. A key that is missing or of another store is never replaced: what is
 /// in the file would be lost with it.
 fn find_vault(
     connection: &Connection,
     path: &Path,
+    layout: i64,
     keys: &dyn KeyStore,
-) -> Result<Vault, StoreError> {
+) -> Result<(Key, Vault), StoreError> {
     let key = keys.load()?.ok_or_else(|| StoreError::KeyMissing {
         path: path.to_owned(),
     })?;
@@ -82,7 +109,12 @@ fn find_vault(
     let wrapped = wrapped.ok_or_else(|| StoreError::WrongKey {
         path: path.to_owned(),
     })?;
-    Vault::unwrap(&key, &wrapped).ok_or_else(|| damaged(path, "its own key does not open"))
+    let vault = match layout < schema::NEWEST {
+        true => Vault::unwrap_without_tallies(&key, &wrapped),
+        false => Vault::unwrap(&key, &wrapped),
+    };
+    let vault = vault.ok_or_else(|| damaged(path, "its own key does not open"))?;
+    Ok((key, vault))
 }
 
 /// Refuses files that are broken, foreign or from the future, before anything is written. Returns the layout.
@@ -186,6 +218,11 @@ fn create(
             path: path.to_owned(),
         });
     }
+    if tally::length(home)?.is_some_and(|length| length > 0) {
+        let reason = format!("it is gone, and {} is still there", tally::TALLY);
+        return Err(damaged(path, reason));
+    }
+    tally::make(home)?;
     let (key, vault) = (make_key(keys)?, Vault::generate()?);
     let draft = home.join(format!("{FILE}.new"));
     file::make_private(&draft).map_err(|error| unusable(path, error))?;

@@ -1,16 +1,44 @@
 //! Layouts 1 and 2, which were not sealed: carried over into records.
 
+use std::path::Path;
+
 use chorus_model::ItemId;
 use chorus_protocol::{Charge, RoundId, TaskName};
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::enrolment::{Enrolled, Enrolment};
 use super::fault::{damaged, fault};
 use super::rounds::{LocalReport, Standing, Turn};
+use super::vault::awaited_id;
 use super::{StoreError, StoredModel, View};
+use crate::keys::Key;
 use crate::taste::{Context, Event, ItemRecord, Touch};
+
+/// Notes in a plain store which key it is about to be sealed under: the key store has it before the store is sealed, and a process can
+/// end in between.
+pub(super) fn await_key(connection: &Connection, path: &Path, key: &Key) -> Result<(), StoreError> {
+    let note = || {
+        connection
+            .execute_batch("DROP TABLE IF EXISTS awaited; CREATE TABLE awaited (key BLOB)")?;
+        connection.execute("INSERT INTO awaited VALUES (?)", [awaited_id(key)])
+    };
+    note().map_err(|error| fault(path, error)).map(drop)
+}
+
+/// Whether a plain store is about to be sealed under this key. Only who knows the key could have noted it.
+pub(super) fn awaits(connection: &Connection, path: &Path, key: &Key) -> Result<bool, StoreError> {
+    let find = || {
+        let is_there = "SELECT 1 FROM sqlite_schema WHERE name = 'awaited'";
+        if !connection.prepare(is_there)?.exists([])? {
+            return Ok(false);
+        }
+        let mut select = connection.prepare("SELECT 1 FROM awaited WHERE key = ?")?;
+        select.exists([awaited_id(key)])
+    };
+    find().map_err(|error| fault(path, error))
+}
 
 /// Puts everything that the tables of layout 2 hold into records, and drops the tables; what is dropped is overwritten.
 pub(super) fn carry_over(view: &View<'_>) -> Result<(), StoreError> {
@@ -31,7 +59,7 @@ pub(super) fn carry_over(view: &View<'_>) -> Result<(), StoreError> {
     }
     models(view)?;
     let drop = "DROP TABLE events; DROP TABLE enrolment; DROP TABLE charges; DROP TABLE standing;
-                DROP TABLE models; DROP TABLE local_reports;";
+                DROP TABLE models; DROP TABLE local_reports; DROP TABLE IF EXISTS awaited;";
     let dropped = view.connection.execute_batch(drop);
     dropped.map_err(|error| fault(view.path, error))
 }

@@ -24,14 +24,24 @@ impl Store {
         transact(connection, &vault, path, |old| {
             keys.replace(&key)?;
             old.seal_anew(&new)?;
-            let forgotten = old.connection.execute("DELETE FROM keys", []);
-            forgotten.map_err(|error| fault(path, error))?;
-            put_wrapping(old.connection, path, &new, &key)
+            rewrap(old.connection, path, &new, &key)
         })?;
         *vault = new;
         open::sweep(&self.connection);
         Ok(())
     }
+}
+
+/// Writes the data key of `vault`, wrapped under `key`, in the place of every other wrapping.
+pub(super) fn rewrap(
+    connection: &Connection,
+    path: &Path,
+    vault: &Vault,
+    key: &Key,
+) -> Result<(), StoreError> {
+    let forgotten = connection.execute("DELETE FROM keys", []);
+    forgotten.map_err(|error| fault(path, error))?;
+    put_wrapping(connection, path, vault, key)
 }
 
 /// Writes the data key of `vault`, wrapped under `key`.

@@ -3,7 +3,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::fault;
-use super::rotate::put_wrapping;
+use super::rotate::{put_wrapping, rewrap};
 use super::vault::Vault;
 use super::{StoreError, View, plain};
 use crate::keys::Key;
@@ -56,7 +56,7 @@ CREATE INDEX local_reports_by_time ON local_reports (at);
 ",
 ];
 
-/// Layout 3: sealed records, and the key that seals them, wrapped.
+/// Layouts 3 and 4: sealed records, and the key that seals them, wrapped. Layout 4 keeps tallies among the records.
 pub(super) const SEALED: &str = "
 CREATE TABLE keys (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -71,8 +71,11 @@ CREATE TABLE records (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// The first layout that is sealed.
+pub(super) const FIRST_SEALED: i64 = 3;
+
 /// The layout that this version writes. Layouts that were released are never changed; a change is a new one.
-pub(super) const NEWEST: i64 = 3;
+pub(super) const NEWEST: i64 = 4;
 
 /// Makes an empty store of an empty file.
 pub(super) fn create(
@@ -86,7 +89,7 @@ pub(super) fn create(
     commit(transaction, path)
 }
 
-/// Brings a store of layout 1 or 2 to the newest, whole or not at all: seals everything that was plain, and overwrites it.
+/// Brings a store of an earlier layout to the newest, whole or not at all: seals everything that was plain, and overwrites it.
 pub(super) fn migrate(
     connection: &mut Connection,
     path: &Path,
@@ -95,16 +98,22 @@ pub(super) fn migrate(
     key: &Key,
 ) -> Result<(), StoreError> {
     let transaction = begin(connection, path)?;
-    for step in PLAIN.iter().skip(usize::try_from(from).unwrap_or(0)) {
-        let stepped = transaction.execute_batch(step);
-        stepped.map_err(|error| fault(path, error))?;
-    }
-    seal(&transaction, path, vault, key)?;
-    plain::carry_over(&View {
+    let view = View {
         connection: &transaction,
         vault,
         path,
-    })?;
+    };
+    if from < FIRST_SEALED {
+        for step in PLAIN.iter().skip(usize::try_from(from).unwrap_or(0)) {
+            let stepped = transaction.execute_batch(step);
+            stepped.map_err(|error| fault(path, error))?;
+        }
+        seal(&transaction, path, vault, key)?;
+        plain::carry_over(&view)?;
+    } else {
+        rewrap(&transaction, path, vault, key)?;
+        view.put_tallies()?;
+    }
     commit(transaction, path)
 }
 

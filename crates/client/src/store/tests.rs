@@ -7,6 +7,7 @@ use super::open::FILE;
 use super::*;
 use crate::keys::{FileKey, KeyStore};
 
+mod growth;
 mod items;
 mod keys;
 mod layouts;

@@ -68,24 +68,48 @@ impl Vault {
         open(&self.records, &place(kind, name), sealed)
     }
 
-    /// The data key, sealed under a key of a key store.
+    /// The data key, sealed under a key of a key store, as the newest layout has it.
     pub fn wrap(&self, key: &Key) -> Result<Vec<u8>, KeyError> {
-        seal(&wrapping(key), WRAPPED, &self.data[..])
+        seal(&wrapping(key), WITH_TALLIES, &self.data[..])
+    }
+
+    /// The same of layout 3.
+    #[cfg(test)]
+    pub fn wrap_without_tallies(&self, key: &Key) -> Result<Vec<u8>, KeyError> {
+        seal(&wrapping(key), WITHOUT_TALLIES, &self.data[..])
     }
 
     /// The vault whose data key was wrapped under `key`.
     pub fn unwrap(key: &Key, wrapped: &[u8]) -> Option<Self> {
-        let data = open(&wrapping(key), WRAPPED, wrapped)?;
+        Self::unwrap_as(key, wrapped, WITH_TALLIES)
+    }
+
+    /// The same of layout 3.
+    pub fn unwrap_without_tallies(key: &Key, wrapped: &[u8]) -> Option<Self> {
+        Self::unwrap_as(key, wrapped, WITHOUT_TALLIES)
+    }
+
+    fn unwrap_as(key: &Key, wrapped: &[u8], layout: &[u8]) -> Option<Self> {
+        let data = open(&wrapping(key), layout, wrapped)?;
         let data = <[u8; 32]>::try_from(data.as_slice()).ok()?;
         Some(Self::of(Key::new(data)))
     }
 }
 
-const WRAPPED: &[u8] = b"chorus/store/v1/data";
+/// What the data key is wrapped with in layout 3, which had no tallies.
+const WITHOUT_TALLIES: &[u8] = b"chorus/store/v1/data";
+
+/// And since. Nobody without the key can pass a store off as an older one to get rid of its tallies.
+const WITH_TALLIES: &[u8] = b"chorus/store/v4/data";
 
 /// What tells a key of a key store from others in the file, and says nothing about it.
 pub(super) fn key_id(key: &Key) -> Name {
     *derive(key, b"chorus/store/v1/key id")
+}
+
+/// What a store that is not sealed yet knows the key by that it will be sealed under.
+pub(super) fn awaited_id(key: &Key) -> Name {
+    *derive(key, b"chorus/store/v4/awaited")
 }
 
 fn wrapping(key: &Key) -> XChaCha20Poly1305 {

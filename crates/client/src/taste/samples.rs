@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::consent::{Asked, Entry, Heard};
 use crate::map::{AgeBand, Region};
-use crate::store::{Enrolled, Enrolment, Kind, LocalReport, Standing, StoredModel};
+use crate::store::{Enrolled, Enrolment, Kind, LocalReport, Standing, StoredModel, Tally};
 use crate::testing::films;
 use crate::{Answer, Message, Purpose, Sent, Signal};
 
@@ -117,6 +117,11 @@ pub(crate) fn sample(kind: Kind) -> Value {
             at: 1,
             file: "x.tsv".to_owned(),
             sources: [Source::FirstParty].into(),
+        }),
+        Kind::Tally => json!(Tally {
+            of: "charge".to_owned(),
+            count: 1,
+            digest: Digest::ZERO,
         }),
     }
 }

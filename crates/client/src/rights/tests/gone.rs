@@ -162,3 +162,83 @@ fn a_key_of_the_other_kind_is_named_as_such() {
     assert!(matches!(of(&plain), KeyError::NeedsPassphrase { .. }));
     assert!(locked.load().unwrap().is_some());
 }
+
+/// Whatever the disk is like, the key goes: here nothing can be noted, and no lease can be ended as it should.
+#[cfg(unix)]
+#[test]
+fn where_nothing_can_be_written_the_key_goes_all_the_same() {
+    for is_open in [true, false] {
+        let (home, client) = client();
+        let keys = FileKey::beside(home.path());
+        for blocked in ["client.erasing.new", "lease"] {
+            let blocked = home.path().join(blocked);
+            let _none = std::fs::remove_file(&blocked);
+            std::fs::create_dir(&blocked).unwrap();
+        }
+        let receipt = match is_open {
+            true => client.erase(&keys, NOW),
+            false => erase(home.path(), &keys, NOW),
+        };
+        assert!(keys.load().unwrap().is_none());
+        // The folders are nobody's, and it says so.
+        let left = receipt.unwrap().verify().unwrap().left;
+        assert_eq!(left, ["client.erasing.new", "lease"]);
+        let mut files = all_files(home.path());
+        files.sort();
+        assert_eq!(files, left);
+    }
+}
+
+#[test]
+fn an_erasure_takes_all_that_clients_write_and_names_what_it_leaves() {
+    let (home, lost) = client();
+    let (keys, path) = (FileKey::beside(home.path()), |name: &str| {
+        home.path().join(name)
+    });
+    drop(lost);
+    let aside = set_aside(home.path(), NOW).unwrap();
+    std::fs::create_dir_all(aside.join("sub/folder")).unwrap();
+    std::fs::write(aside.join("sub/folder/file"), b"x").unwrap();
+    let client = open(home.path(), settings());
+    // What a process that ended may leave.
+    let ours = [
+        "client.db.new",
+        "client.db.new-journal",
+        "client.db-journal",
+        "client.key.new",
+        "client.erasing.new",
+        "client.aside",
+    ];
+    let theirs = ["client.db.backup", "notes.txt", "set-aside-of-mine"];
+    for name in ours.iter().chain(&theirs) {
+        std::fs::write(path(name), b"x").unwrap();
+    }
+    let receipt = client.erase(&keys, NOW).unwrap();
+    assert_eq!(receipt.verify().unwrap().left, theirs);
+    let mut files = all_files(home.path());
+    files.sort();
+    assert_eq!(files, theirs);
+}
+
+/// Only a receipt that a client signed begins an erasure: not any file of that name.
+#[test]
+fn a_file_that_is_called_like_an_erasure_erases_nothing() {
+    let (home, client) = client();
+    let keys = FileKey::beside(home.path());
+    let view = client.view(NOW).unwrap().to_json();
+    drop(client);
+    let marker = home.path().join("client.erasing");
+    for content in [&view, "", "receipt"] {
+        std::fs::write(&marker, content).unwrap();
+        let error = fails_to_open(&home, &keys);
+        assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
+        assert!(error.to_string().contains("client.erasing"), "{error}");
+        assert_eq!(std::fs::read_to_string(&marker).unwrap(), *content);
+    }
+    std::fs::remove_file(&marker).unwrap();
+    assert_eq!(open(home.path(), settings()).items().unwrap().len(), 5);
+    // And it keeps nobody from erasing.
+    std::fs::write(&marker, view).unwrap();
+    erase(home.path(), &keys, NOW).unwrap();
+    assert_eq!(all_files(home.path()), Vec::<String>::new());
+}

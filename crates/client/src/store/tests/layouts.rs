@@ -113,6 +113,53 @@ fn every_layout_comes_along_and_nothing_stays_plain() {
     }
 }
 
+/// Where there is a key, the client's own store is sealed: a plain one was laid in its place.
+#[test]
+fn a_plain_store_beside_a_key_is_not_taken_for_the_own_one() {
+    for layout in 1..=schema::PLAIN.len() {
+        let (home, store) = filled();
+        drop(store);
+        let file = home.path().join(FILE);
+        let own = std::fs::read(&file).unwrap();
+        let planted = std::fs::read(plain(layout).path().join(FILE)).unwrap();
+        std::fs::write(&file, &planted).unwrap();
+        for _ in 0..2 {
+            let Err(error) = open(&home) else {
+                panic!("was opened");
+            };
+            assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
+            assert!(error.to_string().contains("client.db"), "{error}");
+            assert_eq!(std::fs::read(&file).unwrap(), planted);
+        }
+        std::fs::write(&file, own).unwrap();
+        check_filled(&open(&home).unwrap());
+    }
+}
+
+/// The layout before tallies: with the first opening it has them.
+#[test]
+fn a_sealed_store_without_tallies_gets_them() {
+    let (home, store) = filled();
+    let key = FileKey::beside(home.path()).load().unwrap().unwrap();
+    let wrapped = store.vault.read().unwrap().wrap_without_tallies(&key);
+    let back = "UPDATE keys SET sealed = ?";
+    store.connection.execute(back, [wrapped.unwrap()]).unwrap();
+    let back = format!(
+        "DELETE FROM records WHERE kind = {}; PRAGMA user_version = 3",
+        Kind::Tally.number()
+    );
+    store.connection.execute_batch(&back).unwrap();
+    drop(store);
+    std::fs::remove_file(home.path().join(tally::TALLY)).unwrap();
+    for _ in 0..2 {
+        let store = open(&home).unwrap();
+        check_filled(&store);
+        let tallies = store.all::<Tally>().unwrap();
+        assert_eq!((tallies.len(), tallies[0].count), (1, 1));
+    }
+    assert_eq!(tally::length(home.path()).unwrap(), Some(1));
+}
+
 /// A row that cannot be carried over leaves the old store as it was.
 #[test]
 fn a_store_that_cannot_come_along_is_left_as_it_is() {
@@ -143,7 +190,7 @@ fn stores_of_the_future_and_of_others_are_refused() {
             newer,
             StoreError::Newer {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),

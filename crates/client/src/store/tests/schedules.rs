@@ -118,6 +118,10 @@ fn step(store: &mut Store, saved: Option<&[u8]>, is_charged: bool) -> Result<(),
     store.advance(turn, &progress).map(drop)
 }
 
+fn receipt(home: &Path) -> crate::ErasureReceipt {
+    crate::ErasureReceipt::unread(home, 9).unwrap()
+}
+
 fn durability() -> Durability {
     match std::env::var("FAULT_SYNC").as_deref() {
         Ok("off") => Durability::ProcessEnd,
@@ -165,7 +169,7 @@ fn story() {
         }
     }
     drop(store);
-    again(&mut || wipe::erase(home, &FileKey::beside(home), b"receipt"));
+    again(&mut || wipe::erase(home, &FileKey::beside(home), &receipt(home)));
 }
 
 /// One schedule.
@@ -232,7 +236,7 @@ fn states(layout: Option<usize>) -> Vec<State> {
         states.push(store.everything().unwrap());
     }
     drop(store);
-    wipe::erase(home, &FileKey::beside(home), b"receipt").unwrap();
+    wipe::erase(home, &FileKey::beside(home), &receipt(home)).unwrap();
     states.push(state(home).unwrap());
     // One yes, one no of a signal, one no of the person; one click of two is left.
     let count = |kind| states[15].iter().filter(|record| record.0 == kind).count();
@@ -361,6 +365,35 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
         faults.len(),
         faults.join("\n")
     );
+}
+
+/// Wherever in an erasure the disk becomes full, also from its first write on: the key is gone.
+#[test]
+fn a_full_disk_does_not_keep_the_key() {
+    let Some((_folder, shim)) = build() else {
+        return;
+    };
+    let (mut kept, mut refused) = (0, 0);
+    let schedule = |at| Schedule {
+        layout: None,
+        mode: 's',
+        at,
+        is_synced: true,
+    };
+    let calls = |home: &Path| tell(&shim, home, schedule(0)).calls.unwrap();
+    let all = calls(tempfile::tempdir().unwrap().path());
+    for at in all - 60..=all {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = tell(&shim, folder.path(), schedule(at));
+        // Everything before the erasure was done, and there is something to erase.
+        if ended.done <= STEPS.len() {
+            continue;
+        }
+        refused += usize::from(ended.done == STEPS.len() + 1);
+        kept += usize::from(folder.path().join("client.key").exists());
+    }
+    assert!(refused > 5, "{refused} erasures had no room");
+    assert_eq!(kept, 0);
 }
 
 /// The control: without waiting for the disk, a power failure takes what was acknowledged, and that is seen.
