@@ -72,7 +72,7 @@ impl Client {
             store,
             settings,
             turn,
-            door: Arc::new(door),
+            door,
             grants: RefCell::default(),
             catalogue: Arc::new(NoCatalogue),
             tidied: None,

@@ -1,6 +1,7 @@
 //! The ordinary loop: be there, take part, wait, fetch the model at the end.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chorus_model::Engine;
@@ -81,10 +82,12 @@ impl Client {
         self.note_rest();
         let session = Session::begin(self.settings.budget, self.door.sent());
         work.engine.set_threads(self.settings.budget.max_threads);
+        let door = Arc::clone(&self.door);
         let end = tokio::select! {
             biased;
             () = shutdown => Ok(End::Shutdown),
             () = tokio::time::sleep(session.left()) => Ok(End::Spent),
+            never = door.watch() => match never {},
             end = self.take_part(transport, &mut work, rng, &session) => end,
         };
         // What connections said of their own accord.

@@ -8,12 +8,18 @@
 //! A withdrawal is written down first. Then it raises the epoch, and takes the exclusive lock once: so it has waited for the
 //! writes that had begun, and all that come after find their epoch over, in this process and in any other. A pass that was
 //! given meanwhile either was looked up in what is written down now, or names the epoch that ended.
+//!
+//! With the epoch its connections end. Those of the process that withdraws are reset before the withdrawal returns, whichever of its
+//! clients they are of. Another process resets its own when it next looks at the file: at every poll of a connection, for every
+//! pass, between two steps of learning, and once a second while it takes part.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use chorus_wire::client::{Gate, Lease, Reset};
 
@@ -23,8 +29,8 @@ use crate::{Error, StoreError};
 /// The door of one client.
 pub(crate) struct Door {
     path: PathBuf,
-    /// The connections of this process.
-    connections: Mutex<Vec<Weak<dyn Reset>>>,
+    /// The connections that were made through it, and the epochs under which they stand.
+    connections: Mutex<Vec<(u64, Weak<dyn Reset>)>>,
     /// The file's lock is not fair: within this process, this one sees to it that a withdrawal has its turn.
     turn: RwLock<()>,
     /// A withdrawal was not completed: nothing of this process passes until one is.
@@ -39,9 +45,15 @@ pub struct Pass {
     epoch: u64,
 }
 
+/// Every door of this process: a withdrawal at one of them ends what stands behind another one of the same folder.
+static DOORS: Mutex<Vec<Weak<Door>>> = Mutex::new(Vec::new());
+
+/// How long a connection whose epoch another process ended may stand while this one waits.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Door {
     /// The door of the client in the folder `home`.
-    pub fn new(home: &Path) -> io::Result<Self> {
+    pub fn new(home: &Path) -> io::Result<Arc<Self>> {
         let door = Self {
             path: home.join(LEASE),
             connections: Mutex::default(),
@@ -53,6 +65,10 @@ impl Door {
         if epoch(&door.make()?)? == NONE {
             door.end()?;
         }
+        let door = Arc::new(door);
+        let mut doors = DOORS.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.retain(|door| door.strong_count() > 0);
+        doors.push(Arc::downgrade(&door));
         Ok(door)
     }
 
@@ -63,15 +79,29 @@ impl Door {
                 "a withdrawal could not be completed, so nothing is sent: withdraw again",
             ));
         }
-        Ok(Pass {
-            epoch: epoch(&self.open()?)?,
-        })
+        let epoch = epoch(&self.open()?)?;
+        self.reset_all_but(epoch);
+        Ok(Pass { epoch })
     }
 
     /// Whether the epoch of `pass` lasts; a file that cannot be looked at says no.
     pub fn lasts(&self, pass: &Pass) -> bool {
-        let now = self.open().and_then(|file| epoch(&file));
-        now.is_ok_and(|now| now == pass.epoch && now != NONE) && !self.is_shut()
+        self.heed() == pass.epoch && pass.epoch != NONE && !self.is_shut()
+    }
+
+    /// Looks at the file again and again, for whoever waits for something else meanwhile.
+    pub async fn watch(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.heed();
+        }
+    }
+
+    /// Looks at the file, and resets the connections whose epoch is over. Returns the epoch; none where it cannot be looked at.
+    fn heed(&self) -> u64 {
+        let now = self.open().and_then(|file| epoch(&file)).unwrap_or(NONE);
+        self.reset_all_but(now);
+        now
     }
 
     /// Ends the epoch: when this returns, no connection of it hands anything over any more, and those of this process are
@@ -84,7 +114,11 @@ impl Door {
                 return Err(error);
             }
         }
-        self.reset();
+        self.reset_all_but(NONE);
+        let doors = DOORS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for door in doors.iter().filter_map(Weak::upgrade) {
+            door.heed();
+        }
         Ok(())
     }
 
@@ -123,12 +157,17 @@ impl Door {
             let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
             self.shut.store(true, Ordering::Release);
         }
-        self.reset();
+        self.reset_all_but(NONE);
     }
 
-    fn reset(&self) {
-        let connections = std::mem::take(&mut *self.connections());
-        let standing = connections.iter().filter_map(Weak::upgrade);
+    fn reset_all_but(&self, lasting: u64) {
+        let over: Vec<_> = self
+            .connections()
+            .extract_if(.., |(epoch, _)| *epoch != lasting)
+            .collect();
+        let standing = over
+            .iter()
+            .filter_map(|(_, connection)| connection.upgrade());
         standing.for_each(|connection| connection.reset());
     }
 
@@ -150,7 +189,7 @@ impl Door {
         self.sent.load(Ordering::Relaxed)
     }
 
-    fn connections(&self) -> MutexGuard<'_, Vec<Weak<dyn Reset>>> {
+    fn connections(&self) -> MutexGuard<'_, Vec<(u64, Weak<dyn Reset>)>> {
         let connections = self.connections.lock();
         connections.unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,8 +273,8 @@ impl Lease for Held {
 
     fn watch(&self, connection: Weak<dyn Reset>) {
         let mut connections = self.door.connections();
-        connections.retain(|connection| connection.strong_count() > 0);
-        connections.push(connection);
+        connections.retain(|(_, connection)| connection.strong_count() > 0);
+        connections.push((self.epoch, connection));
     }
 }
 

@@ -29,9 +29,9 @@ fn passes(lease: &mut Box<dyn Lease>) -> bool {
 #[test]
 fn an_epoch_that_ended_lets_nothing_pass_here_and_elsewhere() {
     let home = tempfile::tempdir().unwrap();
-    let door = Arc::new(Door::new(home.path()).unwrap());
+    let door = Door::new(home.path()).unwrap();
     // As another process has it: the same file, and nothing else in common.
-    let elsewhere = Arc::new(Door::new(home.path()).unwrap());
+    let elsewhere = Door::new(home.path()).unwrap();
 
     // Without a pass there is no way.
     assert!(!passes(
@@ -47,7 +47,7 @@ fn an_epoch_that_ended_lets_nothing_pass_here_and_elsewhere() {
     drop(gone);
     assert!(passes(&mut held) && passes(&mut held_there));
 
-    elsewhere.end().unwrap();
+    elsewhere.raise().unwrap();
     assert!(!passes(&mut held) && !passes(&mut held_there));
     // Whatever is granted after that, what stood under the old epoch stays shut; so does what shows its pass.
     assert!(!passes(&mut here.lease().unwrap()));
@@ -55,7 +55,6 @@ fn an_epoch_that_ended_lets_nothing_pass_here_and_elsewhere() {
     assert!(passes(&mut here.lease().unwrap()));
     assert!(!passes(&mut held));
 
-    assert_eq!(wire.0.load(Ordering::SeqCst), 0);
     door.end().unwrap();
     assert_eq!(wire.0.load(Ordering::SeqCst), 1);
     // The epoch is on the disk.
@@ -64,11 +63,54 @@ fn an_epoch_that_ended_lets_nothing_pass_here_and_elsewhere() {
     assert_eq!(again.pass().unwrap().epoch, 3);
 }
 
+/// A connection stands no longer than its lease: here it is reset before the withdrawal returns, at whichever door of the folder that
+/// is; of another process, as soon as anything looks at the lease.
+#[test]
+fn a_connection_ends_with_its_epoch_and_not_with_its_next_byte() {
+    let home = tempfile::tempdir().unwrap();
+    let door = Door::new(home.path()).unwrap();
+    let stand = || {
+        let (held, wire) = (entrance(&door).lease().unwrap(), Arc::new(Wire::default()));
+        let watched: Weak<Wire> = Arc::downgrade(&wire);
+        held.watch(watched);
+        wire
+    };
+    let is_reset = |wire: &Wire| wire.0.load(Ordering::SeqCst) > 0;
+    let here = stand();
+    Door::new(home.path()).unwrap().end().unwrap();
+    assert!(is_reset(&here));
+    let another = tempfile::tempdir().unwrap();
+    let here = stand();
+    Door::new(another.path()).unwrap().end().unwrap();
+    assert!(!is_reset(&here), "another folder is another person's");
+
+    type Look = fn(&Arc<Door>);
+    let looks: [Look; 3] = [
+        |door| drop(door.pass().unwrap()),
+        |door| assert!(!door.lasts(&Pass { epoch: 1 })),
+        |door| {
+            let mut clock = tokio::runtime::Builder::new_current_thread();
+            let clock = clock.enable_time().start_paused(true).build().unwrap();
+            let looked = async { tokio::time::timeout(2 * LOOK, door.watch()).await };
+            assert!(clock.block_on(looked).is_err());
+        },
+    ];
+    for look in looks {
+        let here = stand();
+        look(&door);
+        assert!(!is_reset(&here), "its epoch lasts");
+        // As another process does it.
+        Door::new(home.path()).unwrap().raise().unwrap();
+        look(&door);
+        assert!(is_reset(&here));
+    }
+}
+
 /// A file that says nothing is no leave.
 #[test]
 fn a_lost_lease_lets_nothing_pass() {
     let home = tempfile::tempdir().unwrap();
-    let door = Arc::new(Door::new(home.path()).unwrap());
+    let door = Door::new(home.path()).unwrap();
     let mut held = entrance(&door).lease().unwrap();
     assert!(passes(&mut held));
     std::fs::write(home.path().join("lease"), []).unwrap();
@@ -82,7 +124,7 @@ fn a_lost_lease_lets_nothing_pass() {
 fn a_lease_that_was_put_back_from_a_copy_ends_what_stood_under_the_old_one() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("lease");
-    let door = Arc::new(Door::new(home.path()).unwrap());
+    let door = Door::new(home.path()).unwrap();
     let mut held = entrance(&door).lease().unwrap();
     assert!(passes(&mut held));
     let copy = std::fs::read(&file).unwrap();
@@ -96,7 +138,7 @@ fn a_lease_that_was_put_back_from_a_copy_ends_what_stood_under_the_old_one() {
 fn a_withdrawal_that_cannot_be_completed_shuts_the_door_here() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("lease");
-    let door = Arc::new(Door::new(home.path()).unwrap());
+    let door = Door::new(home.path()).unwrap();
     let way = entrance(&door);
     let (mut held, wire) = (way.lease().unwrap(), Arc::new(Wire::default()));
     let watched: Weak<Wire> = Arc::downgrade(&wire);
@@ -119,7 +161,7 @@ fn a_withdrawal_that_cannot_be_completed_shuts_the_door_here() {
 #[test]
 fn whoever_ends_an_epoch_waits_for_those_inside() {
     let home = tempfile::tempdir().unwrap();
-    let door = Arc::new(Door::new(home.path()).unwrap());
+    let door = Door::new(home.path()).unwrap();
     // Each thread says under which epoch it is inside.
     let inside: [AtomicU64; 3] = Default::default();
     let (entered, done) = (AtomicUsize::new(0), AtomicBool::new(false));
