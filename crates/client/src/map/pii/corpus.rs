@@ -289,6 +289,52 @@ impl Draw {
         }
     }
 
+    /// A piece of one of the other classes, as people write it who do not want a program to read it, or as their keyboard does.
+    fn disguised(&mut self) -> String {
+        let forms = [
+            "anna ( at ) example ( dot ) org",
+            "ANNA (AT) EXAMPLE (DOT) ORG",
+            "anna [ät] example [punkt] de",
+            "anna (dot) meier (at) mail (dot) example (dot) com",
+            "anna AT example DOT org",
+            "anna at example punkt de",
+            "anna<at>example.org",
+        ];
+        let makers: [Maker; 4] = [Self::email, Self::phone, Self::card, Self::iban];
+        let make = self.of(&makers);
+        let piece = make(self);
+        let moved = |letter: char, from: char, to: u32| {
+            char::from_u32(u32::from(letter) - u32::from(from) + to).unwrap()
+        };
+        let changed = |change: &dyn Fn(char) -> char| piece.chars().map(change).collect();
+        match self.below(8) {
+            0 => self.of(&forms).to_owned(),
+            1 => changed(&|letter| match letter {
+                '!'..='~' => moved(letter, '!', 0xff01),
+                _ => letter,
+            }),
+            2 => changed(&|letter| match letter {
+                '0'..='9' => moved(letter, '0', 0x1d7ce),
+                'a'..='z' => moved(letter, 'a', 0x1d41a),
+                'A'..='Z' => moved(letter, 'A', 0x1d400),
+                _ => letter,
+            }),
+            3 => changed(&|letter| match letter {
+                '0'..='9' => moved(letter, '0', 0x660),
+                _ => letter,
+            }),
+            4 => piece.replace(' ', "   "),
+            5 => piece
+                .replace(' ', "\u{2009}\u{a0}")
+                .replace('-', "\u{2011}"),
+            6 => piece.replace('-', "−"),
+            _ => {
+                let hidden = self.of(&['\u{200b}', '\u{200d}', '\u{2060}', '\u{ad}', '\u{feff}']);
+                piece.chars().flat_map(|letter| [letter, hidden]).collect()
+            }
+        }
+    }
+
     fn date(&mut self) -> String {
         let (day, month, year) = (
             1 + self.below(28),
@@ -320,7 +366,7 @@ fn grouped(text: &str, separator: &str) -> String {
 #[test]
 fn of_a_hundred_pieces_that_are_about_a_person_ninety_nine_are_found() {
     let mut draw = Draw(ChaCha20Rng::seed_from_u64(20261122));
-    let makers: [(&str, Maker); 10] = [
+    let makers: [(&str, Maker); 11] = [
         ("e-mail", Draw::email),
         ("phone", Draw::phone),
         ("card", Draw::card),
@@ -331,6 +377,7 @@ fn of_a_hundred_pieces_that_are_about_a_person_ninety_nine_are_found() {
         ("secret", Draw::secret),
         ("name", Draw::name),
         ("date", Draw::date),
+        ("disguised", Draw::disguised),
     ];
     let each = 1_000;
     let mut caught = 0;

@@ -1,6 +1,7 @@
 //! Finds what names, reaches or identifies a person in a text, by its form alone.
 
 mod numbers;
+mod plain;
 mod tokens;
 mod words;
 
@@ -63,15 +64,17 @@ pub struct Found {
 
 /// Everything in `text` that names, reaches or identifies a person, by place; what overlaps is found once.
 ///
-/// By form alone: an uncommon name in the middle of a sentence is not found, and a title in the form of an address is. On the
+/// It is read as people read it: letters and digits of other forms are the usual ones (NFKC), marks that nobody sees are not there, many
+/// spaces are one. By form alone: an uncommon name in the middle of a sentence is not found, and a title in the form of an address is. On the
 /// seeded corpus of the tests it finds at least 99 of 100, and takes at most 1 of 100 film titles for something else than it is.
 pub fn scan(text: &str) -> Vec<Found> {
-    let words = words::split(text);
+    let plain = plain::Plain::of(text);
+    let words = words::split(&plain.text);
     let mut found = Vec::new();
-    tokens::emails(text, &words, &mut found);
+    tokens::emails(&plain.text, &words, &mut found);
     tokens::networks(&words, &mut found);
-    numbers::accounts(text, &mut found);
-    numbers::runs(text, &mut found);
+    numbers::accounts(&plain.text, &mut found);
+    numbers::runs(&plain.text, &mut found);
     tokens::made(&words, &mut found);
     words::dates(&words, &mut found);
     words::addresses(&words, &mut found);
@@ -87,6 +90,9 @@ pub fn scan(text: &str) -> Vec<Found> {
         }
     }
     kept.sort_by_key(|found| found.range.start);
+    for found in &mut kept {
+        found.range = plain.origin(&found.range);
+    }
     kept
 }
 

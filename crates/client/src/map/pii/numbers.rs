@@ -4,23 +4,15 @@ use std::ops::Range;
 
 use super::{Found, Pii};
 
-/// A digit, also of the wide forms.
 fn digit(letter: char) -> Option<u8> {
-    let wide = u32::from(letter)
-        .checked_sub(0xff10)
-        .filter(|digit| *digit < 10);
     letter
         .to_digit(10)
-        .or(wide)
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// What stands between the digits of one number.
 fn joins(letter: char) -> bool {
-    matches!(
-        letter,
-        ' ' | '\u{a0}' | '\u{202f}' | '.' | '-' | '/' | '(' | ')' | '·' | '–' | '‑' | '_'
-    )
+    matches!(letter, ' ' | '.' | '-' | '/' | '(' | ')' | '·' | '_')
 }
 
 /// The digits of one number, and how they are grouped.
@@ -243,7 +235,7 @@ fn iban(letters: &[(usize, char)]) -> Option<usize> {
     for (place, (at, letter)) in letters.iter().enumerate() {
         if letter.is_ascii_alphanumeric() {
             taken.push(letter.to_ascii_uppercase());
-        } else if matches!(letter, ' ' | '\u{a0}' | '-') && taken.len() >= 4 {
+        } else if matches!(letter, ' ' | '-') && taken.len() >= 4 {
             continue;
         } else {
             break;

@@ -3,35 +3,57 @@
 use super::words::Word;
 use super::{Found, Pii};
 
-/// What people write for `@` so that machines do not find it.
-const AT: [&str; 6] = ["@", "＠", "%40", "(at)", "[at]", "{at}"];
-const DOT: [&str; 4] = [".", "(dot)", "[dot]", "{dot}"];
+/// The words that people write for a sign so that machines do not find it.
+const AT: [&str; 2] = ["at", "ät"];
+const DOT: [&str; 2] = ["dot", "punkt"];
+
+/// How long a word in brackets is that the text begins with: `(at)`, `[ dot ]`.
+fn bracketed(text: &str, words: &[&str]) -> Option<usize> {
+    let inner = text.strip_prefix(['(', '[', '{', '<'])?.trim_start();
+    let rest = words.iter().find_map(|word| inner.strip_prefix(word))?;
+    let rest = rest.trim_start().strip_prefix([')', ']', '}', '>'])?;
+    Some(text.len() - rest.len())
+}
+
+/// The same of what the text ends with.
+fn ends_bracketed(text: &str, words: &[&str]) -> Option<usize> {
+    let open = text.rfind(['(', '[', '{', '<'])?;
+    let last = text.get(open..)?;
+    bracketed(last, words).filter(|length| *length == last.len())
+}
 
 /// Mailboxes and handles.
 pub(super) fn emails(text: &str, words: &[Word<'_>], found: &mut Vec<Found>) {
+    // Byte by byte as long as the text.
     let lower = text.to_ascii_lowercase();
-    for at in AT {
-        for (place, _) in lower.match_indices(at) {
-            let before = text.get(..place).unwrap_or_default();
-            let behind = text.get(place + at.len()..).unwrap_or_default();
-            let spaced = at.len() > 3;
-            let left = if spaced { before.trim_end() } else { before };
-            let right = if spaced { behind.trim_start() } else { behind };
-            let local = left.len() - left.trim_end_matches(is_local).len();
-            let host = host(right);
-            if local > 0 && host > 0 {
-                let end = place + at.len() + (behind.len() - right.len()) + host;
-                found.push(Found {
-                    what: Pii::Email,
-                    range: left.len() - local..end,
-                });
-            }
+    for (place, _) in lower.char_indices() {
+        let (before, rest) = lower.split_at(place);
+        let sign = ["@", "%40"].iter().find(|sign| rest.starts_with(**sign));
+        let (length, spaced) = match (sign, bracketed(rest, &AT)) {
+            (Some(sign), _) => (sign.len(), false),
+            (None, Some(length)) => (length, true),
+            (None, None) => continue,
+        };
+        let behind = rest.get(length..).unwrap_or_default();
+        let left = if spaced { before.trim_end() } else { before };
+        let right = if spaced { behind.trim_start() } else { behind };
+        let (start, host) = (local(left), host(right));
+        if start < left.len() && host > 0 {
+            found.push(Found {
+                what: Pii::Email,
+                range: start..lower.len() - right.len() + host,
+            });
         }
     }
+    let is_one_of = |word: &Word<'_>, known: &[&str]| {
+        let lower = word.text.to_lowercase();
+        known.contains(&lower.as_str())
+    };
     for (place, word) in words.iter().enumerate() {
         let rest = words.get(place + 1..).unwrap_or_default();
-        if let ("at", [_, dot, last, ..]) = (word.text, rest)
-            && dot.text == "dot"
+        if let [_, dot, last, ..] = rest
+            && is_one_of(word, &AT)
+            && is_one_of(dot, &DOT)
             && let Some(first) = place.checked_sub(1).and_then(|place| words.get(place))
         {
             found.push(Found {
@@ -57,6 +79,24 @@ fn is_local(letter: char) -> bool {
     letter.is_alphanumeric() || matches!(letter, '.' | '_' | '%' | '+' | '-' | '\'')
 }
 
+/// Where the name of a mailbox begins that the text ends with; the end of the text where there is none.
+fn local(text: &str) -> usize {
+    let mut start = text.trim_end_matches(is_local).len();
+    while start < text.len() {
+        let before = text.get(..start).unwrap_or_default().trim_end();
+        let Some(length) = ends_bracketed(before, &DOT) else {
+            break;
+        };
+        let before = before.get(..before.len() - length).unwrap_or_default();
+        let next = before.trim_end().trim_end_matches(is_local).len();
+        if next == before.trim_end().len() {
+            break;
+        }
+        start = next;
+    }
+    start
+}
+
 /// Bytes of the name of a host that the text begins with: two labels or more, the last of letters.
 fn host(text: &str) -> usize {
     let label = |text: &str| {
@@ -69,22 +109,14 @@ fn host(text: &str) -> usize {
     let mut labels = usize::from(length > 0);
     loop {
         let rest = text.get(length..).unwrap_or_default();
-        let next = DOT.iter().find_map(|dot| {
-            let spaced = if dot.len() > 1 {
-                rest.trim_start()
-            } else {
-                rest
-            };
-            let behind = spaced.strip_prefix(dot)?;
-            let behind = if dot.len() > 1 {
-                behind.trim_start()
-            } else {
-                behind
-            };
-            let label = label(behind);
-            (label >= 2).then_some(rest.len() - behind.len() + label)
-        });
-        match next {
+        let spaced = rest.trim_start();
+        let behind = match (rest.strip_prefix('.'), bracketed(spaced, &DOT)) {
+            (Some(behind), _) => behind,
+            (None, Some(length)) => spaced.get(length..).unwrap_or_default().trim_start(),
+            (None, None) => break,
+        };
+        let next = Some(label(behind)).filter(|label| *label >= 2);
+        match next.map(|label| rest.len() - behind.len() + label) {
             Some(more) if length > 0 => {
                 length += more;
                 labels += 1;
