@@ -29,6 +29,10 @@ impl Catalogue for Shop {
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>> {
         self.0.get(item.0 as usize).map(Cow::Borrowed)
     }
+
+    fn items(&self) -> Vec<ItemId> {
+        (0..self.0.len() as u32).map(ItemId).collect()
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

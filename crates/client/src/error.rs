@@ -85,12 +85,18 @@ pub enum Error {
     },
     /// Fetch a model first.
     #[error(
-        "there is no model of task `{task}` here yet: fetch it once the coordinator has published one, or take part in a round"
+        "there is no model of task `{task}` here yet: fetch it once the coordinator has published one, or take part in a round; until then \
+         there is a list where the catalogue names the items"
     )]
     NoModel {
         /// The task.
         task: TaskName,
     },
+    /// Name the items.
+    #[error(
+        "there is nothing to choose from: name candidates, or hand in a catalogue that names the items, or order by a model"
+    )]
+    NoCandidates,
     /// Use another engine, or fetch another model.
     #[error("the model of task `{task}` cannot be used for recommending: {reason}")]
     Recommend {
@@ -125,6 +131,14 @@ pub enum Error {
         field: &'static str,
         /// What.
         what: crate::Pii,
+    },
+    /// Take the nearest topic, or hand in the catalogue first.
+    #[error("no item is about the topic `{topic}`, so nothing was chosen: {}", or_rather(nearest.as_deref()))]
+    UnknownTopic {
+        /// What was named.
+        topic: String,
+        /// The known one that is written most like it; nothing where the catalogue names no topic.
+        nearest: Option<String>,
     },
     /// Ask the person; they allow everything or nothing.
     #[error(
@@ -163,6 +177,14 @@ impl Error {
         Error::Answer {
             reason: "it answered another question".to_owned(),
         }
+    }
+}
+
+/// What to choose instead of an unknown topic.
+fn or_rather(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("the nearest that the catalogue names is `{nearest}`"),
+        None => "no topic is known; hand in the catalogue of items first".to_owned(),
     }
 }
 

@@ -3,8 +3,8 @@ use chorus_protocol::TaskName;
 use rand_core::Rng;
 use serde::Serialize;
 
-use crate::taste::NoChance;
-use crate::{Ask, Client, Error, Model, Order};
+use crate::taste::{NoChance, fitting};
+use crate::{Ask, Client, Error, Order};
 
 /// Why an item is on a person's list.
 ///
@@ -22,10 +22,11 @@ pub struct Explanation {
 
 impl Client {
     /// The `n` unseen items that fit this person best, best first, from the newest model that is here: [`Client::rank`] in its
-    /// simplest form, for which the model is opened. Works without a network. A person without a history gets the most popular items.
+    /// simplest form, for which the model is opened. Works without a network. A person without a history gets the most popular items; before
+    /// the first model came, everybody gets those of the app's catalogue in its order.
     ///
     /// # Errors
-    /// [`Error::NoModel`] before the first model came; [`Error::Recommend`] when the model and the engine do
+    /// [`Error::NoModel`] before the first model came, where the catalogue names no items either; [`Error::Recommend`] when the model and the engine do
     /// not fit together.
     ///
     /// # Privacy
@@ -52,15 +53,18 @@ impl Client {
         shelf: &dyn Shelf,
         rng: &mut dyn Rng,
     ) -> Result<Vec<Recommendation>, Error> {
-        let model = self.model(task, engine)?;
+        let model = match self.model(task, engine) {
+            Err(Error::NoModel { .. }) if self.lists_items() => None,
+            model => Some(model?),
+        };
+        let order = model.as_ref().map_or(Order::Editorial, Order::Profiled);
         let ask = Ask {
             wish,
-            ..Ask::best(Order::Profiled(&model), wish.length)
+            ..Ask::best(order, wish.length)
         };
-        let ranked = self
-            .taste(None)?
-            .rank(&ask, None, &*self.catalogue, shelf, rng);
-        Ok(self.fitting(&model, ranked)?.places)
+        let taste = self.taste(None)?;
+        let ranked = taste.rank(&ask, None, &*self.catalogue, shelf, rng);
+        Ok(fitting(order, ranked)?.places)
     }
 
     /// Why the newest model that is here gives `item` its score: the `most` items of the history that speak for it most.
@@ -76,7 +80,8 @@ impl Client {
     ) -> Result<Explanation, Error> {
         let model = self.model(task, engine)?;
         let history = self.history(model.items())?;
-        let scores = self.fitting(&model, model.trainer.scores(&history))?;
+        let order = Order::Profiled(&model);
+        let scores = fitting(order, model.trainer.scores(&history))?;
         let score = scores.get(item.0 as usize).copied().ok_or_else(|| {
             let (item, items) = (item.0, scores.len());
             TrainError::Numeric(format!(
@@ -85,16 +90,8 @@ impl Client {
         });
         Ok(Explanation {
             item,
-            score: self.fitting(&model, score)?,
+            score: fitting(order, score)?,
             causes: self.reasons(&model, item, most, false)?,
-        })
-    }
-
-    /// Says of which task a model is at fault.
-    fn fitting<T>(&self, model: &Model, found: Result<T, TrainError>) -> Result<T, Error> {
-        found.map_err(|reason| Error::Recommend {
-            task: model.task.clone(),
-            reason,
         })
     }
 }

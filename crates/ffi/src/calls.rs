@@ -2,7 +2,7 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use chorus_client::{Event, FileKey, KeyStore, Order, PassphraseKey, Recorded, Settings};
+use chorus_client::{Error, Event, FileKey, KeyStore, Order, PassphraseKey, Recorded, Settings};
 use chorus_model::{Direct, Everything, ItemId};
 use chorus_protocol::TaskName;
 use chorus_wire::certificate::Authority;
@@ -218,13 +218,14 @@ struct Ask {
     discreet: bool,
 }
 
-/// A list for the person's screen, best first, by the newest model that is here. Works without a network.
+/// A list for the person's screen, best first, by the newest model that is here. Works without a network. Before the first model came
+/// it is the same for everybody: the candidates in their order, or else the items of the catalogue in theirs.
 ///
 /// `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
 /// for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
 /// `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
 ///
-/// Codes: `CHORUS_NO_MODEL` before the first contribution; `CHORUS_MODEL`.
+/// Codes: `CHORUS_NO_MODEL` before the first contribution, where there are no candidates and no catalogue either; `CHORUS_MODEL`.
 ///
 /// # Safety
 /// `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
@@ -243,10 +244,14 @@ pub unsafe extern "C" fn chorus_rank(
         let asked: Ask = read(ask, "ask")?;
         let (mut rng, now) = (generator()?, Clock::system().now());
         let ranked = Handle::of(client)?.with(|client| {
-            let model = client.model(&asked.task, &Direct)?;
-            let order = match asked.popular {
-                true => Order::Popular(&model),
-                false => Order::Profiled(&model),
+            let model = match client.model(&asked.task, &Direct) {
+                Err(Error::NoModel { .. }) => None,
+                model => Some(model?),
+            };
+            let order = match &model {
+                Some(model) if asked.popular => Order::Popular(model),
+                Some(model) => Order::Profiled(model),
+                None => Order::Editorial,
             };
             let ask = chorus_client::Ask {
                 candidates: asked.candidates.as_deref(),

@@ -29,20 +29,29 @@ struct Item {
 }
 
 /// What an app said of its items.
-struct Items(BTreeMap<ItemId, About>);
+struct Items {
+    about: BTreeMap<ItemId, About>,
+    order: Vec<ItemId>,
+}
 
 impl Catalogue for Items {
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>> {
-        self.0.get(&item).map(Cow::Borrowed)
+        self.about.get(&item).map(Cow::Borrowed)
+    }
+
+    fn items(&self) -> Vec<ItemId> {
+        self.order.clone()
     }
 }
 
 /// Says what the app knows of its items, in the place of what it said before. Held in memory until the client is closed: an app says
-/// it after each opening, before it records or asks for a list. Without it no item is sensitive and none has a topic.
+/// it after each opening, before it records or asks for a list. Without it no item is sensitive, none has a topic, and nothing is shown
+/// to somebody who muted a topic.
 ///
 /// `items`: `[{"item": 17, "title": "Two Lakes", "topics": ["travel"], "sensitive": "health", "price": {"amount": 499, "currency":
 /// "EUR"}, "regions": ["DE"], "from_age": "16-17"}, ...]`; all but `item` may be left out. `sensitive`: a category of the notice,
-/// what follows `sensitive:` in its name; `amount`: cents, pence, yen.
+/// what follows `sensitive:` in its name; `amount`: cents, pence, yen. Their order, best sellers first, is that of a list before there
+/// is a model.
 ///
 /// # Safety
 /// `items` is text that ends with a zero.
@@ -51,6 +60,7 @@ pub unsafe extern "C" fn chorus_catalogue(client: ChorusClient, items: *const c_
     entry(|| {
         // SAFETY: the caller's word.
         let said: Vec<Item> = read(unsafe { text(items, "items") }?, "items")?;
+        let order = said.iter().map(|said| said.item).collect();
         let mut items = BTreeMap::new();
         for said in said {
             let about = About {
@@ -69,6 +79,9 @@ pub unsafe extern "C" fn chorus_catalogue(client: ChorusClient, items: *const c_
                 return Err(Failure::misuse(sentence));
             }
         }
-        Handle::of(client)?.know(Arc::new(Items(items)))
+        Handle::of(client)?.know(Arc::new(Items {
+            about: items,
+            order,
+        }))
     })
 }

@@ -20,7 +20,7 @@ pub const CHORUS_DISTRUST: i32 = 7;
 pub const CHORUS_LATER: i32 = 8;
 /// Update the older side: the other one does not speak the same protocol.
 pub const CHORUS_UPDATE: i32 = 9;
-/// There is no model yet: contribute first.
+/// There is no model yet: contribute first, or hand in a catalogue.
 pub const CHORUS_NO_MODEL: i32 = 10;
 /// The model is of no use here; the one before stays. Wait for another one.
 pub const CHORUS_MODEL: i32 = 11;
@@ -69,11 +69,14 @@ impl From<Error> for Failure {
             | Error::Save(_)
             | Error::Stranger => CHORUS_LATER,
             Error::Answer { .. } => CHORUS_UPDATE,
-            Error::NoModel { .. } => CHORUS_NO_MODEL,
+            Error::NoModel { .. } | Error::NoCandidates => CHORUS_NO_MODEL,
             Error::Model { .. } | Error::Recommend { .. } => CHORUS_MODEL,
             Error::NotGranted { .. } => CHORUS_NOT_GRANTED,
             Error::Decision(_) => CHORUS_NOTICE,
-            Error::Import { .. } | Error::Rules { .. } | Error::Personal { .. } => CHORUS_MISUSE,
+            Error::Import { .. }
+            | Error::Rules { .. }
+            | Error::Personal { .. }
+            | Error::UnknownTopic { .. } => CHORUS_MISUSE,
         };
         Self::new(code, error.to_string())
     }

@@ -23,7 +23,7 @@ struct Chosen {
 /// it, or `{"group": "..."}`; `choice`: `mute` (as if it did not exist), `not-interested`, `pin`, `hide` (not while somebody else may be
 /// looking), and for groups `in` and `out`.
 ///
-/// Codes: `CHORUS_NOT_GRANTED`: nothing was kept.
+/// Codes: `CHORUS_NOT_GRANTED`: nothing was kept; `CHORUS_MISUSE` for a topic that no item of the catalogue has, with the nearest.
 ///
 /// # Safety
 /// `control` is text that ends with a zero.

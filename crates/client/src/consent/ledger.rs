@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::notice::digest;
-use super::{Notice, Purpose, Section, Signal};
+use super::{Controller, Notice, Purpose, Section, Signal};
 
 /// Yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,9 @@ pub(crate) struct Entry {
     pub at: i64,
     /// The kind of the signal that said no for the person; nothing where the person decided.
     pub by: Option<String>,
+    /// Who was responsible for the app then; nothing in an entry of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<Controller>,
     /// Its place, from 0.
     pub index: u64,
     /// The language of the notice that was shown; empty where a signal spoke.
@@ -165,6 +168,7 @@ impl Ledger {
             answer: decision.answer,
             at,
             by: None,
+            controller: None,
             index: self.entries.len() as u64,
             language: decision.language.clone(),
             notice: decision.notice,
@@ -185,6 +189,7 @@ impl Ledger {
             answer: Answer::No,
             at,
             by: Some(signal.kind().to_owned()),
+            controller: None,
             index: self.entries.len() as u64,
             language: String::new(),
             notice: Digest::ZERO,
@@ -223,19 +228,38 @@ pub(crate) mod tests {
         ledger
     }
 
+    fn controller(name: &str) -> Controller {
+        Controller {
+            name: name.to_owned(),
+            contact: "privacy@films.example".to_owned(),
+        }
+    }
+
     /// Nothing in the ledger can be changed, left out, added or moved without a trace.
     #[test]
     fn every_entry_follows_the_one_before() {
         use Answer::{No, Yes};
-        let entries = ledger(Purpose::ContributeTraining, &[Yes, No, Yes, No]).entries;
+        let mut ledger = ledger(Purpose::ContributeTraining, &[Yes, No, Yes]);
+        let shown = notice(1);
+        let no = Decision::new(No, [Purpose::ContributeTraining], &shown);
+        // The third one says who was responsible, as those of before do not.
+        ledger.entries[2].controller = Some(controller("Films Ltd"));
+        ledger.push(ledger.next(&no, Some(&shown), 3 * 86_400).unwrap());
+        let entries = ledger.entries;
         assert!(Ledger::read(entries.clone()).is_ok());
         type Tamper = fn(&mut Vec<Entry>);
-        let tampers: [(u64, Tamper); 7] = [
+        let tampers: [(u64, Tamper); 9] = [
             (0, |entries| drop(entries.remove(0))),
             (1, |entries| drop(entries.remove(1))),
             (1, |entries| entries.swap(1, 2)),
             (3, |entries| entries[2].answer = No),
             (2, |entries| entries[1].at += 1),
+            (3, |entries| {
+                entries[2].controller = Some(controller("Other Ltd"))
+            }),
+            (1, |entries| {
+                entries[0].controller = Some(controller("Other Ltd"))
+            }),
             (2, |entries| entries[1].notice = Digest::ZERO),
             (3, |entries| {
                 drop(entries[2].purposes.insert(Purpose::ThirdPartyShare, None))
@@ -250,7 +274,8 @@ pub(crate) mod tests {
 
     #[test]
     fn entries_are_hashed_as_canonical_json() {
-        let entries = ledger(Purpose::ContributeTraining, &[Answer::Yes, Answer::No]).entries;
+        let mut entries = ledger(Purpose::ContributeTraining, &[Answer::Yes, Answer::No]).entries;
+        entries[1].controller = Some(controller("Films Ltd"));
         for entry in entries {
             let canonical = canonical(&serde_json::to_value(&entry).unwrap());
             assert_eq!(entry.digest(), Digest::of(canonical.as_bytes()));

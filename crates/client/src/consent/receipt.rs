@@ -28,30 +28,30 @@ pub struct Receipt {
     purposes: Vec<Purpose>,
 }
 
-/// Who is responsible for what the app does, as it stands in receipts.
+/// Who is responsible for what the app does. Each decision keeps who it was then, within the chain of digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Controller {
-    /// The company's name.
-    pub name: String,
     /// Where it can be reached: an address, a telephone number, an e-mail address.
     pub contact: String,
+    /// The company's name.
+    pub name: String,
 }
 
 impl Receipt {
     /// The receipts for all entries of a ledger, in their order.
-    pub(crate) fn all(ledger: &Ledger, controller: &Controller) -> Vec<Self> {
+    pub(crate) fn all(ledger: &Ledger) -> Vec<Self> {
         let Some(first) = ledger.entries().first() else {
             return Vec::new();
         };
         let subject = format!("urn:chorus:ledger:{}", first.digest());
         let entries = ledger.entries().iter();
         entries
-            .map(|entry| Self::new(ledger, entry, &subject, controller))
+            .map(|entry| Self::new(ledger, entry, &subject))
             .collect()
     }
 
-    fn new(ledger: &Ledger, entry: &Entry, subject: &str, controller: &Controller) -> Self {
+    fn new(ledger: &Ledger, entry: &Entry, subject: &str) -> Self {
         let id = entry.digest();
         let records = entry.purposes.keys().map(|purpose| {
             // What a no ends is what the last yes before it began.
@@ -77,11 +77,11 @@ impl Receipt {
             "dct:identifier": format!("urn:chorus:receipt:{id}"),
             "dct:created": time(entry.at),
             "dct:audience": "dpv:DataSubject",
-            "dpv:hasDataController": {
+            "dpv:hasDataController": entry.controller.as_ref().map(|controller| json!({
                 "@type": "dpv:DataController",
                 "dpv:hasName": controller.name,
                 "dpv:hasContact": controller.contact,
-            },
+            })),
             "chorus:index": entry.index,
             "chorus:digest": id,
             "chorus:previous": entry.previous,
@@ -236,6 +236,10 @@ mod tests {
     fn receipts() -> Vec<Value> {
         let notice = notice(3);
         let mut ledger = Ledger::default();
+        let controller = Controller {
+            name: "Films Ltd".to_owned(),
+            contact: "privacy@films.example".to_owned(),
+        };
         for (answer, purposes) in [
             (
                 Answer::Yes,
@@ -253,19 +257,22 @@ mod tests {
             let entry = ledger
                 .next(&decision, Some(&notice), 1_800_000_000)
                 .unwrap();
-            ledger.push(entry);
+            ledger.push(Entry {
+                controller: Some(controller.clone()),
+                ..entry
+            });
         }
         ledger.push(
             ledger
                 .object(&Signal::Gpc { on: true }, 1_800_000_001)
                 .unwrap(),
         );
-        let controller = Controller {
-            name: "Films Ltd".to_owned(),
-            contact: "privacy@films.example".to_owned(),
-        };
-        let receipts = Receipt::all(&ledger, &controller);
+        let receipts = Receipt::all(&ledger);
         assert_eq!(receipts.len(), 3);
+        let name =
+            |receipt: &Receipt| receipt.json()["dpv:hasDataController"]["dpv:hasName"].clone();
+        assert_eq!(name(&receipts[0]), "Films Ltd");
+        assert_eq!(name(&receipts[2]), Value::Null, "nobody wrote it down");
         let entries = ledger.entries().iter();
         for (receipt, entry) in receipts.iter().zip(entries) {
             assert_eq!(receipt.json()["chorus:digest"], entry.digest().to_string());

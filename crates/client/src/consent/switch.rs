@@ -111,7 +111,17 @@ impl Client {
     /// As [`Client::granted`].
     pub fn receipts(&self) -> Result<Vec<Receipt>, Error> {
         let consents = consents(&self.store)?;
-        Ok(Receipt::all(&consents.ledger, &self.settings.controller))
+        Ok(Receipt::all(&consents.ledger))
+    }
+
+    /// Whether `document` is one of these receipts, letter for letter. Of one that was changed anywhere, also in who is responsible, it
+    /// is not: all that a receipt says follows from the ledger, whose entries hold the digests of those before.
+    ///
+    /// # Errors
+    /// As [`Client::granted`].
+    pub fn gave(&self, document: &serde_json::Value) -> Result<bool, Error> {
+        let receipts = self.receipts()?;
+        Ok(receipts.iter().any(|receipt| receipt.json() == document))
     }
 
     /// Takes what a browser, a system or a consent dialogue says at `now`, seconds since 1970 UTC. What it denies ends at once,
@@ -122,17 +132,24 @@ impl Client {
     pub fn signal(&mut self, signal: &Signal, now: i64) -> Result<(), Error> {
         self.grants.take();
         let denies = !signal.denies().is_empty();
-        let heard = change(&mut self.store, &self.door, denies, |batch, ledger| {
-            let known = batch.get::<Heard>(signal.kind())?;
-            if known.is_some_and(|known| known.signal == *signal) {
-                return Ok(None);
-            }
-            batch.put(&Heard {
-                signal: signal.clone(),
-                at: now,
-            })?;
-            Ok(ledger.object(signal, now))
-        });
+        let controller = &self.settings.controller;
+        let heard = change(
+            &mut self.store,
+            &self.door,
+            controller,
+            denies,
+            |batch, ledger| {
+                let known = batch.get::<Heard>(signal.kind())?;
+                if known.is_some_and(|known| known.signal == *signal) {
+                    return Ok(None);
+                }
+                batch.put(&Heard {
+                    signal: signal.clone(),
+                    at: now,
+                })?;
+                Ok(ledger.object(signal, now))
+            },
+        );
         heard.map(drop)
     }
 
@@ -258,24 +275,25 @@ fn decide(
 ) -> Result<Receipt, Error> {
     let current = notices().get(decision.language());
     let denies = decision.answer() == Answer::No;
-    let ledger = change(store, door, denies, |_, ledger| {
+    let ledger = change(store, door, controller, denies, |_, ledger| {
         Ok(Some(ledger.next(decision, current, now)?))
     })?;
     // There is one for every entry, and one was just made.
-    let mut receipts = Receipt::all(&ledger, controller);
+    let mut receipts = Receipt::all(&ledger);
     receipts.pop().ok_or_else(|| DecisionError::Empty.into())
 }
 
-/// Adds an entry to the ledger in one transaction; where it is a no, or something was granted and no longer is, ends the epoch before
+/// Adds an entry to the ledger, with who is responsible now, in one transaction; where it is a no, or something was granted and no longer is, ends the epoch before
 /// it returns. A no that was written down and could not end the epoch can so be said again; until then nothing is sent. `denies`: this
 /// may be a no. Gives back the ledger.
 fn change(
     store: &mut Store,
     door: &Door,
+    controller: &Controller,
     denies: bool,
     entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
 ) -> Result<Ledger, Error> {
-    let written = store.write(|batch| match write(batch, entry) {
+    let written = store.write(|batch| match write(batch, controller, entry) {
         // What could not be written is undone; whatever else is wrong was seen before anything was.
         Err(Error::Store(error)) => Err(error),
         written => Ok(written),
@@ -294,12 +312,14 @@ fn change(
 /// The ledger with its new entry, and whether an epoch has to end with it.
 fn write(
     batch: &Batch<'_>,
+    controller: &Controller,
     entry: impl FnOnce(&Batch<'_>, &Ledger) -> Result<Option<Entry>, Error>,
 ) -> Result<(Ledger, bool), Error> {
     let mut consents = Consents::of(Ledger::read(batch.all()?)?);
     let before = consents.granted(notices());
     let mut is_no = false;
-    if let Some(entry) = entry(batch, &consents.ledger)? {
+    if let Some(mut entry) = entry(batch, &consents.ledger)? {
+        entry.controller = Some(controller.clone());
         is_no = entry.answer == Answer::No;
         batch.put(&entry)?;
         consents.ledger.push(entry);

@@ -55,6 +55,9 @@ pub struct PurposeMap {
     pub cost: BTreeMap<Language, String>,
     /// Who gets something, and what.
     pub recipients: BTreeMap<Language, Vec<String>>,
+    /// Names of the records that hold more with it: without a sensitive category nothing of it is in them.
+    #[serde(default)]
+    pub extends: Vec<String>,
 }
 
 /// One kind of record.
@@ -178,9 +181,7 @@ impl DataMap {
         if self.event_fields().any(|field| field == name) {
             return Ok(());
         }
-        let nearest = self
-            .event_fields()
-            .min_by_key(|field| distance(field, name));
+        let nearest = nearest(name, self.event_fields());
         // What stands in the place of a name can be anything, also something personal.
         let shown: String = masked(name).chars().take(40).collect();
         Err(UnknownField {
@@ -200,6 +201,12 @@ impl DataMap {
         let fields = record.fields.iter().filter_map(|field| field.days);
         (record.days > 0).then(|| (record.days, fields.fold(record.days, u32::min)))
     }
+}
+
+/// The one of `known` that is written most like `name`.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    known.min_by_key(|known| distance(&known.to_lowercase(), &name))
 }
 
 /// How many letters have to be put in, taken out or changed to make one word of another (Levenshtein 1966).

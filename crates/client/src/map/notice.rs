@@ -4,7 +4,7 @@ use super::{DataMap, FieldMap, Language, PurposeMap, RecordMap};
 use crate::consent::{Notice, Section};
 
 /// Raised with every change of the data map that changes what a notice says.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 impl DataMap {
     /// What a person reads before they decide, made of this map: one section for each purpose, with each field that it uses.
@@ -12,7 +12,10 @@ impl DataMap {
         let section = |purpose: &PurposeMap| {
             let records = self.records.iter();
             let used: Vec<&RecordMap> = records
-                .filter(|record| record.purposes.contains(&purpose.name))
+                .filter(|record| {
+                    record.purposes.contains(&purpose.name)
+                        || purpose.extends.contains(&record.name)
+                })
                 .collect();
             let fields = used.iter().flat_map(|record| {
                 let line = |field: &FieldMap| line(record, field, language);

@@ -215,6 +215,18 @@ fn the_notice_is_made_of_the_map() {
             .any(|line| line.contains("shoe size"))
     );
     assert!(!changes.contains_key(&Purpose::ChannelSlate));
+    // Of a sensitive category just as much is kept as of other things, and the notice says so.
+    for category in crate::Category::ALL {
+        let section = &before.sections[&Purpose::Sensitive(category)];
+        assert_eq!(section.retention, "At most 730 days.");
+        assert!(
+            section
+                .fields
+                .iter()
+                .any(|line| line.contains("What you did."))
+        );
+        assert!(section.cost.contains("stays here until you erase it"));
+    }
     assert_eq!(
         before.sections[&Purpose::LocalPersonalisation].retention,
         "At most 730 days."

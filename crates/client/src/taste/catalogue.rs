@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use chorus_model::ItemId;
 
@@ -11,7 +12,7 @@ use crate::map::{AgeBand, Region};
 pub struct About {
     /// What it is called.
     pub title: String,
-    /// What it is about: genres, departments, brands.
+    /// What it is about: genres, departments, brands. One without a topic is not shown to somebody who muted any.
     pub topics: Vec<String>,
     /// The sensitive category that it is of.
     pub sensitive: Option<Category>,
@@ -27,15 +28,29 @@ pub struct About {
 pub trait Catalogue: Send + Sync {
     /// What is known about an item.
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>>;
+
+    /// Every item, those first that most people touch, where the app knows that.
+    fn items(&self) -> Vec<ItemId>;
+
+    /// Every topic that an item has: what a person can choose about.
+    fn topics(&self) -> BTreeSet<String> {
+        let known = self.items();
+        let known = known.iter().filter_map(|item| self.about(*item));
+        known.flat_map(|about| about.topics.clone()).collect()
+    }
 }
 
-/// A catalogue that knows nothing: every item may be shown to everybody, and no item is sensitive.
+/// A catalogue that knows nothing: every item may be shown to everybody who muted no topic, and no item is sensitive.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCatalogue;
 
 impl Catalogue for NoCatalogue {
     fn about(&self, _: ItemId) -> Option<Cow<'_, About>> {
         None
+    }
+
+    fn items(&self) -> Vec<ItemId> {
+        Vec::new()
     }
 }
 

@@ -66,15 +66,19 @@ impl Choices {
     }
 
     /// Whether one of these was chosen about an item or one of its topics.
+    ///
+    /// While it was chosen about any topic, it holds for every item whose topics nobody knows: without a catalogue, of an item that
+    /// is not in it, of one that it gives no topic. Such an item may be of just that topic, and none of it was promised; a list that
+    /// is too short can be seen and mended, a broken promise cannot.
     pub fn any(&self, item: ItemId, about: Option<&About>, chosen: &[Choice]) -> bool {
         let is_chosen =
             |choice: Option<&Choice>| choice.is_some_and(|choice| chosen.contains(choice));
+        let topics = about.map_or(&[][..], |about| &about.topics);
         is_chosen(self.items.get(&item))
-            || !self.topics.is_empty()
-                && about.is_some_and(|about| {
-                    let mut topics = about.topics.iter();
-                    topics.any(|topic| is_chosen(self.topics.get(topic)))
-                })
+            || match topics {
+                [] => self.topics.values().any(|choice| is_chosen(Some(choice))),
+                topics => topics.iter().any(|topic| is_chosen(self.topics.get(topic))),
+            }
     }
 
     /// How many there are.

@@ -4,7 +4,7 @@ use chorus_model::ItemId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::Purpose;
+use crate::{Category, Purpose};
 
 /// Seconds.
 pub(crate) const DAY: i64 = 24 * 60 * 60;
@@ -46,13 +46,19 @@ impl Event {
         }
     }
 
-    /// The first purpose that it needs and that is not granted.
-    pub(crate) fn missing(&self, granted: &BTreeSet<Purpose>) -> Option<Purpose> {
-        let needed = match self.source {
-            Source::FirstParty => [Purpose::LocalPersonalisation; 2],
-            Source::ThirdParty => [Purpose::LocalPersonalisation, Purpose::ThirdPartySource],
-        };
-        let mut needed = needed.into_iter();
+    /// The first purpose that it needs and that is not granted. `category`: the sensitive one that its item is of.
+    pub(crate) fn missing(
+        &self,
+        category: Option<Category>,
+        granted: &BTreeSet<Purpose>,
+    ) -> Option<Purpose> {
+        let third_party = self.source == Source::ThirdParty;
+        let needed = [
+            Some(Purpose::LocalPersonalisation),
+            third_party.then_some(Purpose::ThirdPartySource),
+            category.map(Purpose::Sensitive),
+        ];
+        let mut needed = needed.into_iter().flatten();
         needed.find(|purpose| !granted.contains(purpose))
     }
 

@@ -20,9 +20,7 @@ mod tidy;
 pub use catalogue::{About, Catalogue, NoCatalogue};
 pub use context::{Band, Context, Device, Mood};
 pub use control::{Choice, Control, Subject};
-#[cfg(test)]
-pub(crate) use event::DAY;
-pub(crate) use event::UNIT;
+pub(crate) use event::{DAY, UNIT};
 pub use event::{Event, EventKind, Flaw, Source, Weights};
 pub use guard::Guards;
 pub(crate) use item::{ItemRecord, Touch};
@@ -39,6 +37,7 @@ pub(crate) use tidy::Dated;
 
 #[cfg(test)]
 pub(crate) use serving::Shown;
+pub(crate) use serving::fitting;
 
 #[cfg(test)]
 mod samples;

@@ -31,7 +31,7 @@ pub enum Order<'a> {
     Profiled(&'a Model),
     /// What most people touched; nothing of the person but their choices and what they may be shown.
     Popular(&'a Model),
-    /// As the app gives the candidates; the same.
+    /// As the app gives the candidates, or else as its catalogue has the items; the same. Needs no model: the list of the first day.
     Editorial,
 }
 
@@ -39,7 +39,7 @@ pub enum Order<'a> {
 pub struct Ask<'a> {
     /// What to order by.
     pub order: Order<'a>,
-    /// What to choose from; nothing: the catalogue of the model.
+    /// What to choose from; nothing: the items of the model, and for [`Order::Editorial`] those of the app's catalogue.
     pub candidates: Option<&'a [ItemId]>,
     /// What stands elsewhere on the page already.
     pub apart: &'a [ItemId],
@@ -120,6 +120,28 @@ impl Shelf for Guarded<'_> {
     }
 }
 
+/// A shelf of a few items by their places: their own numbers may be as large as numbers are.
+struct Numbered<'a> {
+    items: &'a [ItemId],
+    shelf: &'a dyn Shelf,
+}
+
+impl Numbered<'_> {
+    fn item(&self, place: ItemId) -> ItemId {
+        self.items.get(place.0 as usize).copied().unwrap_or(place)
+    }
+}
+
+impl Shelf for Numbered<'_> {
+    fn may_show(&self, _: ItemId) -> bool {
+        true
+    }
+
+    fn likeness(&self, one: ItemId, other: ItemId) -> f64 {
+        self.shelf.likeness(self.item(one), self.item(other))
+    }
+}
+
 impl Taste {
     pub fn is_granted(&self, purpose: Purpose) -> bool {
         self.granted.contains(&purpose)
@@ -179,21 +201,16 @@ impl Taste {
         rng: &mut dyn Rng,
     ) -> Result<Ranked, TrainError> {
         let (model, profiled) = match ask.order {
-            Order::Profiled(model) => (Some(model), self.is_granted(Purpose::LocalPersonalisation)),
-            Order::Popular(model) => (Some(model), false),
-            Order::Editorial => (None, false),
+            Order::Profiled(model) => (model, self.is_granted(Purpose::LocalPersonalisation)),
+            Order::Popular(model) => (model, false),
+            Order::Editorial => return Ok(self.editorial(ask, catalogue, shelf, rng)),
         };
-        let items = model.map(|model| model.items);
-        let empty = || TrainingSet::of([], items.unwrap_or_default());
-        let seen = match (history, profiled, items) {
-            (Some(history), true, _) => history.clone(),
-            (None, true, Some(items)) => self.history(catalogue, items),
-            _ => empty(),
+        let seen = match (history, profiled) {
+            (Some(history), true) => history.clone(),
+            (None, true) => self.history(catalogue, model.items),
+            _ => TrainingSet::of([], model.items),
         };
-        let mut scores = match model {
-            Some(model) => model.trainer.scores(&seen)?,
-            None => editorial(ask.candidates.unwrap_or_default()),
-        };
+        let mut scores = model.trainer.scores(&seen)?;
         let allowed = self.allowed(ask, &scores, model, profiled, catalogue, shelf);
         let guarded = Guarded {
             allowed,
@@ -204,7 +221,7 @@ impl Taste {
             self.adjust(&mut scores, ask, &seen, &guarded);
         }
         let mut places = self.places(&scores, &seen, ask.wish, &guarded, rng);
-        if let (Some(model), true) = (model, profiled) {
+        if profiled {
             let sensitive = |item: &ItemId| {
                 let about = catalogue.about(*item);
                 about.is_some_and(|about| about.sensitive.is_some())
@@ -234,12 +251,60 @@ impl Taste {
         })
     }
 
+    /// A list in the order of the candidates or of the catalogue.
+    fn editorial(
+        &self,
+        ask: &Ask<'_>,
+        catalogue: &dyn Catalogue,
+        shelf: &dyn Shelf,
+        rng: &mut dyn Rng,
+    ) -> Ranked {
+        let items = match ask.candidates {
+            Some(candidates) => candidates.to_vec(),
+            None => catalogue.items(),
+        };
+        let mut taken: BTreeSet<ItemId> = ask.apart.iter().copied().collect();
+        let unknown = BTreeMap::new();
+        let items: Vec<ItemId> = self.limited(ask.discreet, |limits| {
+            // How often somebody saw something is theirs too.
+            let shown = &unknown;
+            let limits = Limits { shown, ..*limits };
+            let may = |item: &ItemId| {
+                let about = catalogue.about(*item);
+                limits.may_show(*item, about.as_deref()) && shelf.may_show(*item)
+            };
+            let once = items.into_iter().filter(|item| taken.insert(*item));
+            once.filter(may).collect()
+        });
+        let scores: Vec<f32> = (0..items.len()).map(|place| 0.0 - place as f32).collect();
+        let guarded = Guarded {
+            allowed: Vec::new(),
+            shelf,
+            catalogue,
+        };
+        let numbered = Numbered {
+            items: &items,
+            shelf: &guarded,
+        };
+        let unseen = TrainingSet::of([], items.len());
+        let mut places = self.places(&scores, &unseen, ask.wish, &numbered, rng);
+        let diversity = diversity(&places, &numbered);
+        for place in &mut places {
+            place.item = numbered.item(place.item);
+        }
+        Ranked {
+            places,
+            profiled: false,
+            diversity,
+        }
+    }
+
     /// For each item whether it may be on this list, `[items]`.
     fn allowed(
         &self,
         ask: &Ask<'_>,
         scores: &[f32],
-        model: Option<&Model>,
+        model: &Model,
         profiled: bool,
         catalogue: &dyn Catalogue,
         shelf: &dyn Shelf,
@@ -263,7 +328,7 @@ impl Taste {
                 false,
             );
         }
-        let counts = model.and_then(|model| model.counts.as_deref());
+        let counts = model.counts.as_deref();
         let unknown = BTreeMap::new();
         self.limited(ask.discreet, |limits| {
             // How often somebody saw something is theirs too.
@@ -325,7 +390,7 @@ impl Taste {
         scores: &[f32],
         seen: &TrainingSet,
         wish: Wish,
-        guarded: &Guarded<'_>,
+        shelf: &dyn Shelf,
         rng: &mut dyn Rng,
     ) -> Vec<Recommendation> {
         let mut step = 0;
@@ -335,8 +400,8 @@ impl Taste {
                 diversity: wish.diversity.max(raised),
                 ..wish
             };
-            let places = list(scores, seen, wish, guarded, rng);
-            if step == STEPS || diversity(&places, guarded) >= self.guards.diversity {
+            let places = list(scores, seen, wish, shelf, rng);
+            if step == STEPS || diversity(&places, shelf) >= self.guards.diversity {
                 return places;
             }
             step += 1;
@@ -441,18 +506,6 @@ impl TryRng for NoChance {
         bytes.fill(0);
         Ok(())
     }
-}
-
-/// Scores that keep the app's order.
-fn editorial(candidates: &[ItemId]) -> Vec<f32> {
-    let items = candidates.iter().map(|item| item.0 as usize + 1).max();
-    let mut scores = vec![f32::NEG_INFINITY; items.unwrap_or_default()];
-    for (place, item) in candidates.iter().enumerate().rev() {
-        if let Some(score) = scores.get_mut(item.0 as usize) {
-            *score = -(place as f32);
-        }
-    }
-    scores
 }
 
 /// Of the scores of what is allowed.

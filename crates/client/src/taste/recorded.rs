@@ -8,7 +8,7 @@ use super::event::{DAY, Event, Flaw, Source};
 use super::item::{ItemRecord, Touch};
 use super::tidy::Dated;
 use crate::store::{Kind, Record};
-use crate::{Client, Error, Purpose};
+use crate::{Category, Client, Error, Purpose};
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Recorded {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// Events that were new.
     pub added: usize,
@@ -34,6 +34,8 @@ pub struct Imported {
     pub known: usize,
     /// Events that would have needed a grant that there is not; nothing of them was kept.
     pub not_granted: usize,
+    /// The grants that they would have needed, of each the first that is missing.
+    pub missing: BTreeSet<Purpose>,
     /// Events of a private session; nothing of them was kept.
     pub private: usize,
     /// Events that make no sense, by their time or their value; nothing of them was kept.
@@ -86,7 +88,9 @@ impl Client {
     ///
     /// # Privacy
     /// Stays in the store. Without the grant of local personalisation nothing is stored; without the one of third-party sources
-    /// nothing of what others say.
+    /// nothing of what others say; without the one of its category nothing with an item that the catalogue calls sensitive, whatever
+    /// the guards are set to: no event, no count, no name of a file. What was kept under a grant stays when it is withdrawn, and is
+    /// used no more, until the person removes it.
     pub fn record(&mut self, event: Event, now: i64) -> Result<Recorded, Error> {
         self.record_in(event, &Context::default(), now)
     }
@@ -134,7 +138,10 @@ impl Client {
             *match became {
                 Recorded::Kept => &mut imported.added,
                 Recorded::Known => &mut imported.known,
-                Recorded::NotGranted(_) => &mut imported.not_granted,
+                Recorded::NotGranted(purpose) => {
+                    imported.missing.insert(purpose);
+                    &mut imported.not_granted
+                }
                 Recorded::Private => &mut imported.private,
                 Recorded::Refused(_) => &mut imported.refused,
             } += 1;
@@ -150,15 +157,19 @@ impl Client {
         file: Option<String>,
         now: i64,
     ) -> Result<Vec<Recorded>, Error> {
-        // Whatever the app does to give them happens before the transaction.
-        let events: Vec<Event> = events.into_iter().collect();
+        // Whatever the app does to give them, and to say what they are, happens before the transaction.
+        let category = |event: Event| (event, self.category(event.item));
+        let events: Vec<(Event, Option<Category>)> = events.into_iter().map(category).collect();
         if self.is_private {
             return Ok(vec![Recorded::Private; events.len()]);
         }
         // Where nothing is granted, nothing waits for the disk. What is granted is looked up again before it is kept.
         let granted = self.grants()?;
-        let missing = |event: &Event| event.missing(&granted).map(Recorded::NotGranted);
-        if let Some(refused) = events.iter().map(missing).collect() {
+        let missing = |(event, category): &(Event, _)| event.missing(*category, &granted);
+        let refused = events
+            .iter()
+            .map(|event| missing(event).map(Recorded::NotGranted));
+        if let Some(refused) = refused.collect() {
             return Ok(refused);
         }
         let most = self.settings.keeping.events as usize;
@@ -166,17 +177,19 @@ impl Client {
         self.write_granted(|batch, granted| {
             let mut by_item: BTreeMap<ItemId, Vec<(usize, Touch)>> = BTreeMap::new();
             let mut became = Vec::new();
-            for event in &events {
-                became.push(match (event.missing(granted), event.check(now)) {
-                    (Some(purpose), _) => Recorded::NotGranted(purpose),
-                    (None, Err(flaw)) => Recorded::Refused(flaw),
-                    (None, Ok(value)) => {
-                        let touch = Touch::new(event, value, context, now);
-                        let of_item = by_item.entry(event.item).or_default();
-                        of_item.push((became.len(), touch));
-                        Recorded::Known
-                    }
-                });
+            for (event, category) in &events {
+                became.push(
+                    match (event.missing(*category, granted), event.check(now)) {
+                        (Some(purpose), _) => Recorded::NotGranted(purpose),
+                        (None, Err(flaw)) => Recorded::Refused(flaw),
+                        (None, Ok(value)) => {
+                            let touch = Touch::new(event, value, context, now);
+                            let of_item = by_item.entry(event.item).or_default();
+                            of_item.push((became.len(), touch));
+                            Recorded::Known
+                        }
+                    },
+                );
             }
             for (item, touches) in by_item {
                 let known = batch.get(&item_key(item))?;
@@ -198,7 +211,7 @@ impl Client {
             }
             let kept = events.iter().zip(&became);
             let kept = kept.filter(|(_, became)| **became == Recorded::Kept);
-            let sources: BTreeSet<Source> = kept.map(|(event, _)| event.source).collect();
+            let sources: BTreeSet<Source> = kept.map(|((event, _), _)| event.source).collect();
             if let Some(file) = file.filter(|_| !sources.is_empty()) {
                 let at = now;
                 batch.put(&Brought { at, file, sources })?;
@@ -217,6 +230,11 @@ impl Client {
     /// Must not leave the device.
     pub fn history(&self, catalogue: usize) -> Result<TrainingSet, Error> {
         Ok(self.taste(None)?.history(&*self.catalogue, catalogue))
+    }
+
+    /// The sensitive category that an item is of.
+    pub(crate) fn category(&self, item: ItemId) -> Option<Category> {
+        self.catalogue.about(item)?.sensitive
     }
 
     /// How many events are kept, as they are or in summaries.

@@ -52,6 +52,7 @@ pub(crate) fn sample(kind: Kind) -> Value {
             answer: Answer::No,
             at: 1,
             by: Some("gpc".to_owned()),
+            controller: Some(crate::Controller::default()),
             index: 0,
             language: "en".to_owned(),
             notice: Digest::ZERO,

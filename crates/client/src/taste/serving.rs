@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chorus_model::{Cause, Engine, ItemId, Parameters, Recommendation, Shelf, TrainError};
@@ -16,7 +16,7 @@ use super::parameters::MainParameter;
 use super::person::Person;
 use super::rank::{Ask, Order, Ranked, Taste, WhatIf};
 use super::tidy::Dated;
-use crate::map::{Language, scan};
+use crate::map::{Language, nearest, scan};
 use crate::store::{Kind, Record};
 use crate::{Client, Error, Purpose};
 
@@ -78,8 +78,8 @@ impl Record for Person {
 
 /// The lists of a person, and what the person says about them. Everything happens on the device.
 impl Client {
-    /// Hands in what the app knows about its items, for everything that follows. Without it no item is sensitive, and none has a
-    /// topic.
+    /// Hands in what the app knows about its items, for everything that follows. Without it no item is sensitive, none has a topic,
+    /// and nothing is shown to somebody who muted a topic.
     pub fn set_catalogue(&mut self, catalogue: Arc<dyn Catalogue>) {
         self.catalogue = catalogue;
     }
@@ -105,7 +105,8 @@ impl Client {
     /// settings. `rng` decides what chance draws; the same gives the same list. `now`: seconds since 1970 UTC.
     ///
     /// # Errors
-    /// [`Error::Recommend`] when the model and the engine do not fit together; when the store cannot be used.
+    /// [`Error::NoCandidates`] for [`Order::Editorial`] where neither `ask` nor the catalogue names an item; [`Error::Recommend`] when the
+    /// model and the engine do not fit together; when the store cannot be used.
     ///
     /// # Privacy
     /// The list says what the person likes: it is for their screen. Nothing that was used for it leaves.
@@ -117,6 +118,7 @@ impl Client {
         now: i64,
     ) -> Result<Ranked, Error> {
         self.tidy(now)?;
+        self.check(ask)?;
         let taste = self.taste(Some(now))?;
         let ranked = taste.rank(ask, None, &*self.catalogue, shelf, rng);
         fitting(ask.order, ranked)
@@ -135,6 +137,7 @@ impl Client {
         rng: &mut dyn Rng,
         now: i64,
     ) -> Result<WhatIf, Error> {
+        self.check(ask)?;
         let taste = self.taste(Some(now))?;
         let both = taste.what_if(ask, item, &*self.catalogue, shelf, rng);
         fitting(ask.order, both)
@@ -158,7 +161,7 @@ impl Client {
     }
 
     /// Tells that these items were on the screen at `now`, so that none is shown too often. Nothing is kept without the grant of
-    /// local personalisation.
+    /// local personalisation, and of a sensitive item nothing without the one of its category.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -168,14 +171,21 @@ impl Client {
             return Ok(());
         }
         let day = now.div_euclid(DAY);
+        let category = |item: &ItemId| (*item, self.category(*item).map(Purpose::Sensitive));
+        let items: Vec<(ItemId, Option<Purpose>)> = items.iter().map(category).collect();
         self.write_granted(|batch, granted| {
-            if !granted.contains(&Purpose::LocalPersonalisation) {
+            let may = |purpose: &Purpose| granted.contains(purpose);
+            let seen = items
+                .iter()
+                .filter(|(_, purpose)| purpose.as_ref().is_none_or(may));
+            let mut seen = seen.peekable();
+            if !may(&Purpose::LocalPersonalisation) || seen.peek().is_none() {
                 return Ok(());
             }
             let shown = batch.get::<Shown>(&shown_key(day))?;
             let mut shown = shown.unwrap_or_default();
             shown.day = day;
-            for item in items {
+            for (item, _) in seen {
                 let times = shown.items.entry(*item).or_default();
                 *times = times.saturating_add(1);
             }
@@ -183,14 +193,36 @@ impl Client {
         })
     }
 
+    /// Whether the app's catalogue names items: then there is a list before there is a model.
+    pub fn lists_items(&self) -> bool {
+        !self.catalogue.items().is_empty()
+    }
+
+    /// Every topic of the app's catalogue: what a person can choose about.
+    pub fn topics(&self) -> BTreeSet<String> {
+        self.catalogue.topics()
+    }
+
     /// Keeps a choice of the person, in the place of what was chosen about the same before; it holds from the next list on. Nothing is
     /// kept, and false is the answer, without the grant of local personalisation.
     ///
+    /// While a topic is muted, an item whose topics nobody knows is not shown and not learned from either: it may be of that topic.
+    ///
     /// # Errors
+    /// [`Error::UnknownTopic`] when no item of the catalogue has the topic: the choice would do nothing, and nobody would notice.
     /// [`Error::Personal`] when a topic or a group looks like something about a person; when the store cannot be written.
     pub fn choose(&mut self, control: &Control) -> Result<bool, Error> {
         if let Subject::Topic(text) | Subject::Group(text) = &control.what {
             check_text("what", text)?;
+        }
+        if let Subject::Topic(topic) = &control.what {
+            let known = self.topics();
+            if !known.contains(topic) {
+                return Err(Error::UnknownTopic {
+                    topic: topic.clone(),
+                    nearest: nearest(topic, known.iter().map(String::as_str)).map(str::to_owned),
+                });
+            }
         }
         self.put_granted(control)
     }
@@ -315,6 +347,15 @@ impl Client {
         self.taste(None)?.main_parameters(language)
     }
 
+    /// There has to be something to choose from.
+    fn check(&self, ask: &Ask<'_>) -> Result<(), Error> {
+        let needs_catalogue = matches!(ask.order, Order::Editorial) && ask.candidates.is_none();
+        match needs_catalogue && !self.lists_items() {
+            true => Err(Error::NoCandidates),
+            false => Ok(()),
+        }
+    }
+
     /// All that lists are made of. `now`: for what was shown on that day.
     pub(crate) fn taste(&self, now: Option<i64>) -> Result<Taste, Error> {
         let granted = self.grants()?;
@@ -339,7 +380,7 @@ impl Client {
 }
 
 /// Says of which task a model is at fault.
-fn fitting<T>(order: Order<'_>, found: Result<T, TrainError>) -> Result<T, Error> {
+pub(crate) fn fitting<T>(order: Order<'_>, found: Result<T, TrainError>) -> Result<T, Error> {
     found.map_err(|reason| match order {
         Order::Profiled(model) | Order::Popular(model) => Error::Recommend {
             task: model.task.clone(),

@@ -80,6 +80,39 @@ fn decisions_signals_and_switches_meet_in_one_ledger() {
     assert_eq!(client.receipts().unwrap().len(), 6);
 }
 
+/// Who was responsible when a person decided stays on the receipt, whoever is later, and on none that was changed.
+#[test]
+fn a_receipt_keeps_who_was_responsible_and_a_changed_one_is_none() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |name: &str| {
+        let mut settings = settings();
+        settings.controller.name = name.to_owned();
+        open(home.path(), settings)
+    };
+    let mut client = of("Films Ltd");
+    decide(&mut client, Answer::Yes, [Purpose::LocalPersonalisation]);
+    let kept = client.receipts().unwrap()[0].json().clone();
+    drop(client);
+    let mut client = of("Sold Ltd");
+    client
+        .signal(&crate::Signal::Gpc { on: true }, NOW)
+        .unwrap();
+    let names = client.receipts().unwrap();
+    let names = names
+        .iter()
+        .map(|receipt| &receipt.json()["dpv:hasDataController"]["dpv:hasName"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["Films Ltd", "Sold Ltd"]);
+    assert!(client.gave(&kept).unwrap());
+    let mut changed = kept;
+    changed["dpv:hasDataController"]["dpv:hasName"] = "Sold Ltd".into();
+    assert!(!client.gave(&changed).unwrap());
+    // In the store it cannot be changed either.
+    let mut entries: Vec<crate::consent::Entry> = client.store.all().unwrap();
+    entries[0].controller = None;
+    client.store.write(|batch| batch.put(&entries[0])).unwrap();
+    assert!(matches!(client.receipts(), Err(Error::Ledger { .. })));
+}
+
 /// A withdrawal in another place while events are on their way in: none of them is kept.
 #[test]
 fn what_is_withdrawn_while_events_come_in_is_not_kept() {

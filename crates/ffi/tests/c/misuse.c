@@ -94,6 +94,9 @@ static void catalogue_choices_signals(ChorusClient client)
     expect("a price below nothing",
            chorus_catalogue(client, "[{\"item\": 1, \"price\": {\"amount\": -1, \"currency\": \"EUR\"}}]"), CHORUS_MISUSE);
     expect("a catalogue", chorus_catalogue(client, "[{\"item\": 1, \"title\": \"One\"}]"), CHORUS_OK);
+    expect("a list of the first day", chorus_rank(client, "{\"task\": \"films\", \"length\": 3}", &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("no such topic", chorus_choose(client, "{\"what\": {\"topic\": \"x\"}, \"choice\": \"mute\"}"), CHORUS_MISUSE);
     expect("none", chorus_catalogue(client, "[]"), CHORUS_OK);
 
     expect("no choice", chorus_choose(client, NULL), CHORUS_MISUSE);

@@ -32,6 +32,10 @@ impl Catalogue for Shop {
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>> {
         self.about.get(&item).map(Cow::Borrowed)
     }
+
+    fn items(&self) -> Vec<ItemId> {
+        self.about.keys().copied().collect()
+    }
 }
 
 fn shop() -> Shop {
@@ -154,12 +158,18 @@ fn without_the_grant_and_in_an_order_without_a_profile_lists_are_the_same_for_al
     assert_eq!(ids(&popular(&one).places), [0, 1, 2, 3, 4]);
     assert_eq!(popular(&one), popular(&other));
     assert!(!popular(&one).profiled);
-    let candidates = [ItemId(33), ItemId(5), ItemId(33), ItemId(12)];
+    let candidates = [
+        ItemId(33),
+        ItemId(5),
+        ItemId(33),
+        ItemId(u32::MAX),
+        ItemId(12),
+    ];
     let ask = Ask {
         candidates: Some(&candidates),
         ..Ask::best(Order::Editorial, 5)
     };
-    assert_eq!(ids(&ranked(&one, &ask).places), [33, 5, 12]);
+    assert_eq!(ids(&ranked(&one, &ask).places), [33, 5, u32::MAX, 12]);
     for taste in [&mut one, &mut other] {
         taste.granted.clear();
         taste.shown.insert(ItemId(0), 99);

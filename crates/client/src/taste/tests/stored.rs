@@ -76,6 +76,118 @@ fn what_was_chosen_holds_after_a_restart_until_it_is_taken_back() {
     );
 }
 
+/// On the first day there is no model, and a list all the same: of the catalogue, in its order, as far as it may be shown.
+#[test]
+fn before_the_first_model_the_list_is_the_catalogue_s() {
+    let home = tempfile::tempdir().unwrap();
+    let mut client = open(&home, NOW);
+    let editorial = |client: &mut Client| {
+        let ask = Ask::best(Order::Editorial, 12);
+        client.rank(&ask, &Everything, &mut rng(), NOW)
+    };
+    let recommended = client.recommend(&films(), &Direct, 12).unwrap();
+    let list = editorial(&mut client).unwrap();
+    assert_eq!(list.places, recommended);
+    assert!(!list.profiled);
+    // The floor of diversity holds here too.
+    assert_eq!(ids(&list.places)[0], 0);
+    assert!(list.diversity >= 0.2, "{}", list.diversity);
+    assert_eq!(
+        of_topic(&ids(&list.places), 2),
+        0,
+        "sensitive things are not shown"
+    );
+    decide(&mut client, Answer::Yes, [Purpose::LocalPersonalisation]);
+    let what = topic("food");
+    let choice = Choice::Mute;
+    client.choose(&Control { what, choice }).unwrap();
+    assert_eq!(ids(&editorial(&mut client).unwrap().places)[0], 10);
+    // Where nobody says what there is, the error says what is missing.
+    client.set_catalogue(Arc::new(NoCatalogue));
+    let error = editorial(&mut client).unwrap_err();
+    assert!(matches!(error, crate::Error::NoCandidates), "{error}");
+    let error = client.recommend(&films(), &Direct, 12).unwrap_err();
+    assert!(matches!(error, crate::Error::NoModel { .. }), "{error}");
+}
+
+/// The shop, with nothing known of some of its items.
+struct Gappy(Shop);
+
+impl Catalogue for Gappy {
+    fn about(&self, item: ItemId) -> Option<Cow<'_, About>> {
+        match item.0 % 3 {
+            0 => self.0.about(item),
+            1 => Some(Cow::Owned(About::default())),
+            _ => None,
+        }
+    }
+
+    fn items(&self) -> Vec<ItemId> {
+        self.0.items()
+    }
+}
+
+#[test]
+fn while_a_topic_is_muted_what_nobody_knows_the_topics_of_is_not_shown() {
+    let (home, mut client) = client(&[10, 11, 30]);
+    let mute = Control {
+        what: topic("music"),
+        choice: Choice::Mute,
+    };
+    assert!(client.choose(&mute).unwrap());
+    drop(client);
+    // The app comes back without its catalogue, and then with a part of it.
+    let keys = FileKey::beside(home.path());
+    let mut client = Client::open(home.path(), &keys, Settings::default(), NOW).unwrap();
+    let model = client.model(&films(), &Direct).unwrap();
+    let mut rng = rng();
+    let mut draw = |client: &mut Client, order| {
+        let ask = Ask {
+            wish: exploring(4),
+            ..Ask::best(order, 4)
+        };
+        let ranked = client.rank(&ask, &Everything, &mut rng, NOW).unwrap();
+        ids(&ranked.places)
+    };
+    for order in [Order::Profiled(&model), Order::Popular(&model)] {
+        assert!(draw(&mut client, order).is_empty());
+    }
+    assert!(client.history(40).unwrap().is_empty());
+    client.set_catalogue(Arc::new(Gappy(shop())));
+    for _ in 0..10_000 {
+        let list = draw(&mut client, Order::Profiled(&model));
+        assert_eq!(list.len(), 4);
+        assert!(list.iter().all(|item| item / 10 != 1 && item % 3 == 0));
+    }
+    assert_eq!(client.history(40).unwrap().items(), [ItemId(30)]);
+    // The control.
+    assert!(client.unchoose(&topic("music")).unwrap());
+    assert!(list(&mut client, NOW).iter().any(|item| item % 3 != 0));
+}
+
+#[test]
+fn a_topic_that_no_item_has_is_an_error_and_no_choice() {
+    let (_home, mut client) = client(&[10]);
+    let choose = |client: &mut Client, name: &str, choice| {
+        let what = topic(name);
+        client.choose(&Control { what, choice })
+    };
+    for choice in [Choice::Mute, Choice::Pin, Choice::Hide] {
+        let error = choose(&mut client, "Musik", choice).unwrap_err();
+        assert!(
+            matches!(&error, crate::Error::UnknownTopic { topic, nearest: Some(nearest) } if topic == "Musik" && nearest == "music")
+        );
+        assert!(error.to_string().contains("`music`"), "{error}");
+    }
+    client.set_catalogue(Arc::new(NoCatalogue));
+    let error = choose(&mut client, "music", Choice::Mute).unwrap_err();
+    assert!(
+        error.to_string().contains("hand in the catalogue"),
+        "{error}"
+    );
+    assert_eq!(client.choices().unwrap(), []);
+}
+
 #[test]
 fn what_is_shown_ten_times_rests_until_tomorrow() {
     let (_home, mut client) = client(&[10, 11]);
@@ -138,6 +250,72 @@ fn an_event_that_makes_no_sense_leaves_no_trace() {
     let refused = client.record(others, NOW).unwrap();
     assert_eq!(refused, Recorded::NotGranted(Purpose::ThirdPartySource));
     assert!(client.store.all::<ItemRecord>().unwrap() == before);
+}
+
+/// Recorded, imported, brought by others, shown: without the grant of its category a sensitive item is nowhere, and no list knows.
+#[test]
+fn a_sensitive_item_leaves_no_trace_without_the_grant_of_its_category() {
+    let baby = Purpose::Sensitive(Category::PregnancyAndFamily);
+    let (_home, mut without) = client(&[10, 11]);
+    let (_home, mut with) = client(&[10, 11]);
+    let before = everything(&with);
+    let click = |item| Event::click(ItemId(item), NOW);
+    assert_eq!(
+        with.record(click(20), NOW).unwrap(),
+        Recorded::NotGranted(baby)
+    );
+    let imported = with.record_all([click(21), click(22)], NOW).unwrap();
+    assert_eq!((imported.added, imported.not_granted), (0, 2));
+    assert_eq!(imported.missing, BTreeSet::from([baby]));
+    with.import("babies.tsv", &b"23\n24\n"[..], NOW).unwrap();
+    with.shown(&[ItemId(25)], NOW).unwrap();
+    assert!(everything(&with) == before, "not even the name of the file");
+    // What it came with is kept as if it had come alone.
+    for (client, items) in [(&mut with, &[12, 25][..]), (&mut without, &[12])] {
+        let clicks = items.iter().map(|item| click(*item));
+        client.record_all(clicks, NOW).unwrap();
+        let seen: Vec<ItemId> = items.iter().map(|item| ItemId(*item)).collect();
+        client.shown(&seen, NOW).unwrap();
+    }
+    let taste = |client: &Client| {
+        let kept = everything(client).into_iter();
+        let of_taste = |kind| matches!(kind, crate::store::Kind::Item | crate::store::Kind::Shown);
+        kept.filter(|record| of_taste(record.0)).collect::<Vec<_>>()
+    };
+    assert!(taste(&with) == taste(&without));
+    let bits = |client: &mut Client| {
+        let model = client.model(&films(), &Direct).unwrap();
+        let ask = Ask::best(Order::Profiled(&model), 40);
+        let ranked = client.rank(&ask, &Everything, &mut rng(), NOW).unwrap();
+        let bits = ranked
+            .places
+            .iter()
+            .map(|place| (place.item, place.score.to_bits()));
+        bits.collect::<Vec<_>>()
+    };
+    assert_eq!(bits(&mut with), bits(&mut without));
+    // Of several that are missing each is named in its turn.
+    let others = Event {
+        source: Source::ThirdParty,
+        ..click(20)
+    };
+    let mut missing = Vec::new();
+    while let Recorded::NotGranted(purpose) = with.record(others, NOW).unwrap() {
+        decide(&mut with, Answer::Yes, [purpose]);
+        missing.push(purpose);
+    }
+    assert_eq!(missing, [Purpose::ThirdPartySource, baby]);
+    // Granted, it is kept and counts; withdrawn, it stays for its person to see, and counts no more.
+    assert_eq!(with.record(click(20), NOW).unwrap(), Recorded::Kept);
+    assert_ne!(bits(&mut with), bits(&mut without));
+    decide(&mut with, Answer::No, [baby]);
+    assert_eq!(bits(&mut with), bits(&mut without));
+    assert!(
+        with.items()
+            .unwrap()
+            .iter()
+            .any(|kept| kept.item == ItemId(20))
+    );
 }
 
 #[test]
