@@ -88,7 +88,7 @@ fn a_history_is_corrected_removed_and_begun_anew() {
     );
     // It is no click any more; a rating says how good.
     me(place, &[&correct[..], &["view"]].concat())
-        .with(3, &["there is no such event", "`view` lists"]);
+        .with(3, &["there is no such event", "`view --json` lists"]);
     let was = ["--was", "purchase"];
     me(place, &[&correct[..], &["rating"], &was].concat()).with(3, &["nothing was changed"]);
     me(
@@ -148,6 +148,12 @@ fn everything_is_taken_along_and_erased() {
     let line = "\"item\",\"0000000017\",\"events.0.kind\",\"click\"\r\n";
     assert!(table.contains(line), "{table}");
     let page = read("mine.html");
+    let text = me(place, &["view"]).well();
+    assert!(
+        text.contains("Item 17") && text.contains("Opened"),
+        "{text}"
+    );
+    assert!(!text.contains('{'), "{text}");
     assert!(
         page.contains("</html>") && !page.contains("<script") && !page.contains("http"),
         "{page}"
@@ -162,9 +168,23 @@ fn everything_is_taken_along_and_erased() {
     assert_eq!(receipt.trim(), read("receipt.json").trim());
     let receipt: ErasureReceipt = serde_json::from_str(&receipt).unwrap();
     assert!(receipt.verify().unwrap().remaining.is_empty());
+    let verify = |file: &str| me(place, &["verify-receipt", file]);
+    let says = verify("receipt.json").well();
+    assert!(
+        says.contains("the receipt is whole") && says.contains("nothing was contributed"),
+        "{says}"
+    );
     let mut forged = receipt;
-    forged.statement.push(' ');
+    forged.statement = forged.statement.replace("\"item\":2", "\"item\":9");
     assert!(forged.verify().is_err());
+    fs::write(
+        place.join("forged.json"),
+        serde_json::to_vec(&forged).unwrap(),
+    )
+    .unwrap();
+    verify("forged.json").with(5, &["forged.json", "the signature does not fit"]);
+    fs::write(place.join("letter.json"), "Dear Sir").unwrap();
+    verify("letter.json").with(3, &["letter.json is no receipt"]);
     let left = fs::read_dir(place.join("me")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
     me(place, &["view"]).with(3, &["there is no client in me"]);
@@ -384,6 +404,57 @@ fn what_does_nothing_says_so() {
     me(place, &["import", "empty.csv"]).with(3, &["empty.csv holds no event"]);
     me(place, &["what-if", "99999"]).with(3, &["99999 is not in the history"]);
     me(place, &["recommend"]).with(3, &["no model here yet", "`run`"]);
+}
+
+/// What is said of items in a catalogue holds for what is kept and what is listed, from the first day on.
+#[test]
+fn a_catalogue_says_what_is_sensitive_what_can_be_muted_and_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let table = "item\ttitle\ttopics\tsensitive\n9\tNine\tNews\t\n4\tFour\tMusic\t\n7\tSeven\tMusic\thealth\n";
+    fs::write(place.join("items.tsv"), table).unwrap();
+    let with = |flags: &[&str]| {
+        let home = ["client", "--home", "me", "--catalogue", "items.tsv"];
+        chorus(place, &[&home[..], flags].concat())
+    };
+    with(&["consent", "grant", "local-personalisation"]).well();
+    // Without a model: the order of the table, without what is sensitive.
+    let first = with(&["recommend"]);
+    assert!(
+        first.err.contains("the order of the catalogue"),
+        "{first:?}"
+    );
+    let lines: Vec<&str> = first.out.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].starts_with("9\tNine") && lines[1].starts_with("4\tFour"),
+        "{first:?}"
+    );
+
+    // An import names the grant that is missing, and it alone.
+    fs::write(place.join("events.tsv"), "item\tkind\n7\tclick\n4\tclick\n").unwrap();
+    let said = with(&["import", "events.tsv"]);
+    said.with(5, &["consent grant sensitive:health"]);
+    let items: Vec<Value> = kept(place, "item")
+        .iter()
+        .map(|kept| kept["item"].clone())
+        .collect();
+    assert_eq!(items, [4]);
+    fs::write(place.join("others.tsv"), "item\tsource\n4\tthird-party\n").unwrap();
+    with(&["import", "others.tsv"]).with(5, &["consent grant third-party-source"]);
+
+    with(&["control", "mute", "--topic", "Musik"]).with(3, &["`Musik`", "`Music`"]);
+    me(place, &["control", "mute", "--topic", "Music"]).with(3, &["hand in the catalogue"]);
+    with(&["control", "mute", "--topic", "Music"]).well();
+    assert_eq!(with(&["recommend"]).well().lines().count(), 1);
+    // Without the catalogue nobody can keep to it, and the doctor says so.
+    let ill = me(place, &["doctor"]);
+    let advice = "name the catalogue with --catalogue, or take the mute back: `control undo --topic 'Music'`";
+    assert!(ill.code == 1 && ill.out.contains(advice), "{ill:?}");
+    let says = with(&["doctor"]).well();
+    assert!(!says.contains("Music"), "{says}");
+    fs::write(place.join("items.tsv"), table.replace("Music", "Sound")).unwrap();
+    let says = with(&["doctor"]).well();
+    assert!(says.contains("names none of it any more"), "{says}");
 }
 
 #[test]

@@ -14,11 +14,15 @@ use crate::progress;
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What a table says of each item.
-pub struct Listed(BTreeMap<ItemId, About>);
+pub struct Listed {
+    about: BTreeMap<ItemId, About>,
+    /// As the table has them.
+    order: Vec<ItemId>,
+}
 
 impl Listed {
-    /// Reads a table with a header: `item`, `title`, `topics` (or `genres`) with `|` between, `sensitive`. Other columns are left
-    /// out. Columns are apart by tabs where the header has one, and otherwise by commas.
+    /// Reads a table with a header: `item`, `title`, `topics` (or `genres`) with `|` between, `sensitive`; the items that most people
+    /// touch first, where that is known. Other columns are left out. Columns are apart by tabs where the header has one, and otherwise by commas.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let name = file.display();
         let metadata = std::fs::metadata(file)
@@ -53,7 +57,7 @@ impl Listed {
         };
         let (title, topics) = (column(&["title"]), column(&["topics", "genres"]));
         let sensitive = column(&["sensitive"]);
-        let mut items = BTreeMap::new();
+        let (mut items, mut order) = (BTreeMap::new(), Vec::new());
         for (line, row) in (2u64..).zip(reader.records()) {
             let row = row.or_exit(exit::DATA)?;
             let cell =
@@ -82,14 +86,22 @@ impl Listed {
             if items.insert(ItemId(number), about).is_some() {
                 return Err(fault("each item once")).or_exit(exit::DATA);
             }
+            order.push(ItemId(number));
         }
-        Ok(Self(items))
+        Ok(Self {
+            about: items,
+            order,
+        })
     }
 }
 
 impl Catalogue for Listed {
     fn about(&self, item: ItemId) -> Option<Cow<'_, About>> {
-        self.0.get(&item).map(Cow::Borrowed)
+        self.about.get(&item).map(Cow::Borrowed)
+    }
+
+    fn items(&self) -> Vec<ItemId> {
+        self.order.clone()
     }
 }
 

@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chorus_client::{
-    Client, EnrolmentStatus, Error, Protection, Purpose, Settings, State, StoreError,
+    Ask, Choice, Client, EnrolmentStatus, Error, Order, Protection, Purpose, Settings, State,
+    Status, StoreError, Subject,
 };
+use chorus_model::Everything;
 use chorus_wire::Clock;
 use clap::Args;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use serde::Serialize;
 use super::explain;
 use super::home::Home;
 use crate::exit::{self, OrExit, stop};
-use crate::progress;
+use crate::{engine, progress};
 
 #[derive(Args)]
 pub struct Doctor {
@@ -165,6 +167,50 @@ fn clock(client: &Client, now: i64) -> anyhow::Result<Finding> {
     })
 }
 
+/// Whether muted topics leave anything to show.
+fn muted(client: &mut Client, status: &Status, now: i64) -> anyhow::Result<Vec<Finding>> {
+    let choices = client.choices().map_err(explain)?.into_iter();
+    let topics = choices.filter_map(|control| match (control.what, control.choice) {
+        (Subject::Topic(topic), Choice::Mute | Choice::NotInterested) => Some(topic),
+        _ => None,
+    });
+    let (topics, known): (Vec<String>, _) = (topics.collect(), client.topics());
+    let Some(first) = topics.first() else {
+        return Ok(Vec::new());
+    };
+    let undo = format!("`control undo --topic '{first}'`");
+    if known.is_empty() {
+        let says = format!(
+            "the topic `{first}` is muted, and no catalogue says which items that is: nothing is shown and nothing is learned from; name \
+             the catalogue with --catalogue, or take the mute back: {undo}"
+        );
+        return Ok(vec![finding("choices", Health::Ill, says)]);
+    }
+    let mut findings = Vec::new();
+    for topic in topics.iter().filter(|topic| !known.contains(*topic)) {
+        let says = format!(
+            "the topic `{topic}` is muted, and the catalogue names none of it any more: if it has another name now, mute that"
+        );
+        findings.push(finding("choices", Health::Note, says));
+    }
+    for task in status.tasks.iter().filter(|task| task.version.is_some()) {
+        let model = client
+            .model(&task.task, &engine::engine())
+            .map_err(explain)?;
+        let ask = Ask::best(Order::Popular(&model), 1);
+        let list = client.rank(&ask, &Everything, &mut rand::rng(), now);
+        if list.map_err(explain)?.places.is_empty() {
+            let says = format!(
+                "nothing of task `{}` may be shown: each of its items is of a muted topic, or the catalogue gives it none; add what is \
+                 missing to the catalogue, or take a mute back: {undo}",
+                task.task
+            );
+            findings.push(finding("choices", Health::Ill, says));
+        }
+    }
+    Ok(findings)
+}
+
 fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
     let now = Clock::system().now();
     let mut findings = Vec::new();
@@ -172,7 +218,7 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
         findings.push(disk(home.folder()));
         findings.extend(rights(home.folder()));
     }
-    let client = match home.open_known() {
+    let mut client = match home.open_known() {
         Ok(client) => client,
         Err(error) => {
             findings.push(finding("store", Health::Ill, exit::sentence(&error)));
@@ -247,5 +293,6 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
         models => (Health::Well, format!("{models} here")),
     };
     findings.push(finding("model", health, says));
+    findings.extend(muted(&mut client, &status, now)?);
     Ok(findings)
 }

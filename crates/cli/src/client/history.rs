@@ -59,16 +59,19 @@ impl Import {
         }
         match imported.not_granted {
             0 => Ok(()),
-            _ => super::not_granted(),
+            _ => super::not_granted(imported.missing),
         }
     }
 }
 
 #[derive(Args)]
 pub struct View {
-    /// As JSON.
+    /// As JSON, with times in seconds since 1970 UTC, as `correct` and `remove` take them.
     #[arg(long)]
     json: bool,
+    /// Language: en or de.
+    #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
+    language: Language,
 }
 
 impl View {
@@ -78,26 +81,7 @@ impl View {
         if self.json {
             return progress::say_json(&view);
         }
-        for section in view
-            .sections
-            .iter()
-            .filter(|section| !section.entries.is_empty())
-        {
-            let english = section.text.get(&Language::English);
-            let title = english.map_or(section.kind, |text| text.trim_end_matches('.'));
-            progress::say(&format!("{title}: {}", section.entries.len()));
-            for entry in &section.entries {
-                progress::say(&format!("  {}", entry.value));
-            }
-        }
-        for withheld in &view.withheld {
-            progress::say(&format!(
-                "not shown: {} of {}: {}",
-                withheld.field.unwrap_or("bytes"),
-                withheld.kind,
-                withheld.why.get(&Language::English).unwrap_or(&"")
-            ));
-        }
+        progress::say(view.to_text(self.language).trim_end());
         Ok(())
     }
 }
@@ -145,7 +129,7 @@ impl Export {
 pub struct Correct {
     /// The item.
     item: u32,
-    /// When the event was, seconds since 1970 UTC, as `view` shows it.
+    /// When the event was, seconds since 1970 UTC, as `view --json` shows it.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     at: i64,
     /// What it was said to be.
@@ -165,7 +149,10 @@ pub struct Correct {
 fn amended(amended: Amended, told: &Told) -> anyhow::Result<()> {
     match amended {
         Amended::Done => told.tell(true, "done"),
-        Amended::Unknown => stop(exit::DATA, "there is no such event; `view` lists them"),
+        Amended::Unknown => stop(
+            exit::DATA,
+            "there is no such event; `view --json` lists them",
+        ),
         Amended::Folded => stop(
             exit::DATA,
             "the event is a part of its item's summary by now: only the item as a whole can be removed",

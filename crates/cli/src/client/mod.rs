@@ -6,9 +6,11 @@ mod consent;
 mod doctor;
 mod history;
 mod home;
+mod receipt;
 mod run;
 mod taste;
 
+use chorus_client::Purpose;
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
 
@@ -65,7 +67,11 @@ enum Action {
     ///
     /// Example: chorus client --home me erase --yes
     Erase(history::Erase),
-    /// Recommend from the newest model that is here. Works without a network.
+    /// Check a receipt of an erasure by its signature, or one of a decision by the ledger it came from. Works without a network.
+    ///
+    /// Example: chorus client --home me verify-receipt receipt.json
+    VerifyReceipt(receipt::VerifyReceipt),
+    /// Recommend from the newest model that is here. Works without a network. Before there is one, in the order of the catalogue.
     ///
     /// Example: chorus client --home me recommend --task films --count 10
     Recommend(taste::Recommend),
@@ -146,6 +152,7 @@ impl Client {
             Action::Remove(action) => action.run(home),
             Action::Reset(action) => action.run(home),
             Action::Erase(action) => action.run(home),
+            Action::VerifyReceipt(action) => action.run(home),
             Action::Recommend(action) => action.run(home),
             Action::Explain(action) => action.run(home),
             Action::WhatIf(action) => action.run(home),
@@ -176,11 +183,16 @@ impl Status {
     }
 }
 
-/// What there is to do where nothing is kept because nothing was allowed.
-fn not_granted() -> anyhow::Result<()> {
+/// What there is to do where something is not kept because these were not allowed.
+fn not_granted(purposes: impl IntoIterator<Item = Purpose>) -> anyhow::Result<()> {
+    let names: Vec<String> = purposes.into_iter().map(String::from).collect();
     stop(
         exit::REFUSED,
-        "nothing is kept: the person has not allowed `local-personalisation`; `consent grant local-personalisation` does",
+        format!(
+            "nothing is kept that needs what the person has not allowed: `{}`; `consent grant {}` does",
+            names.join("`, `"),
+            names.join(" ")
+        ),
     )
 }
 
@@ -203,7 +215,11 @@ fn explain(error: chorus_client::Error) -> anyhow::Error {
         | Error::NotGranted { .. }
         | Error::Decision(_)
         | Error::Ledger { .. } => exit::REFUSED,
-        Error::NoModel { .. } | Error::Model { .. } | Error::Import { .. } => exit::DATA,
+        Error::NoModel { .. }
+        | Error::NoCandidates
+        | Error::Model { .. }
+        | Error::Import { .. }
+        | Error::UnknownTopic { .. } => exit::DATA,
         _ => exit::FAILED,
     };
     exit::with(code, error)

@@ -1,6 +1,6 @@
 //! Lists, reasons, and what the person chooses about them.
 
-use chorus_client::{Ask, Choice, Control, Language, Order, Subject};
+use chorus_client::{Ask, Choice, Control, Language, Order, Purpose, Subject};
 use chorus_model::{Everything, ItemId, Wish};
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
@@ -128,12 +128,20 @@ pub enum Controls {
 impl Recommend {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let mut client = home.open_known()?;
-        let task = task(&client, self.model.task.as_deref())?;
-        let engine = engine::engine();
-        let model = client.model(&task, &engine).map_err(explain)?;
-        let order = match self.without_profile {
-            true => Order::Popular(&model),
-            false => Order::Profiled(&model),
+        let now = Clock::system().now();
+        let known = client.status(now).map_err(explain)?.tasks;
+        let is_first_day = known.iter().all(|task| task.version.is_none()) && client.lists_items();
+        let model = match is_first_day {
+            true => None,
+            false => {
+                let task = task(&client, self.model.task.as_deref())?;
+                Some(client.model(&task, &engine::engine()).map_err(explain)?)
+            }
+        };
+        let order = match &model {
+            Some(model) if self.without_profile => Order::Popular(model),
+            Some(model) => Order::Profiled(model),
+            None => Order::Editorial,
         };
         let wish = Wish {
             exploration: self.exploration,
@@ -145,14 +153,15 @@ impl Recommend {
             discreet: self.discreet,
             ..Ask::best(order, self.count)
         };
-        let now = Clock::system().now();
         let ranked = client
             .rank(&ask, &Everything, &mut rand::rng(), now)
             .map_err(explain)?;
         if self.model.json {
             return progress::say_json(&ranked);
         }
-        if !ranked.profiled && !self.without_profile {
+        if model.is_none() {
+            progress::tell("there is no model here yet, so this is the order of the catalogue");
+        } else if !ranked.profiled && !self.without_profile {
             progress::tell("local-personalisation is off, so this list is the same for everybody");
         }
         for place in &ranked.places {
@@ -259,7 +268,7 @@ impl Controls {
         let what = chosen.about.subject()?;
         match client.choose(&Control { what, choice }).map_err(explain)? {
             true => chosen.told.tell(true, "done"),
-            false => super::not_granted(),
+            false => super::not_granted([Purpose::LocalPersonalisation]),
         }
     }
 }

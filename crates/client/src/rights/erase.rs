@@ -27,6 +27,13 @@ pub struct Erasure {
     pub left: Vec<String>,
     /// What is in sums that others have, and cannot be taken out of them.
     pub remaining: Vec<Remaining>,
+    /// What all of `remaining` together can tell about the person at most, at `delta`: less than its parts added up, 0 where nothing
+    /// was contributed. Nothing where a sum had no noise, so that no epsilon bounds it, and where the store did not open.
+    #[serde(default)]
+    pub epsilon: Option<f64>,
+    /// The delta that `epsilon` is counted at.
+    #[serde(default)]
+    pub delta: f64,
 }
 
 /// One contribution that was sent before.
@@ -75,6 +82,8 @@ impl Erasure {
             gone: BTreeMap::new(),
             left,
             remaining: Vec::new(),
+            epsilon: None,
+            delta: 0.0,
         }
     }
 
@@ -177,7 +186,10 @@ impl Client {
             *gone.entry(kind.name().to_owned()).or_default() += 1;
         }
         let delta = self.settings.floor.delta;
-        let remaining = self.store.charges()?.into_iter().map(|charge| Remaining {
+        let charges = self.store.charges()?;
+        let costs: Option<Vec<_>> = charges.iter().map(|charge| charge.cost).collect();
+        let total = costs.and_then(|costs| spent(&costs, delta).ok());
+        let remaining = charges.into_iter().map(|charge| Remaining {
             epsilon: charge
                 .cost
                 .and_then(|cost| spent(&[cost], delta).ok())
@@ -193,6 +205,8 @@ impl Client {
             gone,
             left: strangers(self.store.home())?,
             remaining: remaining.collect(),
+            epsilon: total.map(|spent| spent.epsilon),
+            delta,
         };
         let identity = self.store.identity()?.map_or_else(stranger, Ok)?;
         Ok(erasure.sign(&identity))

@@ -4,7 +4,10 @@ mod amend;
 mod erase;
 mod export;
 mod items;
+mod page;
+mod story;
 mod view;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Complete views, exact removals, and nothing left.
 
 mod gone;
+mod page;
 
 use std::collections::BTreeSet;
 
@@ -164,6 +165,8 @@ fn texts_in_files_do_nothing() {
             }],
         }],
         withheld: Vec::new(),
+        titles: Default::default(),
+        offset: 0,
     };
     let csv = view.to_csv();
     assert!(
@@ -211,6 +214,36 @@ fn after_an_erasure_the_folder_is_empty_and_the_receipt_is_true() {
     let mut other = receipt;
     other.key = Identity::from_seed(&[1; 32]).public();
     assert!(other.verify().is_err());
+}
+
+/// Once and in plain numbers: less than its parts added up, and nothing where one part has no bound.
+#[test]
+fn a_receipt_says_what_all_contributions_cost_together() {
+    let erased = |costs: &[&str]| {
+        let home = tempfile::tempdir().unwrap();
+        let mut client = open(home.path(), settings());
+        let charge = |(round, cost): (usize, &&str)| -> Charge {
+            let charge = format!(
+                r#"{{"task":"films","release":"counts","round":{round},"cost":{cost},"survivors":{{"minimum":7,"honest":6}}}}"#
+            );
+            serde_json::from_str(&charge).unwrap()
+        };
+        let charges: Vec<Charge> = costs.iter().enumerate().map(charge).collect();
+        let put = |batch: &Batch<'_>| charges.iter().try_for_each(|charge| batch.put(charge));
+        client.store.write(put).unwrap();
+        let receipt = client.erase(&FileKey::beside(home.path()), NOW).unwrap();
+        receipt.verify().unwrap()
+    };
+    assert_eq!(erased(&[]).epsilon, Some(0.0));
+    let cost = r#"{"noise_multiplier":2.0,"tau_times_length":0.0}"#;
+    let one = erased(&[cost]);
+    let [part] = one.remaining.as_slice() else {
+        panic!("one contribution was made");
+    };
+    assert_eq!((one.epsilon, one.delta), (part.epsilon, part.delta));
+    let (one, four) = (one.epsilon.unwrap(), erased(&[cost; 4]).epsilon.unwrap());
+    assert!(one > 0.5 && four > one && four < 4.0 * one, "{one} {four}");
+    assert_eq!(erased(&[cost, "null"]).epsilon, None);
 }
 
 #[test]

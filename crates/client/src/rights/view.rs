@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use chorus_model::ItemId;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,6 +20,12 @@ pub struct View {
     pub sections: Vec<Records>,
     /// What is not shown, and why. There is nothing else.
     pub withheld: Vec<Withheld>,
+    /// What the app's catalogue calls the items that are named: for pages, and not kept here.
+    #[serde(skip)]
+    pub(super) titles: BTreeMap<ItemId, String>,
+    /// The person's own time minus UTC, seconds.
+    #[serde(skip)]
+    pub(super) offset: i64,
 }
 
 /// All records of one kind.
@@ -100,6 +107,7 @@ impl Client {
     pub fn view(&self, now: i64) -> Result<View, Error> {
         let mut sections: Vec<Records> = Kind::ALL.into_iter().filter_map(Records::of).collect();
         let mut withheld = Vec::new();
+        let mut titles = BTreeMap::new();
         for (kind, key, mut value, bytes) in self.store.everything()? {
             for secret in kind.secrets() {
                 let is_there = match (secret.field, &mut value) {
@@ -117,6 +125,11 @@ impl Client {
                     });
                 }
             }
+            for item in items(&value) {
+                let about = self.catalogue.about(item);
+                let title = about.filter(|about| !about.title.is_empty());
+                titles.extend(title.map(|about| (item, about.title.clone())));
+            }
             let section = sections
                 .iter_mut()
                 .find(|section| section.kind == kind.name());
@@ -128,6 +141,19 @@ impl Client {
             at: now,
             sections,
             withheld,
+            titles,
+            offset: self.settings.utc_offset,
         })
     }
+}
+
+/// The items that a record names: its own, that of a choice, those that were shown.
+fn items(value: &Value) -> Vec<ItemId> {
+    let own = value.get("item").or_else(|| value.get("what")?.get("item"));
+    let own = own
+        .and_then(Value::as_u64)
+        .and_then(|item| u32::try_from(item).ok());
+    let shown = value.get("items").and_then(Value::as_object).into_iter();
+    let shown = shown.flat_map(|items| items.keys().filter_map(|item| item.parse().ok()));
+    own.into_iter().chain(shown).map(ItemId).collect()
 }
