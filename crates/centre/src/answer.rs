@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Form,
     /// Everything was erased before.
     Erased,
+    /// The client does not open, or was not erased to the end: a page of its own says why, and what to do.
+    Shut,
     /// The client could not do it.
     Client(Box<Error>),
 }
@@ -135,7 +137,8 @@ impl Fault {
                 "barred.title",
                 words.get("barred.lead").to_owned(),
             ),
-            Fault::Form => (
+            // A form without its page has no better words.
+            Fault::Form | Fault::Shut => (
                 StatusCode::BAD_REQUEST,
                 "problem.title",
                 words.get("problem.form").to_owned(),
@@ -152,7 +155,7 @@ impl Fault {
             ),
         };
         let back = match self {
-            Fault::Form | Fault::Client(_) => "/",
+            Fault::Form | Fault::Shut | Fault::Client(_) => "./",
             Fault::Barred | Fault::Erased => "",
         };
         let message = Message {
@@ -174,8 +177,8 @@ fn sealed(code: StatusCode, kind: &'static str, text: String) -> Response {
         (CONTENT_TYPE, kind),
         (CONTENT_SECURITY_POLICY, POLICY),
         (CACHE_CONTROL, "no-store"),
-        // Not "no-referrer": forms would come without saying from where.
-        (REFERRER_POLICY, "same-origin"),
+        // The folder of the pages is nobody's business, not even that of another server on this machine.
+        (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
     ];

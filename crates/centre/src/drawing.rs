@@ -26,15 +26,16 @@ pub(crate) fn staircase(spent: &[f64], limit: f64, words: &Words) -> String {
     let (base, line, end) = (up(0.0), up(limit), up(*last));
     let (right, edge) = (across(spent.len()), WIDTH - RIGHT);
     let beside = right + 6.0;
-    let label = words.with_both("sharing.spent", format!("{last:.1}"), format!("{limit:.1}"));
+    let (spent_now, most) = (words.number(*last), words.number(limit));
+    let label = words.with_both("sharing.spent", &spent_now, &most);
     format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
          <path class=\"rule\" d=\"M{LEFT} {base:.1}H{edge:.1}\"/>\
          <path class=\"limit\" d=\"M{LEFT} {line:.1}H{edge:.1}\"/>\
          <path class=\"line\" d=\"{path}\"/>\
          <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">0</text>\
-         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">{limit:.1}</text>\
-         <text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\">ε = {last:.1}</text>\
+         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">{most}</text>\
+         <text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\">ε = {spent_now}</text>\
          <text x=\"{LEFT}\" y=\"{:.1}\">1</text>\
          <text x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>",
         base + 4.0,
@@ -58,7 +59,7 @@ mod tests {
         let words = words::of(Language::English);
         assert_eq!(staircase(&[], 4.0, words), "");
         let drawing = staircase(&[0.5, 1.4], 4.0, words);
-        assert!(drawing.contains("You have used 1.4 of 4.0"), "{drawing}");
+        assert!(drawing.contains("You have used 1.4 of 4\""), "{drawing}");
         assert!(drawing.contains("ε = 1.4"), "{drawing}");
     }
 }

@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 
 /// Bytes of a secret: nobody guesses it.
 const SECRET_BYTES: usize = 32;
+/// Bytes of the folder that all pages are in.
+const FOLDER_BYTES: usize = 16;
+/// How the page that asks and what it asks for go together (Fetch Metadata).
+const SITE: &str = "sec-fetch-site";
 /// Name of the cookie that holds a session.
 const COOKIE_NAME: &str = "chorus_centre";
 
@@ -15,8 +19,8 @@ const COOKIE_NAME: &str = "chorus_centre";
 struct Secret(Zeroizing<String>);
 
 impl Secret {
-    fn draw(rng: &mut impl CryptoRng) -> Self {
-        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    fn draw<const BYTES: usize>(rng: &mut impl CryptoRng) -> Self {
+        let mut bytes = Zeroizing::new([0; BYTES]);
         rng.fill_bytes(&mut *bytes);
         let text = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Self(Zeroizing::new(text))
@@ -39,8 +43,12 @@ pub(crate) enum Barred {
     Stranger,
 }
 
-/// The way in: one token, good once; then one session, known by a cookie; and a proof in every form.
+/// The way in: a folder that nobody else knows; one token, good once; then one session, known by a cookie; and a proof in every
+/// form.
+///
+/// A browser sends cookies to every port of a host. Only the path keeps this one from other servers on this machine.
 pub(crate) struct Entry {
+    folder: Secret,
     /// Gone once it was used.
     token: Option<Secret>,
     session: Secret,
@@ -52,17 +60,27 @@ pub(crate) struct Entry {
 impl Entry {
     pub fn new(host: String, rng: &mut impl CryptoRng) -> Self {
         Self {
-            token: Some(Secret::draw(rng)),
-            session: Secret::draw(rng),
-            proof: Secret::draw(rng),
+            folder: Secret::draw::<FOLDER_BYTES>(rng),
+            token: Some(Secret::draw::<SECRET_BYTES>(rng)),
+            session: Secret::draw::<SECRET_BYTES>(rng),
+            proof: Secret::draw::<SECRET_BYTES>(rng),
             host,
         }
+    }
+
+    /// The rest of a path that lies in the folder of the pages.
+    pub fn within<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let path = path.strip_prefix('/')?;
+        let (folder, _) = path.split_once('/')?;
+        let rest = path.get(folder.len()..)?;
+        self.folder.is(folder).then_some(rest)
     }
 
     /// The address that opens the centre, once.
     pub fn address(&self) -> Option<String> {
         let token = self.token.as_ref()?;
-        Some(format!("http://{}/enter?token={}", self.host, *token.0))
+        let (host, folder) = (&self.host, &*self.folder.0);
+        Some(format!("http://{host}/{folder}/enter?token={}", *token.0))
     }
 
     /// Takes the token, and gives the cookie of the session for it. A wrong guess leaves the token as it is.
@@ -71,11 +89,13 @@ impl Entry {
             return None;
         }
         self.token = None;
-        // No expiry: the cookie is gone with the browser, and the session with this process.
-        Some(format!(
-            "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict",
-            *self.session.0
-        ))
+        Some(self.cookie(COOKIE_NAME, &self.session.0))
+    }
+
+    /// A cookie for the pages alone. No expiry: it is gone with the browser, and the session with this process.
+    pub fn cookie(&self, name: &str, value: &str) -> String {
+        let folder = &*self.folder.0;
+        format!("{name}={value}; Path=/{folder}/; HttpOnly; SameSite=Strict")
     }
 
     /// What every form of this session carries.
@@ -101,13 +121,18 @@ impl Entry {
 
     /// The same without the session: for the way in.
     pub fn check_place(&self, headers: &HeaderMap) -> Result<(), Barred> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if text(HOST) != Some(&self.host) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if text(HOST.as_str()) != Some(&self.host) {
             return Err(Barred::Host);
         }
+        // Another port is the same site, and yet another page.
+        if !matches!(text(SITE), None | Some("same-origin" | "none")) {
+            return Err(Barred::Origin);
+        }
         let own = format!("http://{}", self.host);
-        match text(ORIGIN) {
-            Some(origin) if origin != own => Err(Barred::Origin),
+        match text(ORIGIN.as_str()) {
+            // "null": pages that tell nobody where they are do not tell this one either. Their forms carry the proof.
+            Some(origin) if origin != own && origin != "null" => Err(Barred::Origin),
             _ => Ok(()),
         }
     }
@@ -164,6 +189,7 @@ mod tests {
         };
         let (host, own) = ("127.0.0.1:7", "http://127.0.0.1:7");
         assert_eq!(asked(host, own, session), Ok(()));
+        assert_eq!(asked(host, "null", session), Ok(()));
         assert_eq!(asked("evil.example:7", own, session), Err(Barred::Host));
         assert_eq!(
             asked(host, "http://evil.example", session),
@@ -172,5 +198,33 @@ mod tests {
         assert_eq!(asked(host, own, "chorus_centre=00"), Err(Barred::Stranger));
         assert_eq!(asked(host, own, "other=1"), Err(Barred::Stranger));
         assert!(entry.proves(entry.proof()) && !entry.proves("00"));
+        let from = |site: &str| {
+            let site = (HeaderName::from_static(SITE), site);
+            entry.check(&headers(&[(HOST, host), (COOKIE, session), site]))
+        };
+        assert_eq!((from("same-origin"), from("none")), (Ok(()), Ok(())));
+        for site in ["same-site", "cross-site"] {
+            assert_eq!(from(site), Err(Barred::Origin), "{site}");
+        }
+    }
+
+    #[test]
+    fn pages_lie_in_a_folder_that_only_the_address_names() {
+        let entry = entry();
+        let address = entry.address().unwrap();
+        let path = address.strip_prefix("http://127.0.0.1:7").unwrap();
+        let folder = path.split('/').nth(1).unwrap();
+        assert_eq!(folder.len(), 2 * FOLDER_BYTES);
+        let inside = entry.within(path).unwrap();
+        assert!(inside.starts_with("/enter?token="), "{inside}");
+        assert_eq!(entry.within(&format!("/{folder}/")), Some("/"));
+        let less = &folder[1..];
+        let elsewhere = ["", "/", "/data", "//data", &format!("/{folder}"), folder];
+        let elsewhere = elsewhere.into_iter().map(str::to_owned);
+        for path in elsewhere.chain([format!("/{less}/"), format!("//{folder}/")]) {
+            assert_eq!(entry.within(&path), None, "{path}");
+        }
+        let cookie = entry.cookie("name", "value");
+        assert!(cookie.contains(&format!("; Path=/{folder}/; ")), "{cookie}");
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use chorus_client::{
-    Amended, Answer, Choice, Control, Decision, Event, EventKind, Level, Purpose, Subject,
+    Amended, Answer, Choice, Control, Decision, Event, EventKind, Level, Purpose, Source, Subject,
 };
 use chorus_model::ItemId;
 use serde::Deserialize;
@@ -26,7 +26,7 @@ pub(crate) async fn decide(Posted { visit, form }: Posted<Decide>) -> Result<Res
         _ => return Err(Fault::Form),
     };
     decided(&visit, answer, [form.purpose])?;
-    Ok(go("/choices", None))
+    Ok(go("choices", None))
 }
 
 fn decided(
@@ -63,7 +63,7 @@ pub(crate) async fn level(Posted { visit, form }: Posted<Pick>) -> Result<Respon
     if !on.is_empty() {
         decided(&visit, Answer::Yes, on)?;
     }
-    Ok(go("/choices", None))
+    Ok(go("choices", None))
 }
 
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ pub(crate) async fn control(Posted { visit, form }: Posted<Chosen>) -> Result<Re
         "unmute" => visit.with(|client| client.unchoose(&what))?,
         _ => return Err(Fault::Form),
     };
-    Ok(go("/taste", None))
+    Ok(go("taste", None))
 }
 
 /// The number of an item.
@@ -94,38 +94,72 @@ fn number(text: &str) -> Result<ItemId, Fault> {
     text.parse().map(ItemId).map_err(|_| Fault::Form)
 }
 
+/// One event, as the page shows it.
 #[derive(Deserialize)]
-pub(crate) struct Corrected {
-    item: String,
+pub(crate) struct Shown {
     at: String,
     was: EventKind,
-    kind: EventKind,
+    source: Source,
 }
 
-/// What an event was.
-pub(crate) async fn correct(Posted { visit, form }: Posted<Corrected>) -> Result<Response, Fault> {
-    let at: i64 = form.at.parse().map_err(|_| Fault::Form)?;
-    let event = Event {
-        kind: form.was,
-        ..Event::click(number(&form.item)?, at)
-    };
-    match visit.with(|client| client.correct(&event, form.kind, None, visit.now()))? {
-        Amended::Done => Ok(go("/data", None)),
+impl Shown {
+    fn of(self, item: ItemId) -> Result<Event, Fault> {
+        let at: i64 = self.at.parse().map_err(|_| Fault::Form)?;
+        Ok(Event {
+            kind: self.was,
+            source: self.source,
+            ..Event::click(item, at)
+        })
+    }
+}
+
+/// Where a change leads.
+fn amended(amended: Amended) -> Result<Response, Fault> {
+    match amended {
+        Amended::Done => Ok(go("data", None)),
         // The page is older than what it shows.
         Amended::Unknown | Amended::Folded | Amended::Refused(_) => Err(Fault::Form),
     }
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Removed {
+pub(crate) struct Corrected {
     item: String,
+    #[serde(flatten)]
+    event: Shown,
+    to: String,
 }
 
-/// An item, as if it had never been there.
+/// What an event was: `click`, or `rating 4`.
+pub(crate) async fn correct(Posted { visit, form }: Posted<Corrected>) -> Result<Response, Fault> {
+    let event = form.event.of(number(&form.item)?)?;
+    let (kind, value) = match form.to.split_once(' ') {
+        Some((kind, value)) => (kind, Some(value.parse().map_err(|_| Fault::Form)?)),
+        None => (form.to.as_str(), None),
+    };
+    let mut kinds = EventKind::ALL.into_iter();
+    let kind = kinds
+        .find(|known| known.name() == kind)
+        .ok_or(Fault::Form)?;
+    amended(visit.with(|client| client.correct(&event, kind, value, visit.now()))?)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Removed {
+    item: String,
+    #[serde(flatten)]
+    event: Option<Shown>,
+}
+
+/// An item or one event of it, as if it had never been there.
 pub(crate) async fn remove(Posted { visit, form }: Posted<Removed>) -> Result<Response, Fault> {
     let item = number(&form.item)?;
-    visit.with(|client| client.remove_item(item))?;
-    Ok(go("/data", None))
+    let Some(event) = form.event else {
+        visit.with(|client| client.remove_item(item))?;
+        return Ok(go("data", None));
+    };
+    let event = event.of(item)?;
+    amended(visit.with(|client| client.remove_event(&event))?)
 }
 
 #[derive(Deserialize)]
@@ -134,7 +168,7 @@ pub(crate) struct Nothing {}
 /// The whole history.
 pub(crate) async fn reset(Posted { visit, .. }: Posted<Nothing>) -> Result<Response, Fault> {
     visit.with(|client| client.reset_profile())?;
-    Ok(go("/data", None))
+    Ok(go("data", None))
 }
 
 #[derive(Deserialize)]
@@ -142,15 +176,22 @@ pub(crate) struct Sure {
     sure: String,
 }
 
-/// Everything; the centre closes after this.
+/// Everything; the centre closes once all of it is gone.
 pub(crate) async fn erase(Posted { visit, form }: Posted<Sure>) -> Result<Response, Fault> {
     if form.sure != "yes" {
         return Err(Fault::Form);
     }
-    let before = visit.with(|client| Before::of(client, &visit))?;
+    // A store that cannot be read is erased all the same.
+    let before = visit.with(|client| Before::of(client, &visit));
+    let before = before.unwrap_or_else(|_| Before::unread(&visit));
     let shared = &visit.shared;
-    let client = shared.client().take().ok_or(Fault::Erased)?;
-    let receipt = client.erase(shared.about.keys.as_ref(), visit.now())?;
+    let gone = shared.place().erase(before, &shared.about)?;
     shared.erased.notify_one();
-    Ok(erased::show(&visit, before, &receipt))
+    Ok(erased::show(&visit, gone))
+}
+
+/// What did not open, once more.
+pub(crate) async fn open(Posted { visit, .. }: Posted<Nothing>) -> Result<Response, Fault> {
+    visit.shared.place().open_again(&visit.shared.about);
+    Ok(go("./", None))
 }

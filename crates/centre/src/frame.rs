@@ -23,13 +23,14 @@ impl Page {
         Page::Data,
     ];
 
+    /// From any other page: all of them lie side by side.
     pub fn path(self) -> &'static str {
         match self {
-            Page::Overview => "/",
-            Page::Choices => "/choices",
-            Page::Taste => "/taste",
-            Page::Sharing => "/sharing",
-            Page::Data => "/data",
+            Page::Overview => "./",
+            Page::Choices => "choices",
+            Page::Taste => "taste",
+            Page::Sharing => "sharing",
+            Page::Data => "data",
         }
     }
 

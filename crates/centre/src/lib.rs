@@ -6,11 +6,17 @@ mod entry;
 mod forms;
 mod frame;
 mod pages;
+mod place;
+mod serving;
 mod visit;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -26,12 +32,18 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::entry::Entry;
+use crate::place::{Place, Shut};
+use crate::serving::MAX_FORM_BYTES;
 
-/// Bytes of the largest form.
-const MAX_FORM_BYTES: usize = 16 * 1024;
+/// Opens the client at a time, seconds since 1970 UTC.
+pub type Opening = dyn Fn(i64) -> Result<Client, chorus_client::Error> + Send + Sync;
 
 /// What the pages are about.
 pub struct About {
+    /// Opens the client: when the centre opens, and when the person tries again what did not open or was not erased to the end.
+    pub open: Box<Opening>,
+    /// The client's folder.
+    pub home: PathBuf,
     /// What the person calls the app.
     pub app: String,
     /// The task whose model ranks; without one, there are no lists.
@@ -74,8 +86,7 @@ pub struct Centre {
 
 /// What all requests share.
 pub(crate) struct Shared {
-    /// Nothing once all was erased.
-    client: Mutex<Option<Client>>,
+    place: Mutex<Place>,
     entry: Mutex<Entry>,
     about: About,
     /// Says that all was erased, so that the centre closes.
@@ -83,8 +94,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn client(&self) -> MutexGuard<'_, Option<Client>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry(&self) -> MutexGuard<'_, Entry> {
@@ -93,12 +104,11 @@ impl Shared {
 }
 
 impl Centre {
-    /// Opens the centre on a listener of this machine.
+    /// Opens the client, and the centre on a listener of this machine. A client that does not open can still be erased here.
     ///
     /// # Errors
     /// [`Error::NotLoopback`] for an address that others can reach.
     pub fn open(
-        client: Client,
         about: About,
         listener: TcpListener,
         rng: &mut impl CryptoRng,
@@ -110,7 +120,7 @@ impl Centre {
         Ok(Self {
             listener,
             shared: Arc::new(Shared {
-                client: Mutex::new(Some(client)),
+                place: Mutex::new(Place::open(&about)),
                 entry: Mutex::new(Entry::new(address.to_string(), rng)),
                 about,
                 erased: tokio::sync::Notify::new(),
@@ -124,25 +134,25 @@ impl Centre {
         self.shared.entry().address()
     }
 
+    /// Why the client does not open, if it does not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        match &*self.shared.place() {
+            Place::Shut(Shut { reason, .. }) => Some(reason.to_string()),
+            Place::Open(_) | Place::Erased => None,
+        }
+    }
+
     /// Serves the pages until `shutdown` is ready, or until the person erased everything.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), Error> {
-        let shared = self.shared.clone();
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let (shared, pages) = (self.shared.clone(), routes(self.shared.clone()));
         let end = async move {
             tokio::select! {
                 () = shutdown => {}
                 () = shared.erased.notified() => {}
             }
         };
-        axum::serve(self.listener, routes(self.shared))
-            .with_graceful_shutdown(end)
-            .await?;
-        Ok(())
+        serving::serve(self.listener, self.shared, pages, end).await;
     }
 }
 
@@ -158,13 +168,14 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/data", get(pages::data::show))
         .route("/language", get(pages::language))
         .route("/receipt", get(pages::receipt))
-        .route("/export/{format}", get(pages::data::export))
+        .route("/export", get(pages::data::export))
         .route("/decide", post(forms::decide))
         .route("/level", post(forms::level))
         .route("/control", post(forms::control))
         .route("/correct", post(forms::correct))
         .route("/remove", post(forms::remove))
         .route("/reset", post(forms::reset))
+        .route("/open", post(forms::open))
         .route("/erase", post(forms::erase))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(from_fn_with_state(shared.clone(), visit::explained))

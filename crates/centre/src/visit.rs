@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use crate::Shared;
 use crate::answer::Fault;
 use crate::frame::{Frame, Page};
+use crate::pages::shut;
+use crate::place::Place;
 use crate::words::{self, Words};
 
 /// Name of the cookie that remembers a language.
@@ -38,13 +40,16 @@ impl Visit {
         }
     }
 
-    /// Asks the client something; there is none once all was erased.
+    /// Asks the client something, where there is one.
     pub fn with<T>(
         &self,
         ask: impl FnOnce(&mut Client) -> Result<T, chorus_client::Error>,
     ) -> Result<T, Fault> {
-        let mut client = self.shared.client();
-        Ok(ask(client.as_mut().ok_or(Fault::Erased)?)?)
+        match &mut *self.shared.place() {
+            Place::Open(client) => Ok(ask(client)?),
+            Place::Shut(_) => Err(Fault::Shut),
+            Place::Erased => Err(Fault::Erased),
+        }
     }
 
     /// Whether a yes would do anything.
@@ -125,6 +130,8 @@ pub(crate) async fn explained(
     let language = language(&shared, request.headers());
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Arc<Fault>>() {
+        // Only who came in meets this one.
+        Some(fault) if matches!(*fault, Fault::Shut) => shut::show(&shared, language),
         Some(fault) => fault.answer(language),
         None => response,
     }

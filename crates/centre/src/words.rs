@@ -71,6 +71,34 @@ impl Words {
     }
 }
 
+impl Words {
+    /// A number with just so many digits behind the point, for columns.
+    pub fn digits(&self, value: f64, digits: usize) -> String {
+        format!("{value:.digits$}").replace('.', self.get("number.point"))
+    }
+
+    /// A number with one digit behind the point, or none where it says nothing: `1.4`, `4`.
+    pub fn number(&self, value: f64) -> String {
+        let whole = (value * 10.0).round() % 10.0 == 0.0;
+        self.digits(value, usize::from(!whole))
+    }
+
+    /// A small chance: `1 in 100,000`.
+    pub fn chance(&self, chance: f64) -> String {
+        // A chance of nothing is that of something too small to count.
+        let all = (1.0 / chance.max(f64::MIN_POSITIVE)).round() as u64;
+        let digits = all.to_string();
+        let mut grouped = String::new();
+        for (place, digit) in digits.chars().enumerate() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                grouped += self.get("number.group");
+            }
+            grouped.push(digit);
+        }
+        self.with("number.one_in", grouped)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -162,6 +190,17 @@ mod tests {
         let hard =
             "Interactions are aggregated cryptographically to prevent individual attribution.";
         assert!(chorus_client::grade(hard, Language::English) > 12.0);
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_write_them() {
+        let both = |say: fn(&Words) -> String| Language::ALL.map(|language| say(of(language)));
+        assert_eq!(both(|words| words.number(1.44)), ["1.4", "1,4"]);
+        assert_eq!(both(|words| words.number(4.0)), ["4", "4"]);
+        assert_eq!(both(|words| words.number(0.04)), ["0", "0"]);
+        assert_eq!(both(|words| words.digits(1.4, 2)), ["1.40", "1,40"]);
+        let chance = both(|words| words.chance(1e-5));
+        assert_eq!(chance, ["1 in 100,000", "1 zu 100.000"]);
     }
 
     #[test]

@@ -304,10 +304,11 @@ pub fn client(status: &chorus_client::Status) -> String {
             None => "no model yet".to_owned(),
         };
         lines.push(format!(
-            "task `{}`: {}, {} of them without noise; {spent}; {version}",
+            "task `{}`: {} counted, {} of them without noise and {} in the log of what left (`activity`); {spent}; {version}",
             task.task,
             counted(task.contributions as u64, "contribution"),
-            task.without_noise
+            task.without_noise,
+            task.sent
         ));
         lines.extend(task.guarantee.clone());
     }

@@ -7,18 +7,22 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 mod common;
 #[path = "common/person.rs"]
 mod person;
+#[path = "common/visitor.rs"]
+mod visitor;
 
 use common::Service;
 use person::{catalogue, lived_in};
 use rustix::process::Signal;
+use visitor::Visitor;
 
 fn tool(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
@@ -66,25 +70,26 @@ fn a_person_looks_decides_corrects_and_erases() {
     let task = lived_in(&home);
     let table = folder.path().join("films.tsv");
     catalogue(&table);
-    let mut centre = Command::new(env!("CARGO_BIN_EXE_chorus"))
-        .args(["client", "--home"])
-        .arg(&home)
-        .arg("--catalogue")
-        .arg(&table)
-        .args(["centre", "--task", &task, "--app", "Filmhouse"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut address = String::new();
-    BufReader::new(centre.stdout.take().unwrap())
-        .read_line(&mut address)
-        .unwrap();
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for file in ["client.db", "client.key", "lease"] {
+        fs::copy(home.join(file), other.join(file)).unwrap();
+    }
+    let serve = |home: &Path| {
+        let (home, table) = (home.to_str().unwrap(), table.to_str().unwrap());
+        let client = ["client", "--home", home, "--catalogue", table];
+        let centre = ["centre", "--task", &task, "--app", "Filmhouse"];
+        Service::saying(folder.path(), &[&client[..], &centre].concat())
+    };
+    let mut centres = [serve(&home), serve(&other)];
     let pictures = pages.join("pictures");
     fs::create_dir_all(&pictures).unwrap();
     let person = Command::new(node)
         .arg("centre.mjs")
-        .args([address.trim()])
+        .args([centres[0].address.trim()])
         .args([&pictures, &chromium])
+        .args([centres[1].address.trim()])
+        .arg(&other)
         .current_dir(&pages)
         .output()
         .unwrap();
@@ -93,94 +98,145 @@ fn a_person_looks_decides_corrects_and_erases() {
         String::from_utf8_lossy(&person.stdout),
         String::from_utf8_lossy(&person.stderr)
     );
-    if !person.status.success() {
-        centre.kill().unwrap();
-    }
     assert!(person.status.success(), "{said}");
     assert!(said.ends_with("done\n"), "{said}");
     // The centre closes by itself once there is nothing to show, and leaves nothing behind.
-    assert!(centre.wait().unwrap().success());
-    let left: Vec<_> = fs::read_dir(&home)
-        .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
-        .unwrap_or_default();
-    assert!(left.is_empty(), "{left:?}");
-}
-
-/// What a centre answers to a request: the code, and the cookie that it gives.
-fn asked(host: &str, path: &str, headers: &str) -> (u16, Option<String>) {
-    let address = host.parse::<SocketAddr>().unwrap();
-    asked_as(address, host, path, headers)
-}
-
-fn asked_as(address: SocketAddr, host: &str, path: &str, headers: &str) -> (u16, Option<String>) {
-    let mut line = TcpStream::connect(address).unwrap();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n");
-    line.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    line.read_to_string(&mut answer).unwrap();
-    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let cookie = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("set-cookie: "))
-        .and_then(|cookie| cookie.split(';').next());
-    (code, cookie.map(str::to_owned))
+    for (centre, home) in centres.iter_mut().zip([&home, &other]) {
+        assert_eq!(centre.wait(Duration::from_secs(15)), Some(0));
+        let left: Vec<_> = fs::read_dir(home)
+            .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
+            .unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[test]
 fn the_address_lets_one_browser_in_once() {
     let folder = tempfile::tempdir().unwrap();
     let centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
-    let (host, path) = centre
-        .address
-        .trim()
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
-    let path = format!("/{path}");
-    assert!(
-        path.starts_with("/enter?token=") && path.len() == 13 + 64,
-        "{path}"
+    let mut visitor = Visitor::new(&centre.address);
+    let (stranger, way_in, host) = (
+        visitor.stranger(),
+        visitor.way_in.clone(),
+        visitor.host.clone(),
     );
+    let enter = format!("{}/enter?token=", visitor.folder);
+    assert_eq!(way_in.len(), enter.len() + 64, "{way_in}");
+    assert_eq!(visitor.folder.len(), 1 + 32);
     // Strangers, and guesses.
-    for guess in [
-        "/",
-        "/data",
-        "/export/json",
-        "/enter",
-        "/enter?token=",
-        "/enter?token=00",
-        &path[..70],
-    ] {
-        assert_eq!(asked(host, guess, ""), (403, None), "{guess}");
+    for page in ["", "data", "export?format=json", "enter"] {
+        assert_eq!(stranger.page(page).code, 403, "{page}");
+    }
+    for guess in [&enter, &format!("{enter}00"), &way_in[..way_in.len() - 1]] {
+        assert_eq!(stranger.get(guess).code, 403, "{guess}");
     }
     // A name that someone points at this machine, and another page: they do not use the token up.
-    let address = host.parse().unwrap();
     for name in ["localhost", "evil.example", "127.0.0.1", "127.0.0.1:1"] {
-        assert_eq!(asked_as(address, name, &path, ""), (403, None), "{name}");
+        assert_eq!(stranger.get_as(name, &way_in, "").code, 403, "{name}");
     }
-    assert_eq!(
-        asked(host, &path, "Origin: http://evil.example\r\n"),
-        (403, None)
-    );
-    let (code, cookie) = asked(host, &path, "");
-    assert_eq!(code, 303);
-    let cookie = format!("Cookie: {}\r\n", cookie.unwrap());
-    assert_eq!(asked(host, &path, ""), (403, None), "a second time");
-    assert_eq!(asked(host, "/data", &cookie).0, 200);
-    assert_eq!(asked(host, "/data", "").0, 403);
-    assert_eq!(asked_as(address, "evil.example", "/data", &cookie).0, 403);
-    assert_eq!(
-        asked(
-            host,
-            "/data",
-            &format!("{cookie}Origin: http://evil.example\r\n")
-        )
-        .0,
-        403
-    );
-    assert_eq!(asked(host, "/export/json", &cookie).0, 200);
-    assert_eq!(asked(host, "/export/docx", &cookie).0, 400);
+    for from in ["Origin: http://evil.example", "Sec-Fetch-Site: same-site"] {
+        let from = format!("{from}\r\n");
+        assert_eq!(stranger.get_as(&host, &way_in, &from).code, 403, "{from}");
+    }
+    visitor.enter();
+    assert_eq!(stranger.get(&way_in).code, 403, "a second time");
+    let data = format!("{}/data", visitor.folder);
+    let of = |who: &Visitor, host: &str, headers: &str| who.get_as(host, &data, headers).code;
+    assert_eq!(of(&visitor, &host, ""), 200);
+    assert_eq!(of(&stranger, &host, ""), 403);
+    assert_eq!(of(&visitor, "evil.example", ""), 403);
+    let evil = "Origin: http://evil.example\r\n";
+    assert_eq!(of(&visitor, &host, evil), 403);
+    assert_eq!(visitor.page("export?format=json").code, 200);
+    assert_eq!(visitor.page("export?format=docx").code, 400);
+    // Outside of the folder nobody is there, whoever asks.
+    assert_eq!(visitor.get("/data").code, 404);
     assert_eq!(centre.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn a_half_sent_request_does_not_keep_the_centre_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
+    let mut visitor = Visitor::new(&centre.address);
+    visitor.enter();
+    let mut half = TcpStream::connect(&visitor.host).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost:").unwrap();
+    assert_eq!(visitor.page("data").code, 200);
+    assert_eq!(centre.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn what_was_not_erased_to_the_end_is_said_and_erased_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("me");
+    lived_in(&home);
+    let mut centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
+    let mut visitor = Visitor::new(&centre.address);
+    visitor.enter();
+    // Where a file should be that goes, there is a folder, which does not.
+    let obstacle = home.join("client.db.new");
+    fs::create_dir(&obstacle).unwrap();
+    let erase = |on: &str| visitor.send(on, "erase", "sure=yes");
+    for page in ["data", "", "choices"] {
+        let said = match page {
+            "data" => erase("data"),
+            page => visitor.page(page),
+        };
+        assert_eq!(said.code, 503, "{said:?}");
+        for words in [
+            "Not all of it is gone",
+            "cannot be used",
+            "Erase everything",
+        ] {
+            assert!(said.body.contains(words), "{words}: {said:?}");
+        }
+    }
+    assert_eq!(erase("").code, 503, "it is still there");
+    assert_eq!(visitor.send("", "open", "").code, 303);
+    assert_eq!(visitor.page("").code, 503);
+    fs::remove_dir(&obstacle).unwrap();
+    let gone = erase("");
+    assert_eq!(gone.code, 200, "{gone:?}");
+    // The receipt says what there was before the first try.
+    let receipt = gone.body.replace("&#34;", "\"").replace("&quot;", "\"");
+    for words in ["All of it is gone", "You have used", "\\\"unread\\\":false"] {
+        assert!(receipt.contains(words), "{words}: {receipt}");
+    }
+    assert_eq!(centre.wait(Duration::from_secs(15)), Some(0));
+    assert_eq!(fs::read_dir(&home).map_or(0, Iterator::count), 0);
+}
+
+#[test]
+fn what_does_not_open_is_opened_again_or_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("me");
+    lived_in(&home);
+    let key = home.join("client.key");
+    let right = fs::read(&key).unwrap();
+    let mut wrong = right.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    fs::write(&key, &wrong).unwrap();
+    let mut centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
+    let mut visitor = Visitor::new(&centre.address);
+    visitor.enter();
+    assert_eq!(visitor.stranger().page("").code, 403);
+    let shut = visitor.page("data");
+    assert_eq!(shut.code, 503, "{shut:?}");
+    for words in ["Your data does not open", "sealed under another key"] {
+        assert!(shut.body.contains(words), "{words}: {shut:?}");
+    }
+    fs::write(&key, &right).unwrap();
+    assert_eq!(visitor.send("", "open", "").code, 303);
+    assert_eq!(visitor.page("data").code, 200);
+    assert!(centre.end(Signal::INT) == Some(0) && home.join("client.db").exists());
+
+    fs::write(&key, &wrong).unwrap();
+    centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
+    visitor = Visitor::new(&centre.address);
+    visitor.enter();
+    let gone = visitor.send("", "erase", "sure=yes");
+    assert!(gone.body.contains("No one could look into it"), "{gone:?}");
+    assert_eq!(centre.wait(Duration::from_secs(15)), Some(0));
+    assert_eq!(fs::read_dir(&home).map_or(0, Iterator::count), 0);
 }

@@ -304,6 +304,69 @@ fn a_person_chooses_what_is_on_the_list() {
 }
 
 #[test]
+fn what_others_brought_goes_by_its_source() {
+    let folder = begun();
+    let place = folder.path();
+    me(place, &["consent", "grant", "third-party-source"]).well();
+    let at = chorus_wire::Clock::system().now() - 500;
+    let lines = format!("item\tat\tsource\n17\t{at}\tthird-party\n40\t{at}\tthird-party\n");
+    fs::write(place.join("bought.tsv"), lines).unwrap();
+    me(place, &["import", "bought.tsv"]).well();
+    assert_eq!(kept(place, "item").len(), 3);
+    let says = |health: &str| {
+        let doctor = me(place, &["doctor"]).well();
+        assert_eq!(
+            doctor.contains("remove --source third-party"),
+            health == "note",
+            "{doctor}"
+        );
+    };
+    says("well");
+    me(place, &["consent", "withdraw", "third-party-source"]).well();
+    says("note");
+
+    let at = at.to_string();
+    let one = ["remove", "40", "--at", &at];
+    me(place, &one).with(3, &["no such event"]);
+    let correct = ["correct", "40", "--at", &at, "--kind", "view"];
+    me(place, &correct).with(3, &["no such event"]);
+    done(
+        place,
+        &[&correct[..], &["--source", "third-party", "--json"]].concat(),
+    );
+    let one = ["remove", "40", "--at", &at, "--kind", "view"];
+    done(
+        place,
+        &[&one[..], &["--source", "third-party", "--json"]].concat(),
+    );
+    assert_eq!(kept(place, "item").len(), 2);
+    let removed = me(place, &["remove", "--source", "third-party"]).well();
+    assert!(removed.contains("1 item"), "{removed}");
+    // What the person did with the same item stays.
+    let left = kept(place, "item");
+    assert!(
+        left.len() == 2 && !format!("{left:?}").contains("third-party"),
+        "{left:?}"
+    );
+    me(place, &["remove", "--source", "third-party"]).with(3, &["nothing here is from"]);
+    me(place, &["remove", "--source", "elsewhere"]).with(2, &["first-party, third-party"]);
+    me(place, &["remove", "17", "--source", "third-party"]).with(2, &["--at"]);
+    me(place, &["remove"]).with(2, &["--source"]);
+}
+
+#[test]
+fn a_private_session_keeps_nothing() {
+    let folder = begun();
+    let place = folder.path();
+    let before = fs::read(place.join("me/client.db")).unwrap();
+    fs::write(place.join("more.tsv"), "item\n30\n31\n").unwrap();
+    let imported = me(place, &["--private", "import", "more.tsv"]);
+    imported.with(5, &["2 events not kept", "private session"]);
+    assert_eq!(fs::read(place.join("me/client.db")).unwrap(), before);
+    assert_eq!(kept(place, "item").len(), 2);
+}
+
+#[test]
 fn signals_are_heard_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();

@@ -45,8 +45,10 @@ pub enum EnrolmentStatus {
 pub struct TaskStatus {
     /// The task.
     pub task: TaskName,
-    /// Rounds that it contributed to, whatever became of them.
+    /// Rounds that are counted against its privacy: each before its contribution leaves, whatever becomes of it then.
     pub contributions: usize,
+    /// Of those, how many the log of what left shows. The others broke off before they left, or are older than the log.
+    pub sent: usize,
     /// Of those, how many had no noise: no epsilon describes what they cost.
     pub without_noise: usize,
     /// Privacy spent on the task, as far as the accountant bounds it; nothing when any contribution had no noise.
@@ -100,6 +102,7 @@ impl Client {
 
     fn task_statuses(&self) -> Result<Vec<TaskStatus>, Error> {
         let delta = self.settings.floor.delta;
+        let sent = self.sent_rounds()?;
         let mut tasks: BTreeMap<TaskName, (Vec<Charge>, Option<u64>)> = BTreeMap::new();
         for charge in self.store.charges()? {
             let entry = tasks.entry(charge.task.clone()).or_default();
@@ -127,6 +130,10 @@ impl Client {
             TaskStatus {
                 task,
                 contributions: charges.len(),
+                sent: charges
+                    .iter()
+                    .filter(|charge| sent.contains(&charge.round))
+                    .count(),
                 without_noise,
                 epsilon: epsilon.map(|spent| spent.epsilon),
                 spending,

@@ -1,13 +1,13 @@
 //! What is kept of the person, to correct, remove, take along or erase.
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Query;
 use axum::response::Response;
 use chorus_client::{Client, EventKind, KeptItem};
 use serde::Deserialize;
 
 use super::erased::remains;
-use super::{day, title};
+use super::{day, minute, title};
 use crate::answer::{Fault, file, page};
 use crate::frame::{Frame, Page};
 use crate::visit::Visit;
@@ -15,6 +15,16 @@ use crate::words::Words;
 
 /// Items on one page.
 const LENGTH: usize = 50;
+/// What a person says with stars.
+const STARS: [f32; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
+/// What a person answers, and its word.
+const ANSWERS: [(f32, &str); 5] = [
+    (-1.0, "answer.no"),
+    (-0.5, "answer.rather_no"),
+    (0.0, "answer.neither"),
+    (0.5, "answer.rather_yes"),
+    (1.0, "answer.yes"),
+];
 
 #[derive(Template)]
 #[template(path = "data.html")]
@@ -23,7 +33,6 @@ struct Data {
     history_title: String,
     items: Vec<Item>,
     more: Option<usize>,
-    kinds: Vec<Kind>,
     remains: String,
 }
 
@@ -39,11 +48,15 @@ struct Event {
     at: i64,
     when: String,
     kind: &'static str,
+    source: &'static str,
+    choices: Vec<Choice>,
 }
 
-struct Kind {
-    value: &'static str,
+/// What an event can be said to be.
+struct Choice {
+    value: String,
     name: String,
+    chosen: bool,
 }
 
 #[derive(Deserialize)]
@@ -67,18 +80,11 @@ pub(crate) async fn show(
         let rounds: usize = status.tasks.iter().map(|task| task.contributions).sum();
         Ok((viewed.len(), items, rounds))
     })?;
-    let kind = |kind: EventKind| Kind {
-        value: kind.name(),
-        name: words.get(&format!("kind.{}", kind.name())).to_owned(),
-    };
-    // A rating and an answer have a value of their own, which a choice of kinds cannot give.
-    let plain = |kind: &EventKind| !matches!(kind, EventKind::Rating | EventKind::Survey);
     Ok(page(&Data {
         frame,
         history_title: words.with("data.history", all),
         items,
         more: (from + LENGTH < all).then_some(from + LENGTH),
-        kinds: EventKind::ALL.into_iter().filter(plain).map(kind).collect(),
         remains: remains(rounds, words),
     }))
 }
@@ -94,24 +100,76 @@ fn line(client: &Client, viewed: &KeptItem, words: &Words) -> Item {
         })
         .collect();
     did.dedup();
-    let plain = viewed.events.iter().filter(|event| event.value.is_none());
     Item {
         item: viewed.item.0,
         title: title(client, viewed.item, words),
         did: did.join(", "),
         when: day(viewed.last),
-        events: plain
+        events: viewed
+            .events
+            .iter()
             .map(|event| Event {
                 at: event.at,
-                when: day(event.at),
+                when: minute(event.at),
                 kind: event.kind.name(),
+                source: event.source.name(),
+                choices: choices(event, words),
             })
             .collect(),
     }
 }
 
+/// Everything that an event can be said to be, with what it is now chosen.
+fn choices(event: &chorus_client::Event, words: &Words) -> Vec<Choice> {
+    let now = (event.kind, event.value);
+    let mut all: Vec<(EventKind, Option<f32>)> = Vec::new();
+    for kind in EventKind::ALL {
+        let values: &[f32] = match kind {
+            EventKind::Rating => &STARS,
+            EventKind::Survey => &ANSWERS.map(|(value, _)| value),
+            _ => &[],
+        };
+        all.extend(values.iter().map(|value| (kind, Some(*value))));
+        // What an app can say and a person would not: 4.3 stars.
+        if values.is_empty() || (kind == event.kind && !all.contains(&now)) {
+            all.push((kind, event.value.filter(|_| kind == event.kind)));
+        }
+    }
+    let choice = |(kind, value): (EventKind, Option<f32>)| Choice {
+        value: match value {
+            Some(value) => format!("{} {value}", kind.name()),
+            None => kind.name().to_owned(),
+        },
+        name: said(kind, value, words),
+        chosen: (kind, value) == now,
+    };
+    all.into_iter().map(choice).collect()
+}
+
+/// What was done, in words.
+fn said(kind: EventKind, value: Option<f32>, words: &Words) -> String {
+    let plain = words.get(&format!("kind.{}", kind.name())).to_owned();
+    let answer = |value: f32| ANSWERS.iter().find(|(known, _)| *known == value);
+    match (kind, value) {
+        (EventKind::Rating, Some(stars)) => words.with("kind.rating.stars", stars),
+        (EventKind::Survey, Some(value)) => {
+            let word = answer(value).map(|(_, word)| words.get(word).to_owned());
+            format!("{plain}: {}", word.unwrap_or_else(|| value.to_string()))
+        }
+        _ => plain,
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Format {
+    format: String,
+}
+
 /// Everything, as a file.
-pub(crate) async fn export(visit: Visit, Path(format): Path<String>) -> Result<Response, Fault> {
+pub(crate) async fn export(
+    visit: Visit,
+    Query(Format { format }): Query<Format>,
+) -> Result<Response, Fault> {
     let now = visit.now();
     let view = visit.with(|client| client.view(now))?;
     match format.as_str() {

@@ -2,10 +2,11 @@
 
 use askama::Template;
 use axum::response::Response;
-use chorus_client::{Client, ErasureReceipt, Language, View};
+use chorus_client::{Client, Language, View};
 
 use super::sharing;
 use crate::answer::last_page;
+use crate::place::Gone;
 use crate::visit::Visit;
 use crate::words::{self, Words};
 
@@ -31,6 +32,15 @@ impl Before {
                 .map(|task| sharing::task(task, limit, words))
                 .collect(),
         })
+    }
+
+    /// Where nobody could look.
+    pub fn unread(visit: &Visit) -> Self {
+        Self {
+            gone: Vec::new(),
+            remains: visit.words().get("erase.remains.unread").to_owned(),
+            spent: Vec::new(),
+        }
     }
 }
 
@@ -73,9 +83,9 @@ impl Erased {
 }
 
 /// The page that stands when the centre has closed.
-pub(crate) fn show(visit: &Visit, before: Before, receipt: &ErasureReceipt) -> Response {
+pub(crate) fn show(visit: &Visit, Gone { before, receipt }: Gone) -> Response {
     // A map of texts: it has no way to fail.
-    let receipt = serde_json::to_string_pretty(receipt).unwrap_or_default();
+    let receipt = serde_json::to_string_pretty(&receipt).unwrap_or_default();
     let nonce = visit.shared.entry().proof().to_owned();
     let page = Erased {
         language: visit.language,

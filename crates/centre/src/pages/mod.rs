@@ -5,6 +5,7 @@ pub(crate) mod data;
 pub(crate) mod erased;
 pub(crate) mod overview;
 pub(crate) mod sharing;
+pub(crate) mod shut;
 pub(crate) mod taste;
 pub(crate) mod why;
 
@@ -39,7 +40,7 @@ pub(crate) async fn enter(
     let mut entry = shared.entry();
     entry.check_place(&headers)?;
     let cookie = entry.enter(&token).ok_or(Barred::Stranger)?;
-    Ok(go("/", Some(&cookie)))
+    Ok(go("./", Some(&cookie)))
 }
 
 /// How pages look.
@@ -58,14 +59,12 @@ pub(crate) struct Tongue {
 
 /// Another language.
 pub(crate) async fn language(
-    _: Visit,
+    visit: Visit,
     Query(Tongue { to, back }): Query<Tongue>,
 ) -> Result<Response, Fault> {
     let language = words::from_code(&to).ok_or(Fault::Form)?;
-    let cookie = format!(
-        "{LANGUAGE_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict",
-        language.code()
-    );
+    let entry = visit.shared.entry();
+    let cookie = entry.cookie(LANGUAGE_COOKIE, language.code());
     Ok(go(Page::at(&back).path(), Some(&cookie)))
 }
 

@@ -20,6 +20,8 @@ struct Sharing {
     frame: Frame,
     headline: String,
     lead: String,
+    /// Where the list does not show every time that is counted.
+    counted: String,
     tasks: Vec<Task>,
     uploads: Vec<Line>,
 }
@@ -54,11 +56,17 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
         0 => words.get("sharing.none").to_owned(),
         count => words.with("sharing.some", count),
     };
+    let sent: usize = status.tasks.iter().map(|task| task.sent).sum();
+    let counted = match sent == contributions {
+        true => String::new(),
+        false => words.with_both("sharing.counted", sent, contributions),
+    };
     let tasks = status.tasks.iter().filter(|task| task.contributions > 0);
     Ok(page(&Sharing {
         frame,
         headline,
         lead: words.get("sharing.lead").to_owned(),
+        counted,
         tasks: tasks.map(|status| task(status, limit, words)).collect(),
         uploads: uploads
             .iter()
@@ -78,15 +86,10 @@ pub(super) fn task(status: &TaskStatus, limit: f64, words: &Words) -> Task {
             drawing: String::new(),
         };
     };
-    let number = |value: f64| format!("{value:.1}");
     let share = (epsilon / limit.max(f64::MIN_POSITIVE)).min(1.0);
     Task {
-        spent: words.with_both("sharing.spent", number(epsilon), number(limit)),
-        meaning: words.with_both(
-            "sharing.meaning",
-            &status.task,
-            format!("{:e}", status.delta),
-        ),
+        spent: words.with_both("sharing.spent", words.number(epsilon), words.number(limit)),
+        meaning: words.with_both("sharing.meaning", &status.task, words.chance(status.delta)),
         width: format!("{:.1}", WIDTH * share),
         drawing: staircase(&status.spending, limit, words),
     }
@@ -101,18 +104,18 @@ fn line(upload: &Sent, purpose: String, words: &Words) -> Line {
         round: upload
             .round
             .map_or_else(String::new, |round| round.0.to_string()),
-        bytes: size(upload.bytes),
+        bytes: size(upload.bytes, words),
         epsilon: upload
             .epsilon
-            .map_or_else(String::new, |epsilon| format!("{epsilon:.2}")),
+            .map_or_else(String::new, |epsilon| words.digits(epsilon, 2)),
     }
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+fn size(bytes: u64, words: &Words) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+        1_000..1_000_000 => format!("{} kB", words.digits(bytes as f64 / 1e3, 1)),
+        _ => format!("{} MB", words.digits(bytes as f64 / 1e6, 1)),
     }
 }

@@ -14,7 +14,7 @@ use super::consent::language;
 use super::home::{Home, task};
 use super::runtime;
 use crate::exit::{self, OrExit};
-use crate::{engine, progress};
+use crate::{engine, learning, progress};
 
 #[derive(Args)]
 pub struct Show {
@@ -34,19 +34,24 @@ pub struct Show {
 
 impl Show {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
-        let client = home.open()?;
+        let open = home.opening(home.settings()?)?;
+        let clock = Clock::system();
         let task = match &self.task {
-            Some(_) => Some(task(&client, self.task.as_deref())?),
-            None => task(&client, None).ok(),
+            Some(name) => Some(learning::task_name(name)?),
+            None => open(clock.now())
+                .ok()
+                .and_then(|client| task(&client, None).ok()),
         };
         let about = About {
+            open: Box::new(open),
+            home: home.folder().to_owned(),
             app: self.app.clone(),
             task,
             engine: Box::new(engine::engine()),
             keys: home.keys()?,
             built: BTreeSet::new(),
             language: self.language,
-            clock: Clock::system(),
+            clock,
         };
         runtime()?.block_on(async {
             let listener = TcpListener::bind(("127.0.0.1", self.port))
@@ -54,12 +59,16 @@ impl Show {
                 .map_err(|error| anyhow::anyhow!("cannot listen on port {} ({error}): take another one, or 0", self.port))
                 .or_exit(exit::ENVIRONMENT)?;
             let mut rng = StdRng::from_rng(&mut rand::rng());
-            let centre = Centre::open(client, about, listener, &mut rng).or_exit(exit::ENVIRONMENT)?;
+            let centre = Centre::open(about, listener, &mut rng).or_exit(exit::ENVIRONMENT)?;
+            if let Some(trouble) = centre.trouble() {
+                progress::tell(&format!("{trouble}. The centre can try again, and erase everything"));
+            }
             if let Some(address) = centre.address() {
                 progress::tell("The privacy centre is open on this machine. This address works once; Ctrl-C closes it.");
                 progress::say(&address);
             }
-            centre.serve(crate::coordinator::shutdown()).await.or_exit(exit::ENVIRONMENT)
+            centre.serve(crate::coordinator::shutdown()).await;
+            Ok(())
         })
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use chorus_client::{
-    Answer, Client, Consent, Decision, Language, Level, Notice, Purpose, Section, Signal, State,
+    Answer, Change, Client, Consent, Decision, Language, Level, Notice, Purpose, Section, Signal,
+    State,
 };
 use chorus_wire::Clock;
 use clap::{Subcommand, ValueEnum};
@@ -51,7 +52,9 @@ pub enum Action {
         #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
         language: Language,
     },
-    /// Every purpose and how it stands, or what the notice says of one.
+    /// Every purpose and how it stands, or what the notice says of one. Where a notice changed, what it said before and says now.
+    ///
+    /// Example: chorus client --home me consent show contribute-training
     Show {
         /// Only this one, with what its notice says.
         purpose: Option<Purpose>,
@@ -161,6 +164,9 @@ impl Action {
                 say_section(*purpose, section, progress::say);
                 if let Some(consent) = consent {
                     progress::say(&format!("  now            {}", stands(&consent)));
+                    difference(&consent)
+                        .iter()
+                        .for_each(|line| progress::say(line));
                 }
                 if purpose.needs_the_app() {
                     progress::say(&format!("  not built      {NOT_BUILT}"));
@@ -184,6 +190,9 @@ impl Action {
                         false => "",
                     };
                     progress::say(&format!("{name:<32} {stands}{note}"));
+                    difference(consent)
+                        .iter()
+                        .for_each(|line| progress::say(line));
                 }
                 Ok(())
             }
@@ -306,6 +315,20 @@ fn stands(consent: &Consent) -> String {
     }
 }
 
+/// What the notice of a purpose said before and says now, where it changed since the person said yes.
+fn difference(consent: &Consent) -> Vec<String> {
+    let line = |sign: &str, what: &str, sentence: &str| format!("  {sign} {what}: {sentence}");
+    let change = |change: &Change| {
+        let before = change
+            .before
+            .iter()
+            .map(|said| line("-", &change.what, said));
+        let now = change.now.iter().map(|says| line("+", &change.what, says));
+        before.chain(now).collect::<Vec<String>>()
+    };
+    consent.changes.iter().flat_map(change).collect()
+}
+
 /// What a file with a signal should hold, and where it does not.
 fn expected_signal(error: &serde_json::Error) -> String {
     format!(
@@ -358,5 +381,34 @@ impl SignalAction {
                 progress::say_json(&client.signals().map_err(explain)?)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_notice_is_shown_with_what_it_said_before() {
+        let said = |sentence: &str| std::iter::once(sentence.to_owned()).collect();
+        let mut consent = Consent {
+            purpose: Purpose::ContributeTraining,
+            state: State::Pending,
+            since: Some(0),
+            changes: vec![Change {
+                before: said("It costs nothing."),
+                now: said("It costs a little."),
+                what: "cost".to_owned(),
+            }],
+            signals: Vec::new(),
+            may_ask: true,
+        };
+        let lines = [
+            "  - cost: It costs nothing.",
+            "  + cost: It costs a little.",
+        ];
+        assert_eq!(difference(&consent), lines);
+        consent.changes.clear();
+        assert_eq!(difference(&consent), Vec::<String>::new());
     }
 }

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chorus_client::{
-    Ask, Choice, Client, EnrolmentStatus, Error, Order, Protection, Purpose, Settings, State,
-    Status, StoreError, Subject,
+    Ask, Choice, Client, Consent, EnrolmentStatus, Error, Event, Order, Protection, Purpose,
+    Settings, Source, State, Status, StoreError, Subject, TaskStatus,
 };
 use chorus_model::Everything;
 use chorus_wire::Clock;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::explain;
 use super::home::Home;
 use crate::exit::{self, OrExit, stop};
-use crate::{engine, progress};
+use crate::{engine, progress, words};
 
 #[derive(Args)]
 pub struct Doctor {
@@ -34,6 +34,8 @@ const PROBE_BYTES: usize = 1024 * 1024;
 /// Seconds that clocks may differ by.
 const MINUTES: i64 = 5 * 60;
 const HOUR: i64 = 60 * 60;
+/// Share of a limit from which on a person is told.
+const NEARLY_SPENT: f64 = 0.9;
 
 /// How one thing stands.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -222,6 +224,11 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
         Ok(client) => client,
         Err(error) => {
             findings.push(finding("store", Health::Ill, exit::sentence(&error)));
+            if home.known().is_ok() {
+                let says = "what cannot be mended: `doctor --set-aside` keeps it whole beside a new one; `erase --yes` and \
+                            the `centre` erase it, also where nothing opens it any more";
+                findings.push(finding("erasure", Health::Note, says));
+            }
             return Ok(findings);
         }
     };
@@ -240,59 +247,123 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
     };
     findings.push(finding("key", health, protection.to_string()));
     let consents = client.consents(now).map_err(explain)?;
-    for consent in &consents {
-        if consent.state == State::Pending {
-            let says = format!(
-                "`{}` is off until it is granted again: its notice changed",
-                consent.purpose
-            );
-            findings.push(finding("consent", Health::Note, says));
-        }
-    }
     let is_on = |purpose: Purpose| {
-        let consent = consents.iter().find(|consent| consent.purpose == purpose);
-        consent.is_some_and(|consent| consent.state == State::Granted)
+        let mut consents = consents.iter();
+        consents.any(|consent| consent.purpose == purpose && consent.state == State::Granted)
     };
-    let personal = is_on(Purpose::LocalPersonalisation);
+    findings.extend(consent(&consents, is_on(Purpose::LocalPersonalisation)));
+    findings.extend(foreign(&client, is_on(Purpose::ThirdPartySource))?);
+    let status = client.status(now).map_err(explain)?;
+    if is_on(Purpose::ContributeTraining) {
+        findings.push(enrolment(&status.enrolment, now));
+    }
+    let limit = client.settings().floor.epsilon;
+    findings.extend(status.tasks.iter().flat_map(|task| privacy(task, limit)));
+    findings.push(models(&status));
+    findings.extend(muted(&mut client, &status, now)?);
+    Ok(findings)
+}
+
+/// What waits for a choice, and whether anything is kept.
+fn consent(consents: &[Consent], personal: bool) -> Vec<Finding> {
+    let pending = consents
+        .iter()
+        .filter(|consent| consent.state == State::Pending);
+    let changed = |consent: &Consent| {
+        let purpose = consent.purpose;
+        let says = format!(
+            "`{purpose}` is off until it is granted again: its notice changed; `consent show {purpose}` shows what, \
+             `consent grant {purpose}` says yes to it"
+        );
+        finding("consent", Health::Note, says)
+    };
+    let mut findings: Vec<Finding> = pending.map(changed).collect();
     let (health, says) = match personal {
         true => (Health::Well, "local-personalisation is on"),
         false => (
             Health::Note,
-            "local-personalisation is off: nothing is kept, and lists are the same for everybody",
+            "local-personalisation is off: nothing is kept, and lists are the same for everybody; \
+             `consent grant local-personalisation` turns it on",
         ),
     };
     findings.push(finding("consent", health, says));
-    let status = client.status(now).map_err(explain)?;
-    if is_on(Purpose::ContributeTraining) {
-        let (health, says) = match &status.enrolment {
-            EnrolmentStatus::None => (
-                Health::Ill,
-                "contribute-training is on, but this client is not enrolled: `enrol` it with an invitation".to_owned(),
-            ),
-            EnrolmentStatus::Over { reason } => (
-                Health::Ill,
-                format!("{reason}, with a new invitation of the authority"),
-            ),
-            EnrolmentStatus::Valid { until } => {
-                (Health::Well, format!("valid for {} more days", (until - now) / (24 * 60 * 60)))
-            }
-        };
-        findings.push(finding("enrolment", health, says));
-    }
-    let with_model = status
-        .tasks
+    findings
+}
+
+/// What others brought and nothing uses.
+fn foreign(client: &Client, is_granted: bool) -> anyhow::Result<Option<Finding>> {
+    let kept = client.items().map_err(explain)?;
+    let is_foreign = |event: &Event| event.source == Source::ThirdParty;
+    let items = kept
         .iter()
-        .filter(|task| task.version.is_some())
-        .count();
-    let (health, says) = match with_model {
-        0 => (
-            Health::Note,
-            "there is no model here yet: it comes with the first round, or at the end of a task"
+        .filter(|item| item.events.iter().any(is_foreign));
+    let items = items.count() as u64;
+    if is_granted || items == 0 {
+        return Ok(None);
+    }
+    let says = format!(
+        "{} from third parties, which nothing uses while third-party-source is off: `remove --source third-party` removes \
+         what they brought",
+        words::counted(items, "item")
+    );
+    Ok(Some(finding("history", Health::Note, says)))
+}
+
+fn enrolment(enrolment: &EnrolmentStatus, now: i64) -> Finding {
+    let (health, says) = match enrolment {
+        EnrolmentStatus::None => (
+            Health::Ill,
+            "contribute-training is on, but this client is not enrolled: `enrol` it with an invitation; \
+             `--invitation -` reads it from standard input"
                 .to_owned(),
         ),
-        models => (Health::Well, format!("{models} here")),
+        EnrolmentStatus::Over { reason } => (
+            Health::Ill,
+            format!("{reason}, with a new invitation of the authority"),
+        ),
+        EnrolmentStatus::Valid { until } => (
+            Health::Well,
+            format!("valid for {} more days", (until - now) / (24 * HOUR)),
+        ),
     };
-    findings.push(finding("model", health, says));
-    findings.extend(muted(&mut client, &status, now)?);
-    Ok(findings)
+    finding("enrolment", health, says)
+}
+
+/// What a task has used up, and whether the log shows all of it.
+fn privacy(task: &TaskStatus, limit: f64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let name = &task.task;
+    if let (Some(epsilon), true) = (task.epsilon, task.contributions > 0) {
+        let (health, then) = match epsilon > NEARLY_SPENT * limit {
+            true => (
+                Health::Note,
+                "; a round that would pass the limit is not joined",
+            ),
+            false => (Health::Well, ""),
+        };
+        let says = format!("task `{name}` has used {epsilon:.1} of {limit:.1}{then}");
+        findings.push(finding("privacy", health, says));
+    }
+    let missing = task.contributions - task.sent.min(task.contributions);
+    if missing > 0 {
+        let says = format!(
+            "task `{name}`: {} of {} counted contributions are not in the log: they broke off before they left, or are older \
+             than the log; `activity` shows it",
+            missing, task.contributions
+        );
+        findings.push(finding("activity", Health::Note, says));
+    }
+    findings
+}
+
+fn models(status: &Status) -> Finding {
+    let all = status.tasks.iter();
+    match all.filter(|task| task.version.is_some()).count() {
+        0 => finding(
+            "model",
+            Health::Note,
+            "there is no model here yet: it comes with the first round, or at the end of a task",
+        ),
+        models => finding("model", Health::Well, format!("{models} here")),
+    }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use chorus_client::{Amended, Client, Error, Event, EventKind, Language, StoreError};
+use chorus_client::{Amended, Client, Error, Event, EventKind, Language, Source, StoreError};
 use chorus_model::ItemId;
 use chorus_wire::Clock;
 use clap::Args;
@@ -13,7 +13,7 @@ use super::consent::language;
 use super::home::{Home, Key, key_store};
 use super::{Told, explain};
 use crate::exit::{self, OrExit, stop};
-use crate::{progress, ranges};
+use crate::{progress, ranges, words};
 
 #[derive(Args)]
 pub struct Import {
@@ -43,6 +43,13 @@ impl Import {
         } else {
             let (added, known) = (imported.added, imported.known);
             progress::say(&format!("{added} events added, {known} were here already"));
+        }
+        if imported.private > 0 {
+            let events = words::counted(imported.private as u64, "event");
+            let says = format!(
+                "{events} not kept: this is a private session; leave out --private to keep them"
+            );
+            return stop(exit::REFUSED, says);
         }
         let read = imported.added + imported.known + imported.refused + imported.not_granted;
         if read == 0 {
@@ -135,6 +142,9 @@ pub struct Correct {
     /// What it was said to be.
     #[arg(long, value_name = "KIND", default_value = "click", value_parser = kind)]
     was: EventKind,
+    /// Where it came from: first-party or third-party.
+    #[arg(long, value_name = "SOURCE", default_value = "first-party", value_parser = source)]
+    source: Source,
     /// What it was.
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: EventKind,
@@ -170,6 +180,13 @@ fn kind(name: &str) -> Result<EventKind, String> {
     })
 }
 
+/// A source of events by its name.
+fn source(name: &str) -> Result<Source, String> {
+    let mut all = [Source::FirstParty, Source::ThirdParty].into_iter();
+    let found = all.find(|source| source.name() == name);
+    found.ok_or_else(|| "expected one of first-party, third-party".to_owned())
+}
+
 impl Correct {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let mut client = home.open_known()?;
@@ -177,6 +194,7 @@ impl Correct {
         let item = ItemId(self.item);
         let event = Event {
             kind: self.was,
+            source: self.source,
             ..Event::click(item, self.at)
         };
         let corrected = client.correct(&event, self.kind, self.value, now);
@@ -186,14 +204,23 @@ impl Correct {
 
 #[derive(Args)]
 pub struct Remove {
-    /// The item.
-    item: u32,
+    /// The item; left out, all that came from --source.
+    #[arg(required_unless_present = "source")]
+    item: Option<u32>,
     /// Only the event of this time, seconds since 1970 UTC.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        requires = "item"
+    )]
     at: Option<i64>,
     /// With --at: what the event was said to be.
     #[arg(long, value_name = "KIND", default_value = "click", value_parser = kind)]
     kind: EventKind,
+    /// Where it came from: first-party or third-party. Without an item, everything from there.
+    #[arg(long, value_name = "SOURCE", value_parser = source)]
+    source: Option<Source>,
     #[command(flatten)]
     told: Told,
 }
@@ -201,17 +228,42 @@ pub struct Remove {
 impl Remove {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let mut client = home.open_known()?;
-        let item = ItemId(self.item);
+        let item = match (self.item, self.source) {
+            (Some(item), _) => ItemId(item),
+            (None, source) => return self.remove_all(&mut client, source.unwrap_or_default()),
+        };
         if let Some(at) = self.at {
             let event = Event {
                 kind: self.kind,
+                source: self.source.unwrap_or_default(),
                 ..Event::click(item, at)
             };
             return amended(client.remove_event(&event).map_err(explain)?, &self.told);
         }
+        if self.source.is_some() {
+            let says = "say with --at which event of this item, or leave the item out";
+            return stop(exit::USAGE, says);
+        }
         match client.remove_item(item).map_err(explain)? {
             true => self.told.tell(true, "done"),
             false => stop(exit::DATA, "there is no such item; `view` lists them"),
+        }
+    }
+}
+
+impl Remove {
+    /// Everything from one source.
+    fn remove_all(&self, client: &mut Client, source: Source) -> anyhow::Result<()> {
+        match client.remove_source(source).map_err(explain)? {
+            0 => stop(
+                exit::DATA,
+                format!("nothing here is from `{}`", source.name()),
+            ),
+            items => {
+                let items = words::counted(items as u64, "item");
+                let says = format!("removed from {items}: all that was `{}`", source.name());
+                self.told.tell(true, &says)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chorus_client::{Client, FileKey, KeyStore, PassphraseKey, Settings};
+use chorus_client::{Client, Error, FileKey, KeyStore, PassphraseKey, Settings};
 use chorus_protocol::TaskName;
 use chorus_wire::Clock;
 use clap::{Args, ValueEnum};
@@ -30,6 +30,9 @@ pub struct Home {
     /// the careful choice.
     #[arg(long, value_name = "FILE", env = "CHORUS_CLIENT_SETTINGS")]
     settings: Option<PathBuf>,
+    /// A private session: nothing of what is done or shown in it is kept. What the person chooses or decides is.
+    #[arg(long)]
+    private: bool,
 }
 
 /// What keeps the key of a store.
@@ -95,13 +98,26 @@ impl Home {
     }
 
     fn open_with(&self, settings: Settings) -> anyhow::Result<Client> {
-        let keys = self.keys()?;
-        let now = Clock::system().now();
-        let mut client = Client::open(&self.home, keys.as_ref(), settings, now).map_err(explain)?;
-        if let Some(file) = &self.catalogue {
-            client.set_catalogue(Arc::new(Listed::read(file)?));
-        }
-        Ok(client)
+        let open = self.opening(settings)?;
+        open(Clock::system().now()).map_err(explain)
+    }
+
+    /// What opens the client at a time, seconds since 1970 UTC, as often as it is wished.
+    pub fn opening(
+        &self,
+        settings: Settings,
+    ) -> anyhow::Result<impl Fn(i64) -> Result<Client, Error> + Send + Sync + 'static> {
+        let (home, keys, private) = (self.home.clone(), self.keys()?, self.private);
+        let catalogue = self.catalogue.as_deref().map(Listed::read).transpose()?;
+        let catalogue = catalogue.map(Arc::new);
+        Ok(move |now| {
+            let mut client = Client::open(&home, keys.as_ref(), settings.clone(), now)?;
+            if let Some(catalogue) = &catalogue {
+                client.set_catalogue(catalogue.clone());
+            }
+            client.private(private);
+            Ok(client)
+        })
     }
 }
 

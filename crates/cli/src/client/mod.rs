@@ -1,5 +1,6 @@
 //! `chorus client`: one client, driven by hand.
 
+mod activity;
 mod catalogue;
 mod centre;
 mod consent;
@@ -55,9 +56,9 @@ enum Action {
     ///
     /// Example: chorus client --home me correct 17 --at 1800000000 --kind purchase
     Correct(history::Correct),
-    /// Remove an item of the history, or one event: the lists are then as if it had never been.
+    /// Remove an item of the history, one event, or all that came from one source: the lists are then as if it had never been.
     ///
-    /// Example: chorus client --home me remove 17
+    /// Example: chorus client --home me remove --source third-party
     Remove(history::Remove),
     /// Forget the whole history and start over; choices and the record of what was contributed stay.
     ///
@@ -92,14 +93,21 @@ enum Action {
     Parameters(taste::Parameters),
     /// Exchange an invitation for a certificate. The key is made here and never leaves.
     ///
-    /// Example: chorus client --home me enrol --authority localhost:7444 --certificate authority.pem --invitation CODE
+    /// Example: chorus client --home me enrol --authority localhost:7444 --certificate authority.pem --invitation -
     Enrol(run::Enrol),
     /// Take part in a task until it is finished or Ctrl-C ends it; nothing is lost either way.
     ///
-    /// Example: chorus client --home me run --coordinator localhost:7443 --task films
+    /// Example: chorus client --home me run --coordinator localhost:7443 --task films --max-ms 60000
     Run(run::Run),
     /// What this client is, has contributed and has spent.
+    ///
+    /// Example: chorus client --home me status --json
     Status(Status),
+    /// The log of all that left this device: when, what, how many bytes, for which purpose, in which round, and the epsilon that was
+    /// spent by then.
+    ///
+    /// Example: chorus client --home me activity --json
+    Activity(activity::Activity),
     /// Open the privacy centre in a browser of this machine.
     ///
     /// Example: chorus client --home me centre
@@ -161,6 +169,7 @@ impl Client {
             Action::Enrol(action) => action.run(home),
             Action::Run(action) => action.run(home),
             Action::Status(action) => action.run(home),
+            Action::Activity(action) => action.run(home),
             Action::Centre(action) => action.run(home),
             Action::Doctor(action) => action.run(home),
             Action::RotateKey(action) => action.run(home),

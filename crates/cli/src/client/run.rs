@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chorus_client::{Client, End, Loop, News};
+use chorus_client::{Budget, Client, End, Loop, News};
 use chorus_protocol::Refusal;
 use chorus_wire::Clock;
 use chorus_wire::client::Target;
@@ -57,11 +57,36 @@ pub struct Run {
     /// Take part only in rounds that a witness outside the coordinator vouches for.
     #[arg(long)]
     witness: bool,
+    #[command(flatten)]
+    budget: Limits,
+}
+
+/// What this session may use; nothing is lost where it ends. What is left out is as the settings say.
+#[derive(Args)]
+struct Limits {
+    /// Milliseconds from the beginning to the end, waiting included.
+    #[arg(long, value_name = "N", value_parser = ranges::above_zero_whole)]
+    max_ms: Option<u64>,
+    /// Bytes that are sent; the message that passes it is the last one.
+    #[arg(long, value_name = "N", value_parser = ranges::above_zero_whole)]
+    max_bytes: Option<u64>,
+    /// Threads that the engine may learn with.
+    #[arg(long, value_name = "N", value_parser = ranges::within(1, 1_024))]
+    max_threads: Option<usize>,
+}
+
+impl Limits {
+    fn narrow(&self, budget: &mut Budget) {
+        budget.max_ms = self.max_ms.unwrap_or(budget.max_ms);
+        budget.max_bytes = self.max_bytes.unwrap_or(budget.max_bytes);
+        budget.max_threads = self.max_threads.unwrap_or(budget.max_threads);
+    }
 }
 
 impl Run {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let mut settings = home.settings()?;
+        self.budget.narrow(&mut settings.budget);
         let floor = &mut settings.floor;
         floor.without_noise |= self.allow_without_noise;
         floor.witness |= self.witness;

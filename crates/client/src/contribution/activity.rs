@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_protocol::{Request, RoundId};
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,27 @@ impl Client {
     /// # Errors
     /// When the store cannot be read.
     pub fn activity(&self) -> Result<Vec<Sent>, Error> {
+        let mut sent = self.sent()?;
+        for line in &mut sent {
+            if let (Message::Contribution, Some(round)) = (line.what, line.round) {
+                line.epsilon = self.spent_until(round)?;
+            }
+        }
+        sent.sort_by_key(|line| (line.at, line.key()));
+        Ok(sent)
+    }
+
+    /// The rounds whose contribution the log shows.
+    pub(crate) fn sent_rounds(&self) -> Result<BTreeSet<RoundId>, Error> {
+        let sent = self.sent()?;
+        let contributed = sent
+            .iter()
+            .filter(|line| line.what == Message::Contribution);
+        Ok(contributed.filter_map(|line| line.round).collect())
+    }
+
+    /// The log as it is kept, and what is not in the store yet.
+    fn sent(&self) -> Result<Vec<Sent>, Error> {
         let mut sent: Vec<Sent> = self.store.all()?;
         let rest = self.rest();
         for line in self.unwritten.lines.values().chain(rest.as_ref()) {
@@ -150,12 +171,6 @@ impl Client {
                 None => sent.push(line.clone()),
             }
         }
-        for line in &mut sent {
-            if let (Message::Contribution, Some(round)) = (line.what, line.round) {
-                line.epsilon = self.spent_until(round)?;
-            }
-        }
-        sent.sort_by_key(|line| (line.at, line.key()));
         Ok(sent)
     }
 

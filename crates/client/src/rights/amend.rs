@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use crate::store::Batch;
 use crate::taste::{Context, ItemRecord, Touch, item_key};
-use crate::{Client, Error, Event, EventKind, Flaw, StoreError};
+use crate::{Client, Error, Event, EventKind, Flaw, Source, StoreError};
 
 /// What became of a wish to change the history.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -41,6 +41,28 @@ impl Client {
     pub fn remove_item(&mut self, item: ItemId) -> Result<bool, Error> {
         let remove = |batch: &Batch<'_>| batch.remove::<ItemRecord>(&item_key(item));
         Ok(self.store.write(remove)?)
+    }
+
+    /// Removes everything that came from a source, and returns from how many items. What was folded of it goes as well; where a summary
+    /// holds both sources, the times of day and places in it go with it, since nobody can tell any more which of them were whose.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remove_source(&mut self, source: Source) -> Result<usize, Error> {
+        Ok(self.store.write(|batch| {
+            let mut items = 0;
+            for mut record in batch.all::<ItemRecord>()? {
+                if !record.forget(source) {
+                    continue;
+                }
+                items += 1;
+                batch.remove::<ItemRecord>(&item_key(record.item))?;
+                if !record.is_empty() {
+                    batch.put(&record)?;
+                }
+            }
+            Ok(items)
+        })?)
     }
 
     /// Makes of one event another kind, or gives it another value. The profile is then exactly what it would be if it had been recorded so.

@@ -227,6 +227,18 @@ impl ItemRecord {
         Some(self.events.remove(place))
     }
 
+    /// Takes out all that is from a source; false when there was nothing.
+    pub fn forget(&mut self, source: Source) -> bool {
+        let before = (self.events.len(), self.folded.tallies.len());
+        self.events.retain(|touch| touch.source != source);
+        self.folded.tallies.retain(|tally| tally.source != source);
+        if self.folded.tallies.len() < before.1 {
+            // They count what both did.
+            self.folded.bands.clear();
+        }
+        (self.events.len(), self.folded.tallies.len()) != before
+    }
+
     /// True when nothing is left of it.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.folded.is_empty()
@@ -484,6 +496,28 @@ mod tests {
         assert!(liked(&[(View, 1), (View, 9), (View, 20), (View, 30)]));
         assert!(!liked(&[(Click, 1), (Survey, 2)]), "0.7 of a click");
         assert!(!liked(&[(Click, 1), (Click, 9), (Dismiss, 5)]));
+    }
+
+    #[test]
+    fn what_others_brought_goes_folded_or_not() {
+        let own = [touch(EventKind::Click, 1), touch(EventKind::Click, 9 * DAY)];
+        let mut given = touch(EventKind::Click, 2 * DAY);
+        given.source = Source::ThirdParty;
+        let early = |_: usize, touch: &Touch| touch.at < DAY * 5;
+        for folds in [false, true] {
+            let (mut record, mut never) = (of(own.clone()), of(own.clone()));
+            record.add(given.clone());
+            if folds {
+                record.fold(early, 0);
+                never.fold(early, 0);
+                // Whose they are, nobody knows.
+                never.folded.bands.clear();
+            }
+            assert!(record.forget(Source::ThirdParty));
+            never.folded.recorded = record.folded.recorded;
+            assert!(record == never, "{folds}");
+            assert!(!record.forget(Source::ThirdParty));
+        }
     }
 
     #[test]

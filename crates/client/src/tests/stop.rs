@@ -109,3 +109,24 @@ async fn a_withdrawal_ends_learning_between_two_of_its_steps() {
         assert!(coordinator.uploads().is_empty());
     }
 }
+
+/// A round counts before its contribution leaves; the log shows it once it left.
+#[tokio::test]
+async fn what_is_counted_is_in_the_log_once_it_left() {
+    let counted = |client: &Client| {
+        let status = client.status(NOW).unwrap();
+        (status.tasks[0].contributions, status.tasks[0].sent)
+    };
+    let (coordinator, mut members) = federation(12, true);
+    let mut waiting = 0;
+    play(&coordinator, &mut members, |_, index, member, round| {
+        let next = round.as_ref().map(|round| round.poll());
+        if let (3, Some(Next::Send(Request::Upload { .. }))) = (index, next) {
+            assert_eq!(counted(&member.client), (1, 0));
+            waiting += 1;
+        }
+    })
+    .await;
+    assert!(waiting > 0);
+    assert_eq!(counted(&members[3].client), (1, 1));
+}

@@ -1,0 +1,54 @@
+//! The page in place of all others while there is no client: why, and what to do.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chorus_client::Language;
+
+use crate::Shared;
+use crate::answer::{Fault, page};
+use crate::place::Place;
+use crate::words;
+
+#[derive(Template)]
+#[template(path = "shut.html")]
+struct Page {
+    language: Language,
+    proof: String,
+    headline: &'static str,
+    lead: &'static str,
+    reason: String,
+    may_erase: bool,
+}
+
+impl Page {
+    fn t<'a>(&self, name: &'a str) -> &'a str {
+        words::of(self.language).get(name)
+    }
+}
+
+/// For who came in alone.
+pub(crate) fn show(shared: &Shared, language: Language) -> Response {
+    let place = shared.place();
+    let shut = match &*place {
+        Place::Shut(shut) => shut,
+        // Meanwhile somebody opened or erased it.
+        Place::Open(_) => return crate::answer::go("./", None),
+        Place::Erased => return Fault::Erased.answer(language),
+    };
+    let (headline, lead) = match (&shut.before, shut.may_erase()) {
+        (Some(_), _) => ("not_erased.title", "not_erased.lead"),
+        (None, true) => ("shut.title", "shut.lead"),
+        (None, false) => ("shut.title", "shut.lead.foreign"),
+    };
+    let mut response = page(&Page {
+        language,
+        proof: shared.entry().proof().to_owned(),
+        headline,
+        lead,
+        reason: shut.reason.to_string(),
+        may_erase: shut.may_erase(),
+    });
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
