@@ -5,11 +5,12 @@ use std::fmt::Write;
 use crate::words::Words;
 
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 160.0;
-const LEFT: f64 = 36.0;
-const RIGHT: f64 = 72.0;
+const HEIGHT: f64 = 176.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 104.0;
 const TOP: f64 = 14.0;
-const BOTTOM: f64 = 26.0;
+/// Room for the letters of a phone, which are twice as large in the drawing's units.
+const BOTTOM: f64 = 34.0;
 
 /// A staircase of `spent` (epsilon after each contribution) under the line of `limit`; nothing before the first.
 pub(crate) fn staircase(spent: &[f64], limit: f64, words: &Words) -> String {

@@ -42,8 +42,11 @@ impl Place {
 
     /// Opens the client once more; one that is open stays as it is.
     pub fn open_again(&mut self, about: &About) {
-        if matches!(self, Self::Shut(_)) {
-            *self = Self::open(about);
+        if let Self::Shut(shut) = self {
+            match (about.open)(about.clock.now()) {
+                Ok(client) => *self = Self::Open(Box::new(client)),
+                Err(reason) => shut.reason = reason,
+            }
         }
     }
 
@@ -57,7 +60,10 @@ impl Place {
                 *self = Self::Shut(shut);
                 return Err(Fault::Shut);
             }
-            Self::Shut(shut) => (finish(about, now), shut.before.unwrap_or(before)),
+            Self::Shut(shut) => (
+                chorus_client::erase(&about.home, about.keys.as_ref(), now),
+                shut.before.unwrap_or(before),
+            ),
         };
         match erased {
             Ok(receipt) => Ok(Gone { before, receipt }),
@@ -75,17 +81,4 @@ impl Place {
 pub(crate) struct Gone {
     pub before: Before,
     pub receipt: ErasureReceipt,
-}
-
-/// Erases what is not open. Opening it finishes an erasure that broke off, whose receipt says more than that of a store which
-/// nobody could read.
-fn finish(about: &About, now: i64) -> Result<ErasureReceipt, Error> {
-    match (about.open)(now) {
-        Ok(client) => {
-            let earlier = client.erased()?;
-            let receipt = client.erase(about.keys.as_ref(), now)?;
-            Ok(earlier.unwrap_or(receipt))
-        }
-        Err(_) => chorus_client::erase(&about.home, about.keys.as_ref(), now),
-    }
 }

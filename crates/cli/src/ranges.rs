@@ -21,12 +21,6 @@ pub fn within(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, Strin
     }
 }
 
-/// A whole number above 0 that counts milliseconds or bytes.
-pub fn above_zero_whole(text: &str) -> Result<u64, String> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| "expected a whole number, at least 1".to_owned())
-}
-
 /// A share between 0 and 1.
 pub fn share(text: &str) -> Result<f64, String> {
     in_range(text, 0.0..=1.0, "a share between 0 and 1, such as 0.1")

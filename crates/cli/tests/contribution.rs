@@ -101,7 +101,8 @@ fn a_session_ends_with_its_budget() {
         ("--max-bytes", "-1"),
         ("--max-threads", "0"),
     ] {
-        let flags = [&run[..], &[&format!("{flag}={value}")]].concat();
+        let limit = format!("{flag}={value}");
+        let flags = [&run[..], &[&limit]].concat();
         me(place, &flags).with(2, &["expected a whole number", flag]);
     }
 }

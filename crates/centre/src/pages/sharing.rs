@@ -1,8 +1,12 @@
 //! What left this device, and how much of the person's privacy is spent.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::response::Response;
-use chorus_client::{Sent, TaskStatus};
+use chorus_client::{Notice, Sent, TaskStatus};
+use chorus_protocol::RoundId;
 
 use super::{minute, named, notice};
 use crate::answer::{Fault, page};
@@ -12,7 +16,7 @@ use crate::visit::Visit;
 use crate::words::Words;
 
 /// Width of the meter, in the units of its drawing.
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 100.0;
 
 #[derive(Template)]
 #[template(path = "sharing.html")]
@@ -23,7 +27,7 @@ struct Sharing {
     /// Where the list does not show every time that is counted.
     counted: String,
     tasks: Vec<Task>,
-    uploads: Vec<Line>,
+    rounds: Vec<Round>,
 }
 
 pub(super) struct Task {
@@ -33,13 +37,20 @@ pub(super) struct Task {
     drawing: String,
 }
 
+/// All that left in one round, or outside of any.
+struct Round {
+    name: String,
+    when: String,
+    bytes: String,
+    spent: String,
+    lines: Vec<Line>,
+}
+
 struct Line {
     when: String,
     what: String,
     purpose: String,
-    round: String,
     bytes: String,
-    epsilon: String,
 }
 
 pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
@@ -68,12 +79,39 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
         lead: words.get("sharing.lead").to_owned(),
         counted,
         tasks: tasks.map(|status| task(status, limit, words)).collect(),
-        uploads: uploads
-            .iter()
-            .rev()
-            .map(|upload| line(upload, named(upload.purpose, notice), words))
-            .collect(),
+        rounds: rounds(&uploads, notice, words),
     }))
+}
+
+/// The log by its rounds, the newest first.
+fn rounds(uploads: &[Sent], notice: &Notice, words: &Words) -> Vec<Round> {
+    let mut groups: BTreeMap<Option<RoundId>, Vec<&Sent>> = BTreeMap::new();
+    for upload in uploads {
+        groups.entry(upload.round).or_default().push(upload);
+    }
+    let mut groups: Vec<(Option<RoundId>, Vec<&Sent>)> = groups.into_iter().collect();
+    let newest = |group: &[&Sent]| group.iter().map(|upload| upload.at).max();
+    groups.sort_by_key(|(round, group)| Reverse((newest(group), *round)));
+    let round = |(round, group): (Option<RoundId>, Vec<&Sent>)| {
+        let epsilon = group.iter().find_map(|upload| upload.epsilon);
+        Round {
+            name: match round {
+                Some(round) => words.with("uploads.round", round.0),
+                None => words.get("uploads.between").to_owned(),
+            },
+            when: newest(&group).map(minute).unwrap_or_default(),
+            bytes: size(group.iter().map(|upload| upload.bytes).sum(), words),
+            spent: epsilon.map_or_else(String::new, |epsilon| {
+                words.with("uploads.spent", words.digits(epsilon, 2))
+            }),
+            lines: group
+                .iter()
+                .rev()
+                .map(|upload| line(upload, named(upload.purpose, notice), words))
+                .collect(),
+        }
+    };
+    groups.into_iter().map(round).collect()
 }
 
 /// How much of the person's privacy a task has used up.
@@ -101,13 +139,7 @@ fn line(upload: &Sent, purpose: String, words: &Words) -> Line {
         when: minute(upload.at),
         what: words.get(&word).to_owned(),
         purpose,
-        round: upload
-            .round
-            .map_or_else(String::new, |round| round.0.to_string()),
         bytes: size(upload.bytes, words),
-        epsilon: upload
-            .epsilon
-            .map_or_else(String::new, |epsilon| words.digits(epsilon, 2)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::words::Words;
 /// Reasons on the page.
 const MOST: usize = 8;
 /// Width of the bars, in the units of the drawing.
-const WIDTH: f32 = 400.0;
+const WIDTH: f32 = 100.0;
 
 #[derive(Template)]
 #[template(path = "why.html")]

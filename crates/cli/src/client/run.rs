@@ -61,24 +61,32 @@ pub struct Run {
     budget: Limits,
 }
 
+/// Milliseconds of the longest session that is limited: a week.
+const MAX_MS: usize = 7 * 24 * 60 * 60 * 1_000;
+/// Bytes of the largest one.
+const MAX_BYTES: usize = 1_000_000_000;
+/// Threads of the largest one.
+const MAX_THREADS: usize = 1_024;
+
 /// What this session may use; nothing is lost where it ends. What is left out is as the settings say.
 #[derive(Args)]
 struct Limits {
     /// Milliseconds from the beginning to the end, waiting included.
-    #[arg(long, value_name = "N", value_parser = ranges::above_zero_whole)]
-    max_ms: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = ranges::within(1, MAX_MS))]
+    max_ms: Option<usize>,
     /// Bytes that are sent; the message that passes it is the last one.
-    #[arg(long, value_name = "N", value_parser = ranges::above_zero_whole)]
-    max_bytes: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = ranges::within(1, MAX_BYTES))]
+    max_bytes: Option<usize>,
     /// Threads that the engine may learn with.
-    #[arg(long, value_name = "N", value_parser = ranges::within(1, 1_024))]
+    #[arg(long, value_name = "N", value_parser = ranges::within(1, MAX_THREADS))]
     max_threads: Option<usize>,
 }
 
 impl Limits {
     fn narrow(&self, budget: &mut Budget) {
-        budget.max_ms = self.max_ms.unwrap_or(budget.max_ms);
-        budget.max_bytes = self.max_bytes.unwrap_or(budget.max_bytes);
+        let number = |number: Option<usize>| number.and_then(|number| u64::try_from(number).ok());
+        budget.max_ms = number(self.max_ms).unwrap_or(budget.max_ms);
+        budget.max_bytes = number(self.max_bytes).unwrap_or(budget.max_bytes);
         budget.max_threads = self.max_threads.unwrap_or(budget.max_threads);
     }
 }

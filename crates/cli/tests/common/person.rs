@@ -72,7 +72,11 @@ pub fn lived_in(home: &Path) -> String {
     let mut lines = "item\tkind\tat\tvalue\n".to_owned();
     let clicked = [0, 2, 3, 5, 7, 8, 14, 31].map(|item| (item, "click", ""));
     // Of one item, two things.
-    let said = [(31, "purchase", ""), (20, "rating", "4"), (26, "survey", "0.5")];
+    let said = [
+        (31, "purchase", ""),
+        (20, "rating", "4"),
+        (26, "survey", "0.5"),
+    ];
     for (place, (item, kind, value)) in clicked.into_iter().chain(said).enumerate() {
         let at = clock.now() - 3_600 * (place as i64 + 1);
         lines += &format!("{item}\t{kind}\t{at}\t{value}\n");

@@ -103,7 +103,7 @@ impl Erasure {
 /// key first, as [`Client::erase`] does, and then every file by the names that clients give theirs. Nothing there is no error.
 ///
 /// The receipt cannot say what went and what was contributed, and says so: `unread`. It is signed with a key made for it. Where the
-/// store opens, [`Client::erase`] says more.
+/// store opens, [`Client::erase`] says more; where such an erasure broke off, this one finishes it and returns its receipt.
 ///
 /// # Errors
 /// When the key or a file cannot be removed: then call it again.
@@ -111,11 +111,12 @@ impl Erasure {
 /// # Privacy
 /// Nothing is sent, and clients of the folder that are open send nothing any more.
 pub fn erase(home: &Path, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceipt, Error> {
-    let receipt = ErasureReceipt::unread(home, now)?;
+    let unread = || ErasureReceipt::unread(home, now);
     if !home.is_dir() {
         keys.destroy().map_err(StoreError::from)?;
-        return Ok(receipt);
+        return unread();
     }
+    let receipt = store::unfinished(home)?.map_or_else(unread, Ok)?;
     if let Ok(door) = Door::new(home) {
         door.close();
     }

@@ -42,7 +42,7 @@ pub(crate) use rounds::{LocalReport, Progress, Turn, forget_round};
 #[cfg(test)]
 pub(crate) use tally::Tally;
 pub use wipe::set_aside;
-pub(crate) use wipe::{LEASE, erase, receipt, strangers};
+pub(crate) use wipe::{LEASE, erase, receipt, strangers, unfinished};
 
 /// What a write must survive before the client goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

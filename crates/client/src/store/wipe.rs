@@ -94,6 +94,11 @@ pub(crate) fn receipt(home: &Path) -> Result<Option<ErasureReceipt>, StoreError>
     Ok(read(&home.join(RECEIPT))?.and_then(|receipt| parse(&receipt)))
 }
 
+/// The receipt of an erasure that broke off, if one did.
+pub(crate) fn unfinished(home: &Path) -> Result<Option<ErasureReceipt>, StoreError> {
+    Ok(read(&home.join(MARKER))?.and_then(|receipt| parse(&receipt)))
+}
+
 fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),

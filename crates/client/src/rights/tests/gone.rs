@@ -242,3 +242,43 @@ fn a_file_that_is_called_like_an_erasure_erases_nothing() {
     erase(home.path(), &keys, NOW).unwrap();
     assert_eq!(all_files(home.path()), Vec::<String>::new());
 }
+
+/// A key store that does not forget while the flag is up.
+struct Stubborn(FileKey, std::cell::Cell<bool>);
+
+impl KeyStore for Stubborn {
+    fn load(&self) -> Result<Option<Key>, KeyError> {
+        self.0.load()
+    }
+
+    fn replace(&self, key: &Key) -> Result<(), KeyError> {
+        self.0.replace(key)
+    }
+
+    fn destroy(&self) -> Result<(), KeyError> {
+        match self.1.get() {
+            true => Err(KeyError::Unusable {
+                reason: "it does not answer".to_owned(),
+            }),
+            false => self.0.destroy(),
+        }
+    }
+
+    fn protects(&self) -> Protection {
+        self.0.protects()
+    }
+}
+
+/// Where the first try knew what there was, the one that comes to the end says it as well.
+#[test]
+fn an_erasure_that_broke_off_is_finished_with_its_own_receipt() {
+    let (home, client) = client();
+    let keys = Stubborn(FileKey::beside(home.path()), true.into());
+    assert!(client.erase(&keys, NOW).is_err());
+    assert!(erase(home.path(), &keys, NOW + 1).is_err());
+    keys.1.set(false);
+    let receipt = erase(home.path(), &keys, NOW + 2).unwrap();
+    let erasure = receipt.verify().unwrap();
+    assert!(!erasure.unread && !erasure.gone.is_empty());
+    assert_eq!((erasure.at, all_files(home.path())), (NOW, Vec::new()));
+}
