@@ -30,7 +30,8 @@ process.on('uncaughtException', async (fault) => {
 const step = (name) => console.log(`- ${name}`);
 
 const picture = (name, look) =>
-  page.screenshot({ path: join(pictures, `${name || 'overview'}-${look}.png`), fullPage: true });
+  page.evaluate(() => scrollTo(0, 0)).then(() =>
+    page.screenshot({ path: join(pictures, `${name || 'overview'}-${look}.png`), fullPage: true }));
 const LOOKS = [
   { name: 'light', colorScheme: 'light', width: 1200 },
   { name: 'dark', colorScheme: 'dark', width: 1200 },

@@ -26,25 +26,30 @@ pub(crate) fn staircase(spent: &[f64], limit: f64, words: &Words) -> String {
     }
     let (base, line, end) = (up(0.0), up(limit), up(*last));
     let (right, edge) = (across(spent.len()), WIDTH - RIGHT);
-    let beside = right + 6.0;
-    let (spent_now, most) = (words.number(*last), words.number(limit));
+    let (beside, middle, below) = (right + 6.0, f64::midpoint(LEFT, right), HEIGHT - 8.0);
+    let (spent_now, most, count) = (words.number(*last), words.number(limit), spent.len());
     let label = words.with_both("sharing.spent", &spent_now, &most);
+    let [limit_word, axis] = ["sharing.limit", "sharing.axis"].map(|name| words.get(name));
+    // Letters stand on their line; beside a line, they stand a little below it.
+    let beside_line = |line: f64| line + 4.0;
+    let (at_base, at_limit, at_end) = (beside_line(base), beside_line(line), beside_line(end));
+    let above = line - 6.0;
+    let first = match count {
+        1 => "",
+        _ => "1",
+    };
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
          <path class=\"rule\" d=\"M{LEFT} {base:.1}H{edge:.1}\"/>\
          <path class=\"limit\" d=\"M{LEFT} {line:.1}H{edge:.1}\"/>\
          <path class=\"line\" d=\"{path}\"/>\
-         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">0</text>\
-         <text x=\"{LEFT}\" y=\"{:.1}\" text-anchor=\"end\" dx=\"-6\">{most}</text>\
-         <text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\">ε = {spent_now}</text>\
-         <text x=\"{LEFT}\" y=\"{:.1}\">1</text>\
-         <text x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>",
-        base + 4.0,
-        line + 4.0,
-        end + 4.0,
-        HEIGHT - 8.0,
-        HEIGHT - 8.0,
-        spent.len()
+         <text x=\"{LEFT}\" y=\"{at_base:.1}\" text-anchor=\"end\" dx=\"-6\">0</text>\
+         <text x=\"{LEFT}\" y=\"{at_limit:.1}\" text-anchor=\"end\" dx=\"-6\">{most}</text>\
+         <text x=\"{edge:.1}\" y=\"{above:.1}\" text-anchor=\"end\">{limit_word}</text>\
+         <text class=\"strong\" x=\"{beside:.1}\" y=\"{at_end:.1}\">ε = {spent_now}</text>\
+         <text x=\"{LEFT}\" y=\"{below:.1}\">{first}</text>\
+         <text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">{axis}</text>\
+         <text x=\"{right:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{count}</text></svg>"
     )
 }
 

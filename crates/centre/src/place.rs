@@ -40,9 +40,11 @@ impl Place {
         }
     }
 
-    /// Opens the client once more; one that is open stays as it is.
+    /// Opens the client once more; one that is open stays as it is, and so does what was erased in part.
     pub fn open_again(&mut self, about: &About) {
-        if let Self::Shut(shut) = self {
+        if let Self::Shut(shut) = self
+            && shut.before.is_none()
+        {
             match (about.open)(about.clock.now()) {
                 Ok(client) => *self = Self::Open(Box::new(client)),
                 Err(reason) => shut.reason = reason,

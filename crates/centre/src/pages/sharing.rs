@@ -65,6 +65,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
     let contributions: usize = status.tasks.iter().map(|task| task.contributions).sum();
     let headline = match contributions {
         0 => words.get("sharing.none").to_owned(),
+        1 => words.get("sharing.once").to_owned(),
         count => words.with("sharing.some", count),
     };
     let sent: usize = status.tasks.iter().map(|task| task.sent).sum();

@@ -18,6 +18,8 @@ struct Page {
     headline: &'static str,
     lead: &'static str,
     reason: String,
+    /// What was erased in part does not come back.
+    may_open: bool,
     may_erase: bool,
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn show(shared: &Shared, language: Language) -> Response {
         headline,
         lead,
         reason: shut.reason.to_string(),
+        may_open: shut.before.is_none(),
         may_erase: shut.may_erase(),
     });
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
