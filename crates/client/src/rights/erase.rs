@@ -116,7 +116,8 @@ pub fn erase(home: &Path, keys: &dyn KeyStore, now: i64) -> Result<ErasureReceip
         keys.destroy().map_err(StoreError::from)?;
         return unread();
     }
-    let receipt = store::unfinished(home)?.map_or_else(unread, Ok)?;
+    let begun = store::unfinished(home).unwrap_or_default();
+    let receipt = begun.map_or_else(unread, Ok)?;
     if let Ok(door) = Door::new(home) {
         door.close();
     }
