@@ -133,6 +133,7 @@ int main(int argc, char **argv)
     size_t length;
     unsigned best;
     const char *found;
+    time_t first;
     int i;
 
     if (argc < 8) {
@@ -158,6 +159,14 @@ int main(int argc, char **argv)
     must(chorus_signals(client, &text), "signals");
     show("signals", text);
 
+    /* How the switches stand, and whether the person may be asked now. */
+    must(chorus_consents(client, &text), "consents");
+    if (strstr(text, "\"state\":\"granted\"") != NULL || strstr(text, "\"may_ask\":true") == NULL) {
+        fprintf(stderr, "something is granted, or nothing may be asked: %s\n", text);
+        return 1;
+    }
+    must(chorus_text_free(text), "free");
+
     /* Before the person said yes, nothing is kept. */
     snprintf(words, sizeof words, "{\"item\": %s, \"kind\": \"purchase\", \"at\": %lld}", argv[7], (long long)time(NULL));
     if (chorus_record(client, words) != CHORUS_NOT_GRANTED) {
@@ -165,8 +174,9 @@ int main(int argc, char **argv)
         return 1;
     }
     grant(client);
+    first = time(NULL);
     for (i = 7; i < argc; i++) {
-        snprintf(words, sizeof words, "{\"item\": %s, \"kind\": \"purchase\", \"at\": %lld}", argv[i], (long long)time(NULL));
+        snprintf(words, sizeof words, "{\"item\": %s, \"kind\": \"purchase\", \"at\": %lld}", argv[i], (long long)first);
         must(chorus_record(client, words), "record");
     }
 
@@ -194,8 +204,15 @@ int main(int argc, char **argv)
     snprintf(words, sizeof words, "{\"task\": \"%s\", \"item\": %u, \"most\": 2}", argv[6], best);
     must(chorus_explain(client, words, &text), "explain");
     show("because", text);
+    snprintf(words, sizeof words, "{\"task\": \"%s\", \"length\": 3}", argv[6]);
+    must(chorus_what_if(client, words, (uint32_t)atoi(argv[7]), &text), "what if");
+    show("what if", text);
+    must(chorus_parameters(client, "en", &text), "parameters");
+    show("parameters", text);
     must(chorus_status(client, &text), "status");
     show("status", text);
+    must(chorus_activity(client, &text), "activity");
+    show("activity", text);
 
     /* The person has had enough of it: it is on no list from now on, until they take that back. */
     snprintf(words, sizeof words, "{\"what\": {\"item\": %u}, \"choice\": \"mute\"}", best);
@@ -212,6 +229,17 @@ int main(int argc, char **argv)
     must(chorus_text_free(text), "free");
     snprintf(words, sizeof words, "{\"item\": %u}", best);
     must(chorus_unchoose(client, words), "unchoose");
+
+    /* A mistake is put right: the first thing was never bought, and the second one is nobody's business any more. */
+    snprintf(words, sizeof words, "{\"event\": {\"item\": %s, \"kind\": \"purchase\", \"at\": %lld}, \"kind\": \"view\"}",
+             argv[7], (long long)first);
+    must(chorus_correct(client, words, &text), "correct");
+    show("corrected", text);
+    if (argc > 8) {
+        snprintf(words, sizeof words, "{\"item\": %s}", argv[8]);
+        must(chorus_remove(client, words, &text), "remove");
+        show("removed", text);
+    }
 
     /* As easy as the yes: and from then on this client sends nothing. */
     must(chorus_withdraw(client, "contribute-training", &text), "withdraw");

@@ -2,13 +2,10 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use chorus_client::{Error, Event, FileKey, KeyStore, Order, PassphraseKey, Recorded, Settings};
-use chorus_model::{Direct, Everything, ItemId};
-use chorus_protocol::TaskName;
+use chorus_client::{Event, FileKey, KeyStore, PassphraseKey, Recorded, Settings};
 use chorus_wire::certificate::Authority;
 use chorus_wire::client::Target;
 use chorus_wire::{Clock, InvitationCode};
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::CHORUS_ABI_VERSION;
@@ -200,109 +197,6 @@ pub unsafe extern "C" fn chorus_record(client: ChorusClient, event: *const c_cha
             }
             Recorded::Refused(flaw) => Err(Failure::misuse(format!("event: {flaw}"))),
         }
-    })
-}
-
-/// Which list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    task: TaskName,
-    length: usize,
-    /// By what most people touched, and nothing of this person.
-    #[serde(default)]
-    popular: bool,
-    candidates: Option<Vec<ItemId>>,
-    /// Somebody else may be looking.
-    #[serde(default)]
-    discreet: bool,
-}
-
-/// A list for the person's screen, best first, by the newest model that is here. Works without a network. Before the first model came
-/// it is the same for everybody: the candidates in their order, or else the items of the catalogue in theirs.
-///
-/// `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
-/// for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
-/// `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
-///
-/// Codes: `CHORUS_NO_MODEL` before the first contribution, where there are no candidates and no catalogue either; `CHORUS_MODEL`.
-///
-/// # Safety
-/// `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn chorus_rank(
-    client: ChorusClient,
-    ask: *const c_char,
-    list: *mut *mut c_char,
-) -> i32 {
-    entry(|| {
-        // SAFETY: the caller's word.
-        let (list, ask) = unsafe {
-            let list = Place::at(list, null_mut(), "list")?;
-            (list, text(ask, "ask")?)
-        };
-        let asked: Ask = read(ask, "ask")?;
-        let (mut rng, now) = (generator()?, Clock::system().now());
-        let ranked = Handle::of(client)?.with(|client| {
-            let model = match client.model(&asked.task, &Direct) {
-                Err(Error::NoModel { .. }) => None,
-                model => Some(model?),
-            };
-            let order = match &model {
-                Some(model) if asked.popular => Order::Popular(model),
-                Some(model) => Order::Profiled(model),
-                None => Order::Editorial,
-            };
-            let ask = chorus_client::Ask {
-                candidates: asked.candidates.as_deref(),
-                discreet: asked.discreet,
-                ..chorus_client::Ask::best(order, asked.length)
-            };
-            client.rank(&ask, &Everything, &mut rng, now)
-        })?;
-        list.tell(&ranked)
-    })
-}
-
-/// About which item.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Why {
-    task: TaskName,
-    item: ItemId,
-    most: usize,
-    /// Somebody else may be looking.
-    #[serde(default)]
-    discreet: bool,
-}
-
-/// Why an item has its place: what of the person's own history speaks for it, the strongest first, as parts of its score.
-///
-/// `why`: `{"task": "films", "item": 4, "most": 3}`, and `"discreet": true` as in `chorus_rank`.
-/// `reasons`: `[{"item": 17, "adds": 0.3}, ...]`.
-///
-/// Codes: as `chorus_rank`.
-///
-/// # Safety
-/// `why` is text that ends with a zero; `reasons` is a place for one pointer, to be freed with `chorus_text_free`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn chorus_explain(
-    client: ChorusClient,
-    why: *const c_char,
-    reasons: *mut *mut c_char,
-) -> i32 {
-    entry(|| {
-        // SAFETY: the caller's word.
-        let (reasons, why) = unsafe {
-            let reasons = Place::at(reasons, null_mut(), "reasons")?;
-            (reasons, text(why, "why")?)
-        };
-        let why: Why = read(why, "why")?;
-        let causes = Handle::of(client)?.with(|client| {
-            let model = client.model(&why.task, &Direct)?;
-            client.reasons(&model, why.item, why.most, why.discreet)
-        })?;
-        reasons.tell(&causes)
     })
 }
 

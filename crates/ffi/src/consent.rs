@@ -56,6 +56,38 @@ struct Said {
     notice: Digest,
 }
 
+/// Every purpose as it stands, for the person's switches: `[{"purpose": "contribute-training", "state": "granted", "since": 1800000000,
+/// "changes": [], "signals": [], "may_ask": false}, ...]`. `may_ask`: whether the app may ask for it now; after a no, and after a
+/// question that was left open (`chorus_asked`), it may not for a while. It waits for no other call of this client.
+///
+/// # Safety
+/// `consents` is a place for one pointer, to be freed with `chorus_text_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_consents(client: ChorusClient, consents: *mut *mut c_char) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let consents = unsafe { Place::at(consents, null_mut(), "consents") }?;
+        let now = Clock::system().now();
+        Handle::of(client)?.switch(|switch| consents.tell(&switch.consents(now)?))
+    })
+}
+
+/// Remembers that the app asked for a purpose and got no answer. An answer needs no such note.
+///
+/// `purpose`: its name, such as `contribute-training`.
+///
+/// # Safety
+/// `purpose` is text that ends with a zero.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_asked(client: ChorusClient, purpose: *const c_char) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let purpose = named(unsafe { text(purpose, "purpose") }?)?;
+        let now = Clock::system().now();
+        Handle::of(client)?.with(|client| client.asked(purpose, now))
+    })
+}
+
 /// Takes a decision of the person: yes and no are the same call. It waits for no other call of this client, from no thread.
 ///
 /// `decision`: `{"answer": "yes", "purposes": ["contribute-training", "local-personalisation"], "language": "en",
@@ -113,10 +145,7 @@ pub unsafe extern "C" fn chorus_withdraw(
         };
         let purposes: Vec<Purpose> = match purpose {
             None => Purpose::all().collect(),
-            Some(name) => vec![
-                name.parse()
-                    .map_err(|error| Failure::misuse(format!("purpose: {error}")))?,
-            ],
+            Some(name) => vec![named(name)?],
         };
         Handle::of(client)?.switch(|switch| {
             let decision = Decision::new(Answer::No, purposes, current(switch, "en")?);
@@ -154,6 +183,11 @@ pub unsafe extern "C" fn chorus_signals(client: ChorusClient, signals: *mut *mut
         let signals = unsafe { Place::at(signals, null_mut(), "signals") }?;
         signals.tell(&Handle::of(client)?.with(|client| client.signals())?)
     })
+}
+
+fn named(purpose: &str) -> Result<Purpose, Failure> {
+    let named: Result<Purpose, _> = purpose.parse();
+    named.map_err(|error| Failure::misuse(format!("purpose: {error}")))
 }
 
 fn current(switch: &Switch, language: &str) -> Result<&'static Notice, Failure> {

@@ -1,12 +1,15 @@
 use std::ffi::c_char;
+use std::path::Path;
 use std::ptr::null_mut;
 
-use chorus_client::Language;
+use chorus_client::{FileKey, KeyStore, Language, Sent};
 use chorus_wire::Clock;
+use serde::Serialize;
 
 use crate::code::Failure;
 use crate::entry::entry;
 use crate::handle::{ChorusClient, Handle};
+use crate::keys::{Callbacks, ChorusKeyStore};
 use crate::text::{Place, text};
 
 /// Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
@@ -44,6 +47,35 @@ pub unsafe extern "C" fn chorus_export(
     })
 }
 
+/// Everything that left this device, the oldest first: `[{"at": 1800000000, "bytes": 5120, "messages": 1, "purpose":
+/// "contribute-training", "round": 3, "what": "contribution", "epsilon": 1.4}, ...]`; `bytes`: as a packet capture shows them;
+/// `epsilon`: privacy spent on the task by then, left out where nothing bounds it.
+///
+/// # Safety
+/// `activity` is a place for one pointer, to be freed with `chorus_text_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_activity(client: ChorusClient, activity: *mut *mut c_char) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let activity = unsafe { Place::at(activity, null_mut(), "activity") }?;
+        let sent = Handle::of(client)?.with(|client| client.activity())?;
+        let lines = sent.iter().map(|sent| Line {
+            sent,
+            epsilon: sent.epsilon,
+        });
+        activity.tell(&lines.collect::<Vec<_>>())
+    })
+}
+
+/// What left, and what it cost by then.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    sent: &'a Sent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epsilon: Option<f64>,
+}
+
 /// Begins a private session, or ends it with 0: nothing of what is done or shown meanwhile is kept, and `chorus_record` says
 /// `CHORUS_OK` all the same. It ends with the client.
 #[unsafe(no_mangle)]
@@ -71,6 +103,42 @@ pub unsafe extern "C" fn chorus_erase(client: ChorusClient, receipt: *mut *mut c
         // SAFETY: the caller's word.
         let receipt = unsafe { Place::at(receipt, null_mut(), "receipt") }?;
         let erased = Handle::of(client)?.erase(Clock::system().now())?;
+        receipt.tell(&erased)
+    })
+}
+
+/// Erases everything that a client has in the folder `home` without opening it: for a forgotten passphrase, a lost key, a damaged
+/// store. The key first. Nothing there is no error.
+///
+/// `keys`: where the key is, if that is a key store of the app's; null for a key or passphrase in the folder. `receipt`: as in
+/// `chorus_erase`; it cannot say what went, and says so.
+///
+/// Codes: `CHORUS_STORE` where something is left; call it again.
+///
+/// # Safety
+/// `home` is text that ends with a zero; `keys` is null or as in `chorus_open_with`; `receipt` is a place for one pointer, to be
+/// freed with `chorus_text_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_erase_folder(
+    home: *const c_char,
+    keys: *const ChorusKeyStore,
+    receipt: *mut *mut c_char,
+) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let (receipt, home, callbacks) = unsafe {
+            let receipt = Place::at(receipt, null_mut(), "receipt")?;
+            let callbacks = match keys.is_null() {
+                true => None,
+                false => Some(Callbacks::at(keys)?),
+            };
+            (receipt, Path::new(text(home, "home")?), callbacks)
+        };
+        let keys: Box<dyn KeyStore> = match callbacks {
+            Some(callbacks) => Box::new(callbacks),
+            None => Box::new(FileKey::beside(home)),
+        };
+        let erased = chorus_client::erase(home, keys.as_ref(), Clock::system().now())?;
         receipt.tell(&erased)
     })
 }

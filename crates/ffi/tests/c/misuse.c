@@ -124,6 +124,55 @@ static void catalogue_choices_signals(ChorusClient client)
     expect("no place", chorus_signals(client, NULL), CHORUS_MISUSE);
 }
 
+/* What the person corrects and looks up. */
+static void corrections_and_screens(ChorusClient client, const char *home)
+{
+    char *text = (char *)"left over";
+
+    expect("consents", chorus_consents(client, &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("no place", chorus_consents(client, NULL), CHORUS_MISUSE);
+    expect("asked for nothing", chorus_asked(client, NULL), CHORUS_MISUSE);
+    expect("asked for no purpose", chorus_asked(client, "world peace"), CHORUS_MISUSE);
+    expect("asked", chorus_asked(client, "contribute-training"), CHORUS_OK);
+    expect("consents", chorus_consents(client, &text), CHORUS_OK);
+    if (strstr(text, "\"may_ask\":false") == NULL) {
+        printf("it may be asked again at once: %s\n", text);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+
+    expect("no such event", chorus_correct(client, "{\"event\": {\"item\": 1, \"at\": 5}, \"kind\": \"view\"}", &text), CHORUS_OK);
+    if (strcmp(text, "\"unknown\"") != 0) {
+        printf("it corrected what is not there: %s\n", text);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("nine stars", chorus_correct(client, "{\"event\": {\"item\": 1, \"at\": 5}, \"kind\": \"rating\", \"value\": 9}",
+           &text), CHORUS_MISUSE);
+    untouched("nine stars", text);
+    expect("no correction", chorus_correct(client, NULL, &text), CHORUS_MISUSE);
+    expect("nothing to remove", chorus_remove(client, "{}", &text), CHORUS_MISUSE);
+    expect("both at once", chorus_remove(client, "{\"item\": 1, \"event\": {\"item\": 1, \"at\": 5}}", &text), CHORUS_MISUSE);
+    untouched("both at once", text);
+    expect("no such item", chorus_remove(client, "{\"item\": 1}", &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+
+    expect("parameters", chorus_parameters(client, "de", &text), CHORUS_OK);
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("no language", chorus_parameters(client, "tlh", &text), CHORUS_MISUSE);
+    expect("activity", chorus_activity(client, &text), CHORUS_OK);
+    if (strcmp(text, "[]") != 0) {
+        printf("something left: %s\n", text);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("no model", chorus_what_if(client, "{\"task\": \"films\", \"length\": 3}", 1, &text), CHORUS_NO_MODEL);
+    untouched("no model", text);
+    expect("erasing no folder", chorus_erase_folder(NULL, NULL, &text), CHORUS_MISUSE);
+    expect("no receipt", chorus_erase_folder(home, NULL, NULL), CHORUS_MISUSE);
+}
+
 int main(int argc, char **argv)
 {
     ChorusClient client = 7;
@@ -165,6 +214,7 @@ int main(int argc, char **argv)
     key_stores(argv[1]);
     expect("opening", chorus_open(argv[1], NULL, NULL, &client), CHORUS_OK);
     catalogue_choices_signals(client);
+    corrections_and_screens(client, argv[1]);
     expect("a budget that is none", chorus_contribute(client, "{\"coordinator\": \"localhost:1\", \"task\": \"films\","
            " \"max_bytes\": -1}", &text), CHORUS_MISUSE);
     expect("no model", chorus_rank(client, "{\"task\": \"films\", \"length\": 3}", &text), CHORUS_NO_MODEL);
@@ -197,6 +247,19 @@ int main(int argc, char **argv)
     expect("items after closing", chorus_catalogue(client, "[]"), CHORUS_CLOSED);
     expect("choosing after closing", chorus_choose(client, "{\"what\": {\"item\": 1}, \"choice\": \"mute\"}"), CHORUS_CLOSED);
     expect("a signal after closing", chorus_signal(client, "{\"kind\": \"gpc\", \"on\": true}"), CHORUS_CLOSED);
+
+    /* A folder whose passphrase is forgotten. */
+    expect("opening with a passphrase", chorus_open(argv[1], "forgotten", NULL, &client), CHORUS_OK);
+    expect("closing", chorus_close(client), CHORUS_OK);
+    expect("another passphrase", chorus_open(argv[1], "something else", NULL, &client), CHORUS_STORE);
+    expect("erasing without opening", chorus_erase_folder(argv[1], NULL, &text), CHORUS_OK);
+    if (strstr(text, "\\\"unread\\\":true") == NULL) {
+        printf("the receipt claims to know what went: %s\n", text);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(text), CHORUS_OK);
+    expect("a new one", chorus_open(argv[1], "something else", NULL, &client), CHORUS_OK);
+    expect("closing the new one", chorus_close(client), CHORUS_OK);
 
     return failures == 0 ? 0 : 1;
 }
