@@ -9,7 +9,7 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 27] = [
+const WITH_EXAMPLES: [&str; 31] = [
     "audit attack",
     "audit privacy",
     "data describe",
@@ -37,6 +37,10 @@ const WITH_EXAMPLES: [&str; 27] = [
     "client --home me correct",
     "client --home me erase",
     "client --home me export",
+    "client --home me activity",
+    "client --home me status",
+    "client --home me remove",
+    "client --home me consent show",
 ];
 
 /// The subcommands that a help page lists.

@@ -205,7 +205,6 @@ impl Correct {
 #[derive(Args)]
 pub struct Remove {
     /// The item; left out, all that came from --source.
-    #[arg(required_unless_present = "source")]
     item: Option<u32>,
     /// Only the event of this time, seconds since 1970 UTC.
     #[arg(
@@ -230,7 +229,11 @@ impl Remove {
         let mut client = home.open_known()?;
         let item = match (self.item, self.source) {
             (Some(item), _) => ItemId(item),
-            (None, source) => return self.remove_all(&mut client, source.unwrap_or_default()),
+            (None, Some(source)) => return self.remove_all(&mut client, source),
+            (None, None) => {
+                let says = "name an item, or with --source where all of it came from";
+                return stop(exit::USAGE, says);
+            }
         };
         if let Some(at) = self.at {
             let event = Event {
