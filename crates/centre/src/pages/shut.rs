@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chorus_client::Language;
+use chorus_client::{Error, KeyError, Language, StoreError};
 
 use crate::Shared;
 use crate::answer::{Fault, page};
@@ -17,6 +17,9 @@ struct Page {
     proof: String,
     headline: &'static str,
     lead: &'static str,
+    /// In the language of the person.
+    what: &'static str,
+    /// As the client says it.
     reason: String,
     /// What was erased in part does not come back.
     may_open: bool,
@@ -48,10 +51,32 @@ pub(crate) fn show(shared: &Shared, language: Language) -> Response {
         proof: shared.entry().proof().to_owned(),
         headline,
         lead,
+        what: what(&shut.reason),
         reason: shut.reason.to_string(),
         may_open: shut.before.is_none(),
         may_erase: shut.may_erase(),
     });
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
+}
+
+/// What went wrong, as far as it changes what the person can do.
+fn what(reason: &Error) -> &'static str {
+    let Error::Store(error) = reason else {
+        return "shut.what.other";
+    };
+    match error {
+        StoreError::Unusable { .. } | StoreError::Key(KeyError::Unusable { .. }) => {
+            "shut.what.disk"
+        }
+        StoreError::WrongKey { .. } | StoreError::KeyMissing { .. } | StoreError::Key(_) => {
+            "shut.what.key"
+        }
+        StoreError::Damaged { .. } => "shut.what.damaged",
+        StoreError::Missing { .. } => "shut.what.missing",
+        StoreError::Newer { .. } => "shut.what.newer",
+        StoreError::Foreign { .. } => "shut.what.foreign",
+        StoreError::Elsewhere { .. } => "shut.what.elsewhere",
+        StoreError::Closed { .. } => "shut.what.other",
+    }
 }
