@@ -73,6 +73,8 @@ fn what(reason: &Error) -> &'static str {
             "shut.what.key"
         }
         StoreError::Damaged { .. } => "shut.what.damaged",
+        StoreError::Behind { .. } => "shut.what.behind",
+        StoreError::NotOurs { .. } => "shut.what.stranger",
         StoreError::Missing { .. } => "shut.what.missing",
         StoreError::Newer { .. } => "shut.what.newer",
         StoreError::Foreign { .. } => "shut.what.foreign",

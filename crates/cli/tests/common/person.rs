@@ -1,6 +1,5 @@
 //! A person whose client has been in use for a while.
 #![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{Error, Key, KeyError, PassphraseKey, Purpose, StoreError, erase};
+use crate::{Error, Key, KeyError, PassphraseKey, Protection, Purpose, StoreError, erase};
 
 fn word(home: &TempDir, word: &str) -> PassphraseKey {
     PassphraseKey::new(home.path(), Zeroizing::new(word.to_owned()))
