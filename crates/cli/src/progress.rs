@@ -49,6 +49,42 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .or_exit(exit::ENVIRONMENT)
 }
 
+/// Whether there is a plain file of this name. Refuses a link, and what is no file: whoever laid that there chose where it leads.
+pub fn is_plain(path: &Path) -> anyhow::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => exit::stop(
+            exit::USAGE,
+            format!(
+                "{} is a link or no plain file: take another name",
+                path.display()
+            ),
+        ),
+        found => Ok(found.is_ok()),
+    }
+}
+
+/// Writes a file that its owner alone can read, at once or not at all: a new one, or in the place of the plain file that was named.
+/// Never through a link.
+pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let is_there = is_plain(path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let write = || -> std::io::Result<()> {
+        let mut draft = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        draft.write_all(content)?;
+        draft.as_file().sync_all()?;
+        match is_there {
+            true => draft.persist(path)?,
+            false => draft.persist_noclobber(path)?,
+        };
+        Ok(())
+    };
+    write()
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+        .or_exit(exit::ENVIRONMENT)
+}
+
 /// Refuses, before any work is done, files that could not be written after it, or that would take the place of each other or of
 /// what is `read`.
 pub fn check_files<'a>(

@@ -99,6 +99,7 @@ fn set_store_aside(home: &Home) -> anyhow::Result<()> {
         Err(Error::Store(
             StoreError::Damaged { .. }
             | StoreError::Missing { .. }
+            | StoreError::Behind { .. }
             | StoreError::Foreign { .. }
             | StoreError::KeyMissing { .. }
             | StoreError::WrongKey { .. },

@@ -117,14 +117,17 @@ impl Export {
             let says = "name what to write: --json FILE, --csv FILE or --html FILE";
             return stop(exit::USAGE, says);
         }
-        let own = ["client.db", "client.key"].map(|file| home.folder().join(file));
-        progress::check_files(named.iter().copied(), own.iter().map(PathBuf::as_path))?;
+        progress::check_files(named.iter().copied(), [])?;
+        for file in named {
+            progress::is_plain(file)?;
+            home.keep_out(file)?;
+        }
         let client = home.open_known()?;
         let view = client.view(Clock::system().now()).map_err(explain)?;
         let texts = [view.to_json(), view.to_csv(), view.to_html(self.language)];
         for (file, text) in files.into_iter().zip(texts) {
             if let Some(file) = file {
-                progress::write(file, text.as_bytes())?;
+                progress::write_private(file, text.as_bytes())?;
                 progress::say(&format!("written: {}", file.display()));
             }
         }
@@ -320,7 +323,11 @@ impl Erase {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         self.sure
             .check("this destroys the key and everything that it opens, for good")?;
-        progress::check_files(self.receipt.iter().map(PathBuf::as_path), [])?;
+        progress::check_files(self.receipt.as_deref(), [])?;
+        if let Some(file) = &self.receipt {
+            progress::is_plain(file)?;
+            home.keep_out(file)?;
+        }
         home.known()?;
         let (keys, now) = (home.keys()?, Clock::system().now());
         let receipt = match Client::open(home.folder(), keys.as_ref(), home.settings()?, now) {
@@ -336,10 +343,18 @@ impl Erase {
             Err(error) => Err(error),
         };
         let receipt = receipt.map_err(explain)?;
-        if let Some(file) = &self.receipt {
-            progress::write(file, &serde_json::to_vec_pretty(&receipt)?)?;
+        let erasure = receipt.verify()?;
+        if !erasure.left.is_empty() {
+            let left = erasure.left.join(", ");
+            progress::tell(&format!(
+                "no client wrote these, so they are still there: {left}"
+            ));
         }
-        progress::say_json(&receipt)
+        progress::say_json(&receipt)?;
+        match &self.receipt {
+            Some(file) => progress::write_private(file, &serde_json::to_vec_pretty(&receipt)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -50,6 +50,26 @@ impl Home {
         &self.home
     }
 
+    /// Refuses a file inside the folder: what lies there under a name of the client's own would be taken for its own.
+    pub fn keep_out(&self, file: &Path) -> anyhow::Result<()> {
+        let folder = match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.canonicalize(),
+            _ => std::env::current_dir(),
+        };
+        let is_inside = |home: PathBuf| folder.is_ok_and(|folder| folder.starts_with(home));
+        match self.home.canonicalize().is_ok_and(is_inside) {
+            false => Ok(()),
+            true => stop(
+                exit::USAGE,
+                format!(
+                    "{} would be in the client's own folder {}: write it elsewhere",
+                    file.display(),
+                    self.home.display()
+                ),
+            ),
+        }
+    }
+
     /// What keeps the key.
     pub fn keys(&self) -> anyhow::Result<Box<dyn KeyStore + Send + Sync>> {
         key_store(&self.home, self.key, "CHORUS_PASSPHRASE")

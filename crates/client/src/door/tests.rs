@@ -1,7 +1,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 
+use chorus_model::Direct;
+use chorus_protocol::{Request, Response};
+use chorus_wire::Clock;
+use chorus_wire::client::SendError;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
 use super::*;
+use crate::testing::{NOW, ROUNDS, decide, films, open, settings};
+use crate::{Answer, End, Loop, Transport};
 
 /// A connection that knows whether it was reset.
 #[derive(Default)]
@@ -104,6 +113,51 @@ fn a_connection_ends_with_its_epoch_and_not_with_its_next_byte() {
         look(&door);
         assert!(is_reset(&here));
     }
+}
+
+/// A coordinator that never answers.
+struct Silent;
+
+impl Transport for Silent {
+    async fn send(&mut self, _: Pass, _: &Request) -> Result<Response, SendError> {
+        std::future::pending().await
+    }
+
+    fn coordinator(&self) -> Option<[u8; 32]> {
+        None
+    }
+}
+
+/// Also while nothing of the connection is polled and nobody asks for a pass.
+#[tokio::test(start_paused = true)]
+async fn who_takes_part_and_waits_sees_a_withdrawal_of_another_process() {
+    let home = tempfile::tempdir().unwrap();
+    let mut client = open(home.path(), settings());
+    decide(&mut client, Answer::Yes, ROUNDS);
+    let (held, wire) = (
+        entrance(&client.door).lease().unwrap(),
+        Arc::new(Wire::default()),
+    );
+    let watched: Weak<Wire> = Arc::downgrade(&wire);
+    held.watch(watched);
+    let door = Arc::clone(&client.door);
+    let elsewhere = async {
+        tokio::time::sleep(LOOK / 2).await;
+        assert_eq!(wire.0.load(Ordering::SeqCst), 0);
+        door.raise().unwrap();
+        tokio::time::sleep(LOOK).await;
+    };
+    let (name, clock) = (films(), Clock::new(|| NOW));
+    let work = Loop {
+        task: &name,
+        engine: &Direct,
+        clock: &clock,
+        news: &mut |_| {},
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let end = client.run(&mut Silent, work, &mut rng, elsewhere).await;
+    assert_eq!(end.unwrap(), End::Shutdown);
+    assert_eq!(wire.0.load(Ordering::SeqCst), 1);
 }
 
 /// A file that says nothing is no leave.
