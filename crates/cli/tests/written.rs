@@ -1,0 +1,59 @@
+//! What the commands of a person's client write, and for whom.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use common::{Said, chorus};
+
+/// `chorus client --home me ...`.
+fn me(folder: &Path, flags: &[&str]) -> Said {
+    chorus(folder, &[&["client", "--home", "me"], flags].concat())
+}
+
+/// What is written of a person is theirs to read, and goes nowhere but where they said.
+#[test]
+fn an_export_is_private_and_follows_no_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    me(place, &["consent", "grant", "local-personalisation"]).well();
+    fs::write(place.join("events.tsv"), "item\n17\n").unwrap();
+    me(place, &["import", "events.tsv"]).well();
+    let export = |name| me(place, &["export", "--json", name]);
+    let mode = |name| fs::metadata(place.join(name)).unwrap().permissions().mode() & 0o777;
+    export("new.json").well();
+    assert_eq!(mode("new.json"), 0o600);
+    // A plain file that was named is replaced, and what others could read of it they cannot read any more.
+    fs::write(place.join("old.json"), "old").unwrap();
+    fs::set_permissions(place.join("old.json"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(place.join("old.json"), place.join("other.json")).unwrap();
+    export("old.json").well();
+    assert_eq!(mode("old.json"), 0o600);
+    assert_eq!(fs::read_to_string(place.join("other.json")).unwrap(), "old");
+    fs::write(place.join("theirs"), "theirs").unwrap();
+    for (target, link) in [
+        ("theirs", "link.json"),
+        ("nowhere", "dangling.json"),
+        ("me/client.key", "key.json"),
+    ] {
+        symlink(target, place.join(link)).unwrap();
+        export(link).with(2, &["link", link]);
+    }
+    assert_eq!(fs::read_to_string(place.join("theirs")).unwrap(), "theirs");
+    assert!(!place.join("nowhere").exists());
+    fs::create_dir(place.join("folder")).unwrap();
+    export("folder").with(2, &["no plain file"]);
+    // Through a link to the client's folder, it is still the client's.
+    symlink("me", place.join("alias")).unwrap();
+    export("alias/mine.json").with(2, &["own folder"]);
+    let receipt = ["erase", "--yes", "--receipt", "receipt.json"];
+    fs::write(place.join("me/notes.txt"), "mine").unwrap();
+    let erased = me(place, &receipt);
+    assert!(erased.err.contains("notes.txt"), "{erased:?}");
+    erased.well();
+    assert_eq!(mode("receipt.json"), 0o600);
+}
