@@ -30,9 +30,9 @@ pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Bytes of the largest form.
 pub(crate) const MAX_FORM_BYTES: usize = 16 * 1024;
 /// From the beginning of a request, or of a connection, to the end of its head.
-const HEAD_TIME: Duration = Duration::from_secs(5);
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(5);
 /// From there to the end of its form.
-const FORM_TIME: Duration = Duration::from_secs(5);
+pub(crate) const FORM_TIME: Duration = Duration::from_secs(5);
 /// Of a connection; the browser opens another one.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 /// For what is under way when a connection is to end.

@@ -12,9 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
 
-use crate::serving::{MAX_CONNECTIONS, MAX_FORM_BYTES, MAX_HEAD_BYTES};
+use crate::serving::{FORM_TIME, HEAD_TIME, MAX_CONNECTIONS, MAX_FORM_BYTES, MAX_HEAD_BYTES};
 use crate::{About, Centre};
+
+/// What a test itself may take.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A centre that serves, and a person who came in.
 struct Open {
@@ -121,11 +125,15 @@ async fn who_stops_in_the_middle_is_not_waited_for() {
     let centre = open().await;
     let heads = ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\nX: "];
     for head in heads {
+        let began = Instant::now();
         let said = centre.said(head).await;
         assert!(!said.contains("200"), "{head:?}: {said}");
+        assert!(began.elapsed() < HEAD_TIME + SECOND, "{head:?}");
     }
+    let began = Instant::now();
     let late = centre.said(&centre.post("erase", 100, "sure=yes")).await;
     assert!(late.starts_with("HTTP/1.1 408"), "{late}");
+    assert!(began.elapsed() < FORM_TIME + SECOND);
     centre.is_well().await;
     centre.close().await;
 }
