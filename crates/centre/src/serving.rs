@@ -36,7 +36,7 @@ pub(crate) const FORM_TIME: Duration = Duration::from_secs(5);
 /// Of a connection; the browser opens another one.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 /// For what is under way when a connection is to end.
-const CLOSING_TIME: Duration = Duration::from_secs(3);
+pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(3);
 /// Before the next try where the machine has no connection to give.
 const PAUSE: Duration = Duration::from_millis(100);
 

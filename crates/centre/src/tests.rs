@@ -14,7 +14,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
-use crate::serving::{FORM_TIME, HEAD_TIME, MAX_CONNECTIONS, MAX_FORM_BYTES, MAX_HEAD_BYTES};
+use crate::serving::{
+    CLOSING_TIME, FORM_TIME, HEAD_TIME, MAX_CONNECTIONS, MAX_FORM_BYTES, MAX_HEAD_BYTES,
+};
 use crate::{About, Centre};
 
 /// What a test itself may take.
@@ -108,8 +110,10 @@ impl Open {
     }
 
     async fn close(self) {
+        let began = Instant::now();
         self.close.send(()).unwrap();
         self.served.await.unwrap();
+        assert!(began.elapsed() < CLOSING_TIME + SECOND);
     }
 }
 
@@ -145,7 +149,11 @@ async fn a_crowd_that_says_nothing_does_not_keep_the_person_out() {
     for _ in 0..2 * MAX_CONNECTIONS {
         crowd.push(centre.line().await);
     }
+    let began = Instant::now();
     centre.is_well().await;
+    // Until those before have had their time.
+    let waited = began.elapsed();
+    assert!(waited >= HEAD_TIME && waited < 3 * HEAD_TIME, "{waited:?}");
     centre.close().await;
 }
 
