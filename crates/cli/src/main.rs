@@ -145,6 +145,7 @@ mod tests {
         ("version", &["0", BEYOND, LARGEST]),
         ("head", &["0"]),
         ("item", &["0"]),
+        ("measured", &["0"]),
         ("port", &["0"]),
         ("at", &["0", "-1"]),
         ("value", &["0", "-1", "1e-320"]),

@@ -39,6 +39,9 @@ pub struct Simulate {
     /// Simulate a population so many times as large: every user is there so often, and measured once.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = within(1, 1 << 22))]
     copies: usize,
+    /// People that quality is measured on after each round; 0 measures the last model alone, which is always over everyone.
+    #[arg(long, value_name = "PEOPLE", default_value_t = 1_000, value_parser = within(0, 1 << 22))]
+    measured: usize,
     /// Have clients evaluate the model themselves, after so many rounds each time (sweeps with noise) and at the end: everyone leaves
     /// the newest item out of training and adds its rank to a sum, as in a task with `evaluate`.
     #[arg(long, value_name = "ROUNDS", value_parser = within(1, 100_000))]
@@ -90,6 +93,7 @@ impl Simulate {
             dropout: self.dropout,
             masks: self.masks,
             noise_at_once: self.noise_at_once,
+            measured: self.measured,
         };
         let bar = progress::bar(0, "rounds");
         let mut watch = |progress: Progress<'_>| match progress {

@@ -52,6 +52,23 @@ impl Delta {
         self.length
     }
 
+    /// The same with zeros behind it, in a layout of `length` coordinates.
+    pub(crate) fn lengthened(mut self, length: usize) -> Self {
+        self.length = length;
+        self
+    }
+
+    /// The values that stand within these coordinates.
+    pub(crate) fn within(&mut self, coordinates: &Range<usize>) -> &mut [f32] {
+        let before = |end: usize| {
+            let lengths = self.spans.iter();
+            let lengths = lengths.map(|span| span.end.min(end).saturating_sub(span.start));
+            lengths.sum::<usize>()
+        };
+        let places = before(coordinates.start)..before(coordinates.end);
+        self.values.get_mut(places).unwrap_or_default()
+    }
+
     /// Gives the values to the next step of the road, one a coordinate, and ends this form of them.
     pub fn into_values(self) -> Vec<f32> {
         if self.values.len() == self.length {
@@ -96,6 +113,8 @@ mod tests {
         delta.write(3, [3.0]);
         delta.write(6, [4.0]);
         assert_eq!(delta.spans, [1..4, 6..7]);
+        assert_eq!(delta.within(&(2..7)), [2.0, 3.0, 4.0]);
+        assert_eq!(delta.within(&(4..6)), [0.0; 0]);
         assert_eq!(delta.into_values(), [0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 4.0]);
         let whole = Delta::new(vec![1.0, 2.0]).into_parts();
         assert_eq!((whole.0, whole.1.len()), (2, 1));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use chorus_model::{
-    AdaptiveClip, Direct, Engine, ItemId, Learning, MeanDelta, ModelPlan, Optimiser, Recipe,
+    AdaptiveClip, Delta, Direct, Engine, ItemId, Learning, MeanDelta, ModelPlan, Optimiser, Recipe,
     Schedule, Step, Tensor, TrainedRecipe, TrainingSet,
 };
 use rand::{Rng, SeedableRng};
@@ -186,7 +186,7 @@ fn bound(noise: f64, start: f64) -> f64 {
         let mut total = vec![0.0; sum.length];
         for _ in 0..clients {
             let norm = 4.0 * uniform();
-            let update = vec![norm as f32, 0.0, 0.0];
+            let update = Delta::new(vec![norm as f32, 0.0, 0.0]);
             let delta = layout.contribution(Step::NoisedUpdate, update, None, Some(&bounds));
             let values = delta.into_values();
             // Scaled by the published bound, and the bit says whether it was within it.

@@ -14,6 +14,7 @@ const OPTIONS: Options = Options {
     dropout: 0.0,
     masks: false,
     noise_at_once: false,
+    measured: 1_000,
 };
 
 fn people(users: usize) -> Dataset {

@@ -11,14 +11,11 @@ use crate::plain::{self, Member, Scene, Summed};
 use crate::{Figures, Live, Noise, Picture, Report, RoundRow, SimulateError};
 use crate::{draw, evaluate, popularity};
 
-/// People that quality is measured on between rounds, at most. The last figure is always over everyone.
-const SAMPLE: usize = 1_000;
-
 const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
     product the same functions run on clients and coordinator, apart from each other:";
 
 /// How to simulate; what is learned stands in the task.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// The same task, data and seed give the same model, bit for bit, whatever the number of threads.
     pub seed: u64,
@@ -30,6 +27,20 @@ pub struct Options {
     /// Draws the noise of each sum in one piece instead of a share a client, without masks: many times as fast, for large
     /// populations and catalogues. The law of the sum is the same to within 1e-58 (`privacy.md` 1.3, tau), its bits are not.
     pub noise_at_once: bool,
+    /// People that quality is measured on between rounds, at most; 0 for none. The last figure is always over everyone.
+    pub measured: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            dropout: 0.0,
+            masks: false,
+            noise_at_once: false,
+            measured: 1_000,
+        }
+    }
 }
 
 /// How far a simulation is.
@@ -136,7 +147,7 @@ pub fn simulate(
         engine,
         options,
         enrolled: options.masks.then(|| Enrolled::new(task, options.seed)),
-        measured: draw::sample(evaluate::measured(dataset), SAMPLE, options.seed),
+        measured: draw::sample(evaluate::measured(dataset), options.measured, options.seed),
         turns: BTreeMap::new(),
         releases: Vec::new(),
         rounds: Vec::new(),
@@ -305,7 +316,7 @@ impl Federation<'_> {
         let quality = self.measure(&learned.learning.parameters)?;
         if let Some(row) = self.rounds.last_mut() {
             row.seconds += seconds;
-            row.quality = Some(quality);
+            row.quality = quality;
             row.note = learned.note;
             let name = |sum: &Sum| sum.name.clone();
             row.live = sum.filter(|sum| sum.step == Step::Ranks).map(|sum| Live {
@@ -395,14 +406,14 @@ impl Federation<'_> {
         })
     }
 
-    fn measure(&self, parameters: &Parameters) -> Result<Quality, SimulateError> {
+    fn measure(&self, parameters: &Parameters) -> Result<Option<Quality>, SimulateError> {
+        if self.measured.is_empty() {
+            return Ok(None);
+        }
         let trainer = self.engine.open(parameters)?;
         let users = &self.measured;
-        Ok(evaluate::evaluate_users(
-            self.dataset,
-            trainer.as_ref(),
-            users,
-        )?)
+        let quality = evaluate::evaluate_users(self.dataset, trainer.as_ref(), users)?;
+        Ok(Some(quality))
     }
 
     /// Everything that is counted; quality and time are still to be filled in.

@@ -54,6 +54,7 @@ const OPTIONS: Options = Options {
     dropout: 0.2,
     masks: false,
     noise_at_once: false,
+    measured: 1_000,
 };
 
 fn run(task: &Task, dataset: &Dataset, options: Options) -> Run {

@@ -37,8 +37,8 @@ fn run(task: &Task, dataset: &Dataset, dropout: f64, seed: u64) -> Run {
     let options = Options {
         seed,
         dropout,
-        masks: false,
         noise_at_once: true,
+        ..Options::default()
     };
     let run = simulate(task, dataset, &Direct, options, &mut |_| {}).unwrap();
     assert!(run.figures.sum_exact);

@@ -5,6 +5,7 @@ mod cohort;
 mod limits;
 mod memory;
 mod secagg;
+mod simulate;
 
 use clap::Subcommand;
 
@@ -18,12 +19,18 @@ pub enum Bench {
     /// or chorus bench secagg --clients 1000 --length 1000000 --dropout 0.3 --kernel portable
     #[command(name = "secagg")]
     SecAgg(secagg::SecAgg),
+    /// Measure how many clients a second the simulator trains, each engine in a process of its own.
+    ///
+    /// The workload is matrix factorisation with 32 factors (models/w1), the same as that of scripts/bench-peers.
+    /// Example: chorus bench simulate --data ml-1m --clients 1000 --rounds 20 --json
+    Simulate(simulate::Simulate),
 }
 
 impl Bench {
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
             Self::SecAgg(asked) => asked.run(),
+            Self::Simulate(asked) => asked.run(),
         }
     }
 }

@@ -185,31 +185,31 @@ impl Layout {
         Ok(Some(clip.values.iter().copied().map(f64::from).collect()))
     }
 
-    /// A contribution to `step`, complete. `update`: `[trained]`, local minus published, in parameter units; it is not read for
-    /// [`Step::Check`]. `bounds`: of [`Layout::bounds`]. `loss`: the mean loss of the published model on examples of this client
+    /// A contribution to `step`, complete. `update`: over the trained tensors, local minus published, in parameter units; it is not
+    /// read for [`Step::Check`]. `bounds`: of [`Layout::bounds`]. `loss`: the mean loss of the published model on examples of this client
     /// that its person was not rebuilt from; nothing from a client that does not report.
     pub fn contribution(
         &self,
         step: Step,
-        mut update: Vec<f32>,
+        update: Delta,
         loss: Option<f64>,
         bounds: Option<&[f64]>,
     ) -> Delta {
-        if step == Step::Check {
-            update.clear();
-        }
-        let norms: Vec<f64> = match bounds {
-            Some(_) if step != Step::Check => self.norms(&update),
-            _ => Vec::new(),
+        let (mut delta, mut end) = match step {
+            Step::Check => (Delta::zeros(self.length(step)), 0),
+            _ => (update.lengthened(self.length(step)), self.trained()),
         };
-        for (((words, _), norm), bound) in self.groups.iter().zip(&norms).zip(bounds.unwrap_or(&[]))
-        {
+        let bounds = bounds.filter(|_| step != Step::Check).unwrap_or_default();
+        let mut within = Vec::with_capacity(bounds.len());
+        for ((words, _), bound) in self.groups.iter().zip(bounds) {
+            let cells = delta.within(words);
+            let squares = cells.iter().map(|cell| f64::from(*cell).powi(2));
+            let norm = squares.sum::<f64>().sqrt();
+            within.push(norm <= *bound);
             // What is not finite stays so: the whole contribution then becomes zeros where it is clipped.
             if norm.is_finite() {
-                let cells = update.get_mut(words.clone()).unwrap_or_default();
-                cells
-                    .iter_mut()
-                    .for_each(|cell| *cell = (f64::from(*cell) / bound) as f32);
+                let cells = cells.iter_mut();
+                cells.for_each(|cell| *cell = (f64::from(*cell) / bound) as f32);
             }
         }
         if step != Step::NoisedUpdate {
@@ -218,26 +218,17 @@ impl Layout {
                 let loss = (loss / LARGEST_LOSS).clamp(0.0, 1.0);
                 [loss, loss * loss, 1.0]
             });
-            update.extend(words.map(|word| (size * word) as f32));
+            delta.write(end, words.map(|word| (size * word) as f32));
+            end += REPORT;
         }
-        if let (Some(adaptive), Some(bounds)) = (self.adaptive, bounds) {
-            let within = norms.iter().zip(bounds).map(|(norm, bound)| norm <= bound);
-            update.extend(within.map(|within| {
-                let bit = if within { 0.5 } else { -0.5 };
-                (adaptive.weight * bit) as f32
-            }));
+        if let Some(adaptive) = self.adaptive {
+            let bit = |within: bool| if within { 0.5 } else { -0.5 };
+            let bits = within
+                .into_iter()
+                .map(|within| adaptive.weight * bit(within));
+            delta.write(end, bits.map(|bit| bit as f32));
         }
-        Delta::new(update)
-    }
-
-    /// L2 norm of the update in each group, parameter units.
-    fn norms(&self, update: &[f32]) -> Vec<f64> {
-        let norm = |(words, _): &(Range<usize>, f64)| {
-            let cells = update.get(words.clone()).unwrap_or_default();
-            let squares = cells.iter().map(|cell| f64::from(*cell).powi(2));
-            squares.sum::<f64>().sqrt()
-        };
-        self.groups.iter().map(norm).collect()
+        delta
     }
 
     /// What the words after the tensors say in a sum over `clients`: the report, and the share of clients within each bound.

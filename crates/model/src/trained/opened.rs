@@ -23,11 +23,11 @@ pub struct Opened {
 /// How an engine learns from a history that is not empty, and holds items of the catalogue alone. `seed` decides what is drawn:
 /// the same examples in every engine.
 pub trait Learner {
-    /// One round of one client: its update, `[trained]`, local minus published.
+    /// One round of one client: its update over the trained tensors, local minus published.
     ///
     /// # Errors
     /// [`TrainError::Numeric`] when a computation fails.
-    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError>;
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Delta, TrainError>;
 
     /// The mean loss of the published model on a fifth of the history, with a person that was rebuilt from the rest; nothing
     /// for a history of one item. On what a person was rebuilt from, a table of noise would look good.
@@ -97,7 +97,7 @@ impl Opened {
                 let report = turn.report.map(|seed| learner.report(history, seed));
                 let loss = report.transpose()?.flatten();
                 let learn = turn.learn.map(|seed| learner.learn(history, seed));
-                let update = learn.transpose()?.unwrap_or_default();
+                let update = learn.transpose()?.unwrap_or_else(|| Delta::zeros(0));
                 // Who learns stops early; what it has then is nothing.
                 if !self.goes_on() {
                     return Err(TrainError::Stopped);

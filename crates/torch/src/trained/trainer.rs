@@ -185,13 +185,14 @@ impl AutogradTrainer {
 }
 
 impl Learner for AutogradTrainer {
-    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError> {
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Delta, TrainError> {
         let mut examples = Examples::default();
         let (client, loss) = (&self.model.plan.client, self.model.plan.loss);
         examples.for_learning(client, loss, history, self.model.items, seed);
         let all = self.batch(history, &examples, 0..examples.items.len());
         let person = self.rebuild(&self.bound()?, &all).map_err(numeric)?;
-        self.update(&self.train(&person, &all).map_err(numeric)?)
+        let local = self.train(&person, &all).map_err(numeric)?;
+        Ok(Delta::new(self.update(&local)?))
     }
 
     /// A model without a person has seen nothing of this client: it is judged on a part as large.

@@ -113,32 +113,32 @@ impl<const B: usize> Fused<B> {
         }
     }
 
-    /// Writes the arena into the dense update.
-    fn scatter(&self, scratch: &Scratch<B>, update: &mut [f32]) {
+    /// The arena as an update: tensor by tensor in the order of the plan, the touched items upwards.
+    fn update(&self, scratch: &Scratch<B>) -> Delta {
         let factors = self.model.plan.factors();
-        let start = |name: &str| self.model.layout.words_of(name).map(|words| words.start);
-        let (table, bias) = (start("items").unwrap_or_default(), start("item-bias"));
-        for (row, item) in scratch.rows.iter().zip(&scratch.touched) {
-            let place = table + *item as usize * factors;
-            if let Some(cells) = update.get_mut(place..place + factors) {
-                cells
-                    .iter_mut()
-                    .zip(row.as_flattened())
-                    .for_each(|(cell, value)| *cell = *value);
-            }
-            let place = bias.map(|bias| bias + *item as usize);
-            let cell = place.and_then(|place| update.get_mut(place));
-            if let (Some(cell), Some(value)) = (cell, row.as_flattened().get(factors)) {
-                *cell = *value;
+        let mut touched: Vec<(u32, &Row<B>)> =
+            scratch.touched.iter().copied().zip(&scratch.rows).collect();
+        touched.sort_unstable_by_key(|(item, _)| *item);
+        let mut update = Delta::zeros(self.model.layout.trained());
+        for tensor in self.model.layout.tensors() {
+            // A row of the arena holds the factors, then the bias.
+            let columns = match tensor.name.as_str() {
+                "items" => 0..factors,
+                _ => factors..factors + 1,
+            };
+            for (item, row) in &touched {
+                let first = tensor.words.start + *item as usize * columns.len();
+                let values = row.as_flattened().get(columns.clone());
+                update.write(first, values.unwrap_or_default().iter().copied());
             }
         }
+        update
     }
 }
 
 impl<const B: usize> Learner for Fused<B> {
-    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Vec<f32>, TrainError> {
-        let mut update = vec![0.0; self.model.layout.trained()];
-        self.with(|scratch| {
+    fn learn(&self, history: &TrainingSet, seed: u64) -> Result<Delta, TrainError> {
+        Ok(self.with(|scratch| {
             let (plan, loss) = (&self.model.plan.client, self.model.plan.loss);
             let examples = &mut scratch.examples;
             examples.for_learning(plan, loss, history, self.model.items, seed);
@@ -146,10 +146,10 @@ impl<const B: usize> Learner for Fused<B> {
             scratch.rebuild(&self.published, plan, loss, &mut person);
             let go_on = || self.model.goes_on();
             scratch.train(&self.published, plan, loss, &person, &go_on);
-            self.scatter(scratch, &mut update);
+            let update = self.update(scratch);
             scratch.forget();
-        });
-        Ok(update)
+            update
+        }))
     }
 
     fn report(&self, history: &TrainingSet, seed: u64) -> Result<Option<f64>, TrainError> {

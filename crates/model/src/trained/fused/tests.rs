@@ -49,8 +49,7 @@ fn w1_is_the_workload_that_was_measured() {
     let mut total = vec![0.0f64; items * 32];
     for client in (0..200).step_by(10) {
         let history = history(client, items);
-        let mut update = vec![0.0f32; items * 32];
-        fused.with(|scratch| {
+        let update = fused.with(|scratch| {
             let examples = &mut scratch.examples;
             examples.items = history.items().iter().map(|item| item.0).collect();
             examples.labels = vec![1.0; history.len()];
@@ -63,8 +62,9 @@ fn w1_is_the_workload_that_was_measured() {
             let mut person = fused.published.person;
             scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
             scratch.train(&fused.published, &plan.client, plan.loss, &person, &|| true);
-            fused.scatter(scratch, &mut update);
+            let update = fused.update(scratch);
             scratch.forget();
+            update.into_values()
         });
         let squares = update.iter().map(|value| f64::from(*value).powi(2));
         let factor = (1.0 / squares.sum::<f64>().sqrt()).min(1.0);
@@ -168,7 +168,7 @@ fn updates_are_gradients() {
         );
         let fused = fused::<3>(&plan, &model);
         let train = TrainingSet::of([1, 4, 6].map(ItemId), items);
-        let update = fused.learn(&train, 5).unwrap();
+        let update = fused.learn(&train, 5).unwrap().into_values();
         fused.with(|scratch| {
             let mut person = fused.published.person;
             scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
