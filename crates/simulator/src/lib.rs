@@ -11,7 +11,9 @@ mod plain;
 #[cfg(test)]
 mod ranked;
 mod report;
+mod run;
 mod simulate;
+mod simulation;
 
 pub use audit::{
     AttackOptions, AttackRow, Attacks, AuditOptions, Check, Control, Effort, Evidence, Fault,
@@ -25,4 +27,6 @@ pub use evaluate::{
 };
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
 pub use report::{Picture, Report};
-pub use simulate::{Options, Progress, Run, content, simulate};
+pub use run::{Checkpoint, CheckpointError, Data, Folder, FolderError, Record, differences};
+pub use simulate::{Options, Progress, Run, check, content, simulate};
+pub use simulation::Simulation;

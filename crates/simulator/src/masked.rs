@@ -12,6 +12,7 @@ use chorus_protocol::{
 };
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::SimulateError;
 use crate::draw::{Stream, stream};
@@ -35,8 +36,21 @@ impl Certificates for KeysAsCertificates {
 /// What one client keeps from round to round.
 struct Device {
     identity: Identity,
+    ledger: Ledger,
+}
+
+/// A client's privacy ledger.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Ledger {
     charges: Vec<Charge>,
     last_round: Option<RoundId>,
+}
+
+/// What coordinator and clients keep between two sums, but for the keys, which the seed decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    log: LogView,
+    ledgers: Vec<Ledger>,
 }
 
 /// The coordinator's key and log, and every client's key and ledger.
@@ -62,8 +76,7 @@ impl Enrolled {
             .into_par_iter()
             .map(|client| Device {
                 identity: Identity::generate(&mut stream(seed, 0, Stream::Identity(client))),
-                charges: Vec::new(),
-                last_round: None,
+                ledger: Ledger::default(),
             })
             .collect();
         let coordinator = Identity::generate(&mut stream(seed, 0, Stream::Coordinator));
@@ -72,6 +85,23 @@ impl Enrolled {
             log: LogView::default(),
             devices,
             floor: Floor::admitting(task),
+        }
+    }
+
+    /// What all of them know so far.
+    pub fn kept(&self) -> Kept {
+        let devices = self.devices.iter();
+        Kept {
+            log: self.log.clone(),
+            ledgers: devices.map(|device| device.ledger.clone()).collect(),
+        }
+    }
+
+    /// Goes on with what they knew.
+    pub fn go_on_from(&mut self, kept: &Kept) {
+        self.log = kept.log.clone();
+        for (device, ledger) in self.devices.iter_mut().zip(&kept.ledgers) {
+            device.ledger = ledger.clone();
         }
     }
 
@@ -197,8 +227,8 @@ pub(crate) fn run(
         .collect();
     for (user, charge) in spent {
         if let Some(device) = enrolled.devices.get_mut(user) {
-            device.last_round = Some(plan.round);
-            device.charges.extend(charge);
+            device.ledger.last_round = Some(plan.round);
+            device.ledger.charges.extend(charge);
         }
     }
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -231,9 +261,9 @@ fn join<'a>(
             };
             let standing = Standing {
                 floor: &enrolled.floor,
-                charges: &device.charges,
+                charges: &device.ledger.charges,
                 local_today: 0,
-                last_round: device.last_round,
+                last_round: device.ledger.last_round,
                 log: enrolled.log.clone(),
                 coordinator: enrolled.coordinator.public(),
                 model: Some(model.to_vec()),

@@ -1,0 +1,12 @@
+//! A run folder: everything that is needed to read a run, to go on with it, and to prove it by running it again.
+
+mod checkpoint;
+mod folder;
+mod record;
+mod rows;
+mod tensorboard;
+
+pub(crate) use checkpoint::Standing;
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use folder::{Folder, FolderError};
+pub use record::{Data, Record, differences};

@@ -1,0 +1,373 @@
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use chorus_data::Dataset;
+use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Step, Sum};
+use chorus_privacy::{Release, spent};
+use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
+
+use crate::masked::{self, Enrolled};
+use crate::plain::{self, Member, Scene, Summed};
+use crate::run::{Checkpoint, Standing};
+use crate::simulate::check;
+use crate::{Figures, Live, Noise, Options, Picture, Progress, RoundRow, Run, SimulateError};
+use crate::{content, draw, evaluate, popularity};
+
+/// A simulation on its way: sum by sum, so that whoever drives it can save where it stands and go on from there.
+pub struct Simulation<'a> {
+    task: &'a Task,
+    dataset: &'a Dataset,
+    engine: &'a dyn Engine,
+    options: Options,
+    began: Instant,
+    enrolled: Option<Enrolled>,
+    measured: Vec<usize>,
+    /// Who was heard in this pass, by the sums that take turns together.
+    turns: BTreeMap<String, Turns<usize>>,
+    learning: Learning,
+    standing: Standing,
+}
+
+impl<'a> Simulation<'a> {
+    /// Before the first sum.
+    ///
+    /// # Errors
+    /// When task, data and options do not fit each other.
+    pub fn new(
+        task: &'a Task,
+        dataset: &'a Dataset,
+        engine: &'a dyn Engine,
+        options: Options,
+    ) -> Result<Self, SimulateError> {
+        check(task, dataset, options)?;
+        Ok(Self {
+            task,
+            dataset,
+            engine,
+            options,
+            began: Instant::now(),
+            enrolled: options.masks.then(|| Enrolled::new(task, options.seed)),
+            measured: draw::sample(evaluate::measured(dataset), options.measured, options.seed),
+            turns: BTreeMap::new(),
+            learning: task.recipe.start(options.seed),
+            standing: Standing::default(),
+        })
+    }
+
+    /// Goes on where a simulation of the same task, data and options stood: the rest has the same bits.
+    pub fn go_on_from(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { learning, standing } = checkpoint;
+        let turns = standing.heard.iter();
+        let turns = turns.map(|(turn, heard)| (turn.clone(), Turns::of(heard.clone())));
+        self.turns = turns.collect();
+        if let (Some(enrolled), Some(kept)) = (&mut self.enrolled, &standing.kept) {
+            enrolled.go_on_from(kept);
+        }
+        (self.learning, self.standing) = (learning, standing);
+        self.began = Instant::now();
+    }
+
+    /// Where it stands.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let everyone = 0..self.task.population;
+        let heard = self.turns.iter().map(|(turn, turns)| {
+            let heard = everyone.clone().filter(|client| turns.had(client));
+            (turn.clone(), heard.collect())
+        });
+        Checkpoint {
+            learning: self.learning.clone(),
+            standing: Standing {
+                heard: heard.collect(),
+                kept: self.enrolled.as_ref().map(Enrolled::kept),
+                seconds: self.seconds(),
+                ..self.standing.clone()
+            },
+        }
+    }
+
+    /// Whether there are sums left.
+    pub fn goes_on(&self) -> bool {
+        self.standing.index < self.task.sums().len()
+    }
+
+    /// One row a round so far.
+    pub fn rounds(&self) -> &[RoundRow] {
+        &self.standing.rounds
+    }
+
+    /// Seconds so far, those before a checkpoint included.
+    fn seconds(&self) -> f64 {
+        self.standing.seconds + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Measures the last model over everyone.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn end(mut self) -> Result<Run, SimulateError> {
+        let parameters = &self.learning.parameters;
+        let trainer = self.engine.open(parameters)?;
+        let quality = evaluate::evaluate(self.dataset, trainer.as_ref())?;
+        if let Some(last) = self.standing.rounds.last_mut() {
+            last.quality = Some(quality);
+        }
+        let popularity = popularity(self.dataset)?;
+        let content = content(self.task, self.dataset, self.engine, parameters)?;
+        let mut figures = self.figures();
+        figures.set_quality(&quality, &popularity);
+        figures.content = content.map(|content| (&content).into());
+        figures.wall_seconds = self.seconds();
+        Ok(Run {
+            parameters: self.learning.parameters,
+            quality,
+            popularity,
+            content,
+            figures,
+            guarantee: self.task.guarantee()?,
+            trust: self.task.trust(true),
+            picture: self.standing.picture,
+            rounds: self.standing.rounds,
+        })
+    }
+
+    /// One named sum, and the server step after it.
+    ///
+    /// # Errors
+    /// When a step of the road fails. The simulation cannot go on then, but from an earlier checkpoint.
+    pub fn sum(&mut self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), SimulateError> {
+        let index = self.standing.index;
+        let learning = &self.learning;
+        let model = learning.parameters.to_bytes()?;
+        let trainer = self.engine.open(&learning.parameters)?;
+        let sums = self.task.sums();
+        let sum = sums.get(index);
+        let turn = sum.map(Sum::turn).unwrap_or_default();
+        let turns = self.turns.entry(turn.clone()).or_default();
+        let cohorts = draw::cohorts(self.task, self.options.seed, index, turns);
+        let mut total: Option<MeanDelta> = None;
+        let mut costs = Vec::new();
+        for (part, cohort) in cohorts.iter().enumerate() {
+            let began = Instant::now();
+            let round = RoundId(self.standing.rounds.len() as u64 + 1);
+            let digest = Digest::of(&model);
+            let plan = self
+                .task
+                .plan(index, cohort.len(), round, index as u64 + 1, digest)?;
+            let name = match cohorts.len() {
+                1 => plan.release.clone(),
+                of => format!("{} ({} of {of})", plan.release, part + 1),
+            };
+            let rounds = sums.len() * cohorts.len();
+            progress(Progress::Began {
+                round: round.0 as usize,
+                rounds,
+                name: &name,
+                invited: cohort.len(),
+            });
+            let members = self.members(&plan, cohort);
+            let scene = Scene {
+                plan: &plan,
+                members: &members,
+                dataset: self.dataset,
+                trainer: trainer.as_ref(),
+                seed: self.options.seed,
+            };
+            let summed = self.round(&scene, &model, &mut |done, of| {
+                progress(Progress::Learned { done, of });
+            })?;
+            let heard = members.iter().filter(|member| member.vanishes.is_none());
+            let turns = self.turns.entry(turn.clone()).or_default();
+            turns.heard(heard.map(|member| member.user));
+            costs.extend(cost(&plan)?);
+            let delta = decode(&summed.sum, &plan, summed.clients);
+            total = Some(match total {
+                None => delta,
+                Some(total) => added(total, &delta),
+            });
+            let row = self.row(name, &plan, summed, &costs, began)?;
+            self.standing.rounds.push(row);
+            if part + 1 < cohorts.len() {
+                self.tell(rounds, progress);
+            }
+        }
+        self.standing.releases.extend(dearest(&costs));
+        let Some(delta) = total else {
+            self.standing.index += 1;
+            return Ok(());
+        };
+        let stepped = Instant::now();
+        let learning = self.learning.clone();
+        let learned = self.task.learn(learning, index, &delta)?;
+        let seconds = stepped.elapsed().as_secs_f64();
+        let quality = self.measure(&learned.learning.parameters)?;
+        if let Some(row) = self.standing.rounds.last_mut() {
+            row.seconds += seconds;
+            row.quality = quality;
+            row.note = learned.note;
+            let name = |sum: &Sum| sum.name.clone();
+            row.live = sum.filter(|sum| sum.step == Step::Ranks).map(|sum| Live {
+                round: name(sum),
+                measured: learned.measured,
+                back_to: learned.back.and_then(|back| sums.get(back)).map(name),
+            });
+        }
+        (self.learning, self.standing.index) = (learned.learning, learned.next);
+        self.tell(sums.len() * cohorts.len(), progress);
+        Ok(())
+    }
+
+    fn tell(&self, rounds: usize, progress: &mut dyn FnMut(Progress<'_>)) {
+        if let Some(row) = self.standing.rounds.last() {
+            progress(Progress::Ended {
+                round: self.standing.rounds.len(),
+                rounds,
+                row,
+            });
+        }
+    }
+
+    /// The clients of a round, and which of them vanish.
+    fn members(&self, plan: &RoundPlan, cohort: &[usize]) -> Vec<Member> {
+        let Options { seed, dropout, .. } = self.options;
+        let vanishing = draw::vanishing(cohort.len(), dropout, seed, plan.round.0);
+        let members = cohort.iter().zip(vanishing);
+        members
+            .map(|(user, vanishes)| Member {
+                user: *user,
+                vanishes,
+            })
+            .collect()
+    }
+
+    /// One round over one cohort.
+    fn round(
+        &mut self,
+        scene: &Scene<'_>,
+        model: &[u8],
+        learned: &mut dyn FnMut(usize, usize),
+    ) -> Result<Summed, SimulateError> {
+        match &mut self.enrolled {
+            Some(enrolled) => masked::run(enrolled, scene, model, learned),
+            None => plain::run(scene, self.options.noise_at_once, learned),
+        }
+    }
+
+    fn row(
+        &mut self,
+        name: String,
+        plan: &RoundPlan,
+        summed: Summed,
+        costs: &[Release],
+        began: Instant,
+    ) -> Result<RoundRow, SimulateError> {
+        self.standing.contributions += summed.clients;
+        if let Some(upload) = summed.upload {
+            self.standing.picture = Some(Picture {
+                round: name.clone(),
+                upload,
+                sum: summed.sum,
+            });
+        }
+        let so_far: Vec<Release> = self
+            .standing
+            .releases
+            .iter()
+            .copied()
+            .chain(dearest(costs))
+            .collect();
+        let epsilon = match so_far.as_slice() {
+            [] => None,
+            releases => Some(spent(releases, plan.delta)?.epsilon),
+        };
+        Ok(RoundRow {
+            name,
+            funnel: summed.funnel,
+            completed: true,
+            quality: None,
+            seconds: began.elapsed().as_secs_f64(),
+            upload_bytes: plan.ring().upload_bytes(plan.encoding.words()) as u64,
+            epsilon,
+            clipped: summed.clipped,
+            sum_exact: summed.exact,
+            live: None,
+            note: None,
+        })
+    }
+
+    fn measure(&self, parameters: &Parameters) -> Result<Option<Quality>, SimulateError> {
+        if self.measured.is_empty() {
+            return Ok(None);
+        }
+        let trainer = self.engine.open(parameters)?;
+        let users = &self.measured;
+        let quality = evaluate::evaluate_users(self.dataset, trainer.as_ref(), users)?;
+        Ok(Some(quality))
+    }
+
+    /// Everything that is counted; quality and time are still to be filled in.
+    fn figures(&self) -> Figures {
+        let (noise, delta) = match self.task.privacy {
+            Privacy::Off => (Noise::Off, None),
+            Privacy::Distributed { delta, .. } => (Noise::Distributed, Some(delta)),
+            Privacy::Local { delta, .. } => (Noise::Local, Some(delta)),
+        };
+        let clipped: usize = self.standing.rounds.iter().map(|row| row.clipped).sum();
+        Figures {
+            rounds: self.standing.rounds.len(),
+            rounds_completed: self
+                .standing
+                .rounds
+                .iter()
+                .filter(|row| row.completed)
+                .count(),
+            clients: self.task.population,
+            dropouts: self.standing.rounds.iter().map(RoundRow::dropouts).sum(),
+            epsilon: self.standing.rounds.last().and_then(|row| row.epsilon),
+            delta,
+            upload_bytes_per_client: self
+                .standing
+                .rounds
+                .iter()
+                .map(|row| row.upload_bytes)
+                .max()
+                .unwrap_or(0),
+            sum_exact: self.standing.rounds.iter().all(|row| row.sum_exact),
+            clipped_share: clipped as f64 / self.standing.contributions.max(1) as f64,
+            noise,
+            split: self.task.split,
+            seed: self.options.seed,
+            live: self
+                .standing
+                .rounds
+                .iter()
+                .filter_map(|row| row.live.clone())
+                .collect(),
+            notes: self
+                .standing
+                .rounds
+                .iter()
+                .filter_map(RoundRow::remark)
+                .collect(),
+            data: self.dataset.name.clone(),
+            ..Figures::default()
+        }
+    }
+}
+
+/// The sum over two disjoint cohorts: both carry their own noise, so the variances add up.
+fn added(mut total: MeanDelta, other: &MeanDelta) -> MeanDelta {
+    for (sum, value) in total.sum.iter_mut().zip(&other.sum) {
+        *sum += value;
+    }
+    total.clients += other.clients;
+    total.noise = total.noise.hypot(other.noise);
+    total
+}
+
+/// A client is in one cohort of a sum: what it can have spent there at most.
+fn dearest(costs: &[Release]) -> Option<Release> {
+    costs
+        .iter()
+        .copied()
+        .min_by(|left, right| left.noise_multiplier.total_cmp(&right.noise_multiplier))
+}
