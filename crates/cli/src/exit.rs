@@ -16,10 +16,12 @@ pub const ENVIRONMENT: u8 = 4;
 pub const REFUSED: u8 = 5;
 /// A question was asked that so little data cannot answer either way.
 pub const UNDECIDED: u8 = 6;
+/// A signal ended it after the step under way; it can be gone on with.
+pub const INTERRUPTED: u8 = 130;
 
 /// What `--help` says about them.
 pub const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 unusable data, \
-    4 the machine or the network lacks something, 5 refused by a rule (privacy, enrolment), 6 undecided.";
+    4 the machine or the network lacks something, 5 refused by a rule (privacy, enrolment), 6 undecided, 130 interrupted.";
 
 /// An error that knows its exit code.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Every client of a simulation fills vectors as long as the model. The usual allocator takes each from the operating system and
 /// gives it back, which was a quarter of the time on ml-1m.
@@ -51,6 +51,8 @@ enum Action {
     ///
     /// Examples: chorus simulate --data ml-100k --noise off --json figures.json
     /// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
+    /// or chorus simulate --config run.toml --sweep epsilon=2,4,8 --sweep seed=1,2,3 --out runs
+    /// or chorus simulate --resume runs/first, or chorus simulate --repeat runs/first
     Simulate(simulate::Simulate),
     /// Learn the same model in one place, the yardstick of every simulation.
     ///
@@ -100,10 +102,22 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    let command = Command::parse();
-    let result = match command.action {
+    match run() {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            progress::complain(&exit::sentence(&error));
+            ExitCode::from(exit::code_of(&error))
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let words = simulate::spelt_out(std::env::args_os().collect())?;
+    let matches = Command::command().get_matches_from(words);
+    let command = Command::from_arg_matches(&matches)?;
+    match command.action {
         Action::Demo(demo) => demo.run(),
-        Action::Simulate(simulate) => simulate.run(),
+        Action::Simulate(simulate) => simulate.run(simulate::given(&matches)),
         Action::Train(train) => train.run(),
         Action::Evaluate(evaluate) => evaluate.run(),
         Action::Authority(authority) => authority.run(),
@@ -118,13 +132,6 @@ fn main() -> ExitCode {
         Action::Bench(bench) => bench.run(),
         Action::Client(client) => client.run(),
         Action::DemoHost(host) => host.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::from(exit::DONE),
-        Err(error) => {
-            progress::complain(&exit::sentence(&error));
-            ExitCode::from(exit::code_of(&error))
-        }
     }
 }
 

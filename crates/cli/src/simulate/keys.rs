@@ -1,0 +1,200 @@
+//! Keys of a run: the long flags of `chorus simulate`, from a file, from a run folder, from a sweep. All of them are turned into
+//! the words of flags, so that one reader judges them, whoever wrote them.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use chorus_simulator::Folder;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
+use serde_json::Value;
+
+use super::or_exit;
+use crate::exit::{self, stop};
+use crate::{Command, progress};
+
+/// Keys with what was given for them.
+pub type Keys = BTreeMap<String, Value>;
+
+const SIMULATE: &str = "simulate";
+
+/// They say where keys are from or where a run goes, so they are given to a command and not kept.
+const OF_A_COMMAND: [&str; 5] = ["config", "out", "repeat", "resume", "sweep"];
+
+/// They say where a result goes besides.
+const RESULTS: [&str; 4] = ["json", "report", "save-model", "scores"];
+
+/// The command line with the keys of `--config FILE` behind `simulate`, or with those that the run in `--resume DIR` or
+/// `--repeat DIR` was begun with. What stands in the command line itself comes later, and wins.
+pub fn spelt_out(words: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
+    let is_simulation = words.get(1).is_some_and(|word| word == SIMULATE);
+    let asks_for_help = words.iter().any(|word| word == "--help" || word == "-h");
+    if !is_simulation || asks_for_help {
+        return Ok(words);
+    }
+    let (before, after) = words.split_at(2);
+    let mut spelt = before.to_vec();
+    if let Some(file) = value(after, "--config") {
+        let text = progress::read(&file, exit::USAGE)?;
+        let place = file.display().to_string();
+        let keys: Keys = match toml::from_str(&text) {
+            Ok(keys) => keys,
+            Err(error) => {
+                return stop(
+                    exit::USAGE,
+                    format!("{place}: {}", error.to_string().trim()),
+                );
+            }
+        };
+        spelt.extend(flags(&keys, &place)?);
+    }
+    for flag in ["--resume", "--repeat"] {
+        if let Some(folder) = value(after, flag) {
+            let (_, record) = or_exit(Folder::open(&folder))?;
+            let mut keys = record.keys;
+            if flag == "--repeat" {
+                keys.retain(|key, _| !RESULTS.contains(&key.as_str()));
+            }
+            spelt.extend(flags(
+                &keys,
+                &folder.join("run.json").display().to_string(),
+            )?);
+        }
+    }
+    spelt.extend_from_slice(after);
+    Ok(spelt)
+}
+
+/// What follows a flag, or its `=`.
+fn value(words: &[OsString], flag: &str) -> Option<PathBuf> {
+    let mut words = words.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == flag {
+            return words.next().map(PathBuf::from);
+        }
+        let rest = word.to_str().and_then(|word| word.strip_prefix(flag));
+        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('=')) {
+            return Some(Path::new(rest).to_owned());
+        }
+    }
+    None
+}
+
+/// The flags that these keys are. `place` is where they stand, for whoever has to correct one.
+pub fn flags(keys: &Keys, place: &str) -> anyhow::Result<Vec<OsString>> {
+    let mut flags = Vec::new();
+    for (key, value) in keys {
+        let arg = match known(key) {
+            Ok(arg) if OF_A_COMMAND.contains(&key.as_str()) && key != "sweep" => {
+                let name = arg.get_long().unwrap_or_default();
+                let problem =
+                    format!("{place}: `{key}` is of the command line alone: give --{name} there");
+                return stop(exit::USAGE, problem);
+            }
+            Ok(arg) => arg,
+            Err(problem) => return stop(exit::USAGE, format!("{place}: {problem}")),
+        };
+        match words(key, value, &arg) {
+            Ok(words) => flags.extend(words.into_iter().map(OsString::from)),
+            Err(expected) => {
+                let problem = format!("{place}: `{key}`: expected {expected}, found `{value}`");
+                return stop(exit::USAGE, problem);
+            }
+        }
+    }
+    Ok(flags)
+}
+
+/// The words of one key, or what was expected.
+fn words(key: &str, value: &Value, arg: &Arg) -> Result<Vec<String>, &'static str> {
+    let word = |value: &Value| match value {
+        Value::String(text) => Ok(format!("--{key}={text}")),
+        Value::Number(number) => Ok(format!("--{key}={}", plainly(number))),
+        _ => Err("a number or a text"),
+    };
+    let takes_none = arg
+        .get_num_args()
+        .is_some_and(|range| range.min_values() == 0);
+    match (arg.get_action(), value) {
+        (ArgAction::SetTrue, Value::Bool(true)) => Ok(vec![format!("--{key}")]),
+        (ArgAction::SetTrue, Value::Bool(false)) => Ok(Vec::new()),
+        (ArgAction::SetTrue, Value::String(text)) if text == "true" => Ok(vec![format!("--{key}")]),
+        (ArgAction::SetTrue, Value::String(text)) if text == "false" => Ok(Vec::new()),
+        (ArgAction::SetTrue, _) => Err("true or false"),
+        (ArgAction::Set, Value::Bool(true)) if takes_none => Ok(vec![format!("--{key}")]),
+        (ArgAction::Append, Value::Array(values)) => values.iter().map(word).collect(),
+        (_, value) => Ok(vec![word(value)?]),
+    }
+}
+
+/// `30.0` is a whole number where one is expected.
+fn plainly(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(value) if number.is_f64() => value.to_string(),
+        _ => number.to_string(),
+    }
+}
+
+fn arguments() -> Vec<Arg> {
+    let command = Command::command();
+    let simulate = command.find_subcommand(SIMULATE);
+    let arguments = simulate
+        .into_iter()
+        .flat_map(|simulate| simulate.get_arguments());
+    arguments
+        .filter(|arg| arg.get_long().is_some())
+        .cloned()
+        .collect()
+}
+
+/// The flag of a key, or a sentence with the nearest.
+fn known(key: &str) -> Result<Arg, String> {
+    let arguments = arguments();
+    let name = |arg: &Arg| arg.get_long().unwrap_or_default().to_owned();
+    if let Some(arg) = arguments.iter().find(|arg| name(arg) == key) {
+        return Ok(arg.clone());
+    }
+    let near = |name: &String| strsim::normalized_damerau_levenshtein(key, name);
+    let nearest = arguments
+        .iter()
+        .map(name)
+        .max_by(|one, other| near(one).total_cmp(&near(other)));
+    Err(format!(
+        "unknown key `{key}`; did you mean `{}`? The keys are the long flags of `chorus simulate`",
+        nearest.unwrap_or_default()
+    ))
+}
+
+/// Refuses a key that no sweep can go over.
+pub fn sweepable(key: &str) -> Result<(), String> {
+    known(key)?;
+    let fixed = [&OF_A_COMMAND[..], &RESULTS, &["checkpoint", "threads"]].concat();
+    match fixed.contains(&key) {
+        true => Err(format!("`{key}` changes no result: sweep over another key")),
+        false => Ok(()),
+    }
+}
+
+/// What was given for a run, wherever it stood, but for where it goes.
+pub fn given(matches: &ArgMatches) -> Keys {
+    let mut keys = Keys::new();
+    let text = |value: &OsStr| Value::String(value.to_string_lossy().into_owned());
+    for arg in arguments() {
+        let (id, name) = (arg.get_id().as_str(), arg.get_long().unwrap_or_default());
+        let is_given = matches.try_contains_id(id).is_ok()
+            && matches.value_source(id) == Some(ValueSource::CommandLine);
+        if !is_given || OF_A_COMMAND.contains(&name) {
+            continue;
+        }
+        let value = match arg.get_action() {
+            ArgAction::SetTrue => Value::Bool(true),
+            _ => matches
+                .get_raw(id)
+                .and_then(Iterator::last)
+                .map_or(Value::Null, text),
+        };
+        keys.insert(name.to_owned(), value);
+    }
+    keys
+}

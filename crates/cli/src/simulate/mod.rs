@@ -1,0 +1,241 @@
+//! `chorus simulate`: a federation in one process.
+
+mod interruption;
+mod keys;
+mod prepared;
+mod sweep;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use chorus_data::Dataset;
+use chorus_model::{Engine, Parameters};
+use chorus_simulator::{Folder, FolderError, Run, differences};
+use clap::{ArgMatches, Args};
+
+use crate::exit::{self, OrExit, stop};
+use crate::json::Json;
+use crate::learning::Learning;
+use crate::ranges::{bearable, within};
+use crate::{progress, words};
+use interruption::Interruption;
+use keys::Keys;
+pub use keys::spelt_out;
+use prepared::{Prepared, Shelf, Watch};
+
+/// Flags of `chorus simulate`.
+#[derive(Args)]
+#[command(after_help = exit::HELP, args_override_self = true)]
+pub struct Simulate {
+    /// A data set. A folder with NAME.train.rating[.gz], NAME.test.rating, NAME.test.negative[.gz]; or train.txt[.gz] and
+    /// test.txt[.gz], a line a user; or raw GroupLens files; or events.csv, .tsv or .parquet with the columns user, item
+    /// and time. Or one such file of events.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    learning: Learning,
+    /// Share of a round's clients that vanish before they contribute.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = bearable)]
+    dropout: f64,
+    /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
+    #[arg(long)]
+    masks: bool,
+    /// Draw the noise of each sum in one piece instead of a share a client. The law of the sum is the same, it takes a
+    /// fraction of the time; for large populations and catalogues.
+    #[arg(long, conflicts_with = "masks")]
+    noise_at_once: bool,
+    /// Simulate a population so many times as large: every user is there so often, and measured once.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = within(1, 1 << 22))]
+    copies: usize,
+    /// People that quality is measured on after each round; 0 measures the last model alone, which is always over everyone.
+    #[arg(long, value_name = "PEOPLE", default_value_t = 1_000, value_parser = within(0, 1 << 22))]
+    measured: usize,
+    /// Have clients evaluate the model themselves, after so many rounds each time (sweeps with noise) and at the end: everyone leaves
+    /// the newest item out of training and adds its rank to a sum, as in a task with `evaluate`.
+    #[arg(long, value_name = "ROUNDS", value_parser = within(1, 100_000))]
+    evaluate: Option<usize>,
+    #[command(flatten)]
+    json: Json,
+    /// Write every user's score for every item: raw little-endian f32, [users, items].
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Write the learned model: a safetensors file, for `chorus evaluate`.
+    #[arg(long, value_name = "FILE")]
+    save_model: Option<PathBuf>,
+    /// Write a report, one HTML page.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Take keys from a TOML file: the long flags of this command, such as `epsilon = 8` or `masks = true`. Flags win over it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "repeat"])]
+    config: Option<PathBuf>,
+    /// Keep the run in a new folder: run.json, rounds.parquet, TensorBoard events, report.html, model.safetensors, and until it
+    /// is finished a checkpoint. Ctrl-C ends it after the round under way.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "repeat"])]
+    out: Option<PathBuf>,
+    /// With --out, write a checkpoint after every so many sums.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1, 100_000))]
+    checkpoint: usize,
+    /// Go on with the run in this folder: it ends with the same bits as if it had not been interrupted.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["repeat", "sweep"])]
+    resume: Option<PathBuf>,
+    /// Run again what this folder holds, and end with 1 unless model and figures are the same.
+    #[arg(long, value_name = "DIR", conflicts_with = "sweep")]
+    repeat: Option<PathBuf>,
+    /// Run once for each value of a key; given several times, once for each combination. With --out each run has a folder of its own
+    /// in it, and those that are finished are not run again.
+    #[arg(long, value_name = "KEY=A,B,C", conflicts_with_all = ["scores", "save_model", "report"])]
+    sweep: Vec<String>,
+    /// Compute with so many threads [default: one a core]. No result depends on it.
+    #[arg(long, value_name = "N", value_parser = within(1, 1_024))]
+    threads: Option<usize>,
+}
+
+/// What was given for this run, but for where it goes.
+pub fn given(matches: &ArgMatches) -> Keys {
+    let simulate = matches.subcommand_matches("simulate");
+    simulate.map(keys::given).unwrap_or_default()
+}
+
+impl Simulate {
+    pub fn run(&self, keys: Keys) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build_global().or_exit(exit::ENVIRONMENT)?;
+        }
+        if !self.sweep.is_empty() {
+            return sweep::run(self, &keys);
+        }
+        let files = [&self.scores, &self.report, &self.save_model];
+        let files = files.into_iter().flatten().map(PathBuf::as_path);
+        progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
+        let mut prepared = Prepared::new(self, keys, &mut Shelf::default())?;
+        prepared.tell();
+        if let Some(folder) = &self.repeat {
+            return self.repeat(&prepared, folder);
+        }
+        let folder = match (&self.out, &self.resume) {
+            (Some(out), _) => Some(prepared.begin(out)?),
+            (None, Some(folder)) => Some(prepared.go_on(folder)?),
+            (None, None) => None,
+        };
+        let interruption = folder.as_ref().map(|_| Interruption::heard()).transpose()?;
+        let mut watch = Watch::new(prepared.rounds());
+        let run = prepared.run(folder.as_ref(), interruption.as_ref(), &mut watch);
+        watch.end();
+        let Some(run) = run? else {
+            let folder = folder.as_ref().map(Folder::path).unwrap_or(Path::new(""));
+            let resume = format!("chorus simulate --resume {}", folder.display());
+            return stop(
+                exit::INTERRUPTED,
+                format!("interrupted; `{resume}` goes on with it"),
+            );
+        };
+        self.write(&prepared, &run)
+    }
+
+    /// Results where they are asked for.
+    fn write(&self, prepared: &Prepared, run: &Run) -> anyhow::Result<()> {
+        if let Some(path) = &self.scores {
+            let engine = crate::engine::engine();
+            write_scores(path, &run.parameters, &prepared.dataset, &engine)?;
+        }
+        if let Some(path) = &self.save_model {
+            progress::write(path, &run.parameters.to_bytes()?)?;
+        }
+        self.json.write(&run.figures)?;
+        if let Some(path) = &self.report {
+            let page = run.report().to_html();
+            progress::write(path, page.as_bytes())?;
+        }
+        if self.json.replaces_words() {
+            return Ok(());
+        }
+        progress::say(&words::figures(&run.figures));
+        if run.figures.epsilon.is_some() {
+            progress::say(&run.guarantee);
+        }
+        Ok(())
+    }
+
+    /// Runs it again, and says what is not as it was.
+    fn repeat(&self, prepared: &Prepared, folder: &Path) -> anyhow::Result<()> {
+        let (_, first) = or_exit(Folder::open(folder))?;
+        if !first.is_finished() {
+            let resume = format!("`chorus simulate --resume {}`", folder.display());
+            return stop(
+                exit::USAGE,
+                format!("this run is not finished: end it with {resume} first"),
+            );
+        }
+        let other = first.other_run(&prepared.record);
+        if !other.is_empty() {
+            let is_data = first.data.digest != prepared.record.data.digest;
+            let code = if is_data { exit::DATA } else { exit::FAILED };
+            return stop(code, format!("this is another run: {}", other.join("; ")));
+        }
+        prepared.tell_version(&first);
+        let mut watch = Watch::new(prepared.rounds());
+        let run = prepared.run(None, None, &mut watch);
+        watch.end();
+        let Some(run) = run? else {
+            return stop(exit::INTERRUPTED, "interrupted");
+        };
+        let second = prepared.record.clone().finished(&run)?;
+        let found = differences(&first, &second);
+        if !found.is_empty() {
+            return stop(
+                exit::FAILED,
+                format!("not the same run: {}", found.join("; ")),
+            );
+        }
+        self.write(prepared, &run)?;
+        let digest = second
+            .model
+            .map(|digest| digest.to_string())
+            .unwrap_or_default();
+        progress::tell(&format!(
+            "the same run: model {digest}, and every figure but the times"
+        ));
+        Ok(())
+    }
+}
+
+/// Gives an error of a run folder its exit code.
+fn or_exit<T>(result: Result<T, FolderError>) -> anyhow::Result<T> {
+    result.map_err(|error| {
+        let code = match &error {
+            FolderError::Taken { .. } | FolderError::NoRun(_) => exit::USAGE,
+            FolderError::Unusable { .. } => exit::DATA,
+            FolderError::Disk { .. } => exit::ENVIRONMENT,
+            FolderError::Parameters(_) | FolderError::Checkpoint(_) | FolderError::Rows(_) => {
+                exit::FAILED
+            }
+        };
+        exit::with(code, error)
+    })
+}
+
+/// Writes everyone's scores for every item.
+pub fn write_scores(
+    path: &Path,
+    model: &Parameters,
+    dataset: &Dataset,
+    engine: &dyn Engine,
+) -> anyhow::Result<()> {
+    let file = File::create(path)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+        .or_exit(exit::ENVIRONMENT)?;
+    Ok(chorus_simulator::scores(
+        model,
+        dataset,
+        engine,
+        &mut BufWriter::new(file),
+    )?)
+}
+
+/// The command as it was given, to repeat it.
+pub fn command_line() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("chorus {}", words.join(" "))
+}

@@ -1,0 +1,248 @@
+//! A run that was checked and can begin, and how it is driven.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chorus_data::Dataset;
+use chorus_model::Evaluate;
+use chorus_protocol::Task;
+use chorus_simulator::{Data, Folder, Options, Progress, Record, Run, Simulation, check};
+use indicatif::ProgressBar;
+
+use super::interruption::Interruption;
+use super::keys::{Keys, flags};
+use super::{Simulate, or_exit};
+use crate::exit::{self, OrExit, stop};
+use crate::{engine, progress};
+
+/// Data sets that were read: runs beside each other read each once.
+#[derive(Default)]
+pub struct Shelf(BTreeMap<(PathBuf, usize), (Arc<Dataset>, Data)>);
+
+impl Shelf {
+    /// The data set with so many copies of its people, and what it is without them.
+    fn take(&mut self, path: &Path, copies: usize) -> anyhow::Result<(Arc<Dataset>, Data)> {
+        let key = (path.to_owned(), copies);
+        if let Some(found) = self.0.get(&key) {
+            return Ok(found.clone());
+        }
+        let mut dataset = crate::data::read(path)?;
+        let data = Data::of(&dataset);
+        if copies > 1 {
+            dataset = dataset.repeated(copies).or_exit(exit::USAGE)?;
+        }
+        let read = (Arc::new(dataset), data);
+        self.0.insert(key, read.clone());
+        Ok(read)
+    }
+}
+
+/// A run that can begin.
+pub struct Prepared {
+    pub dataset: Arc<Dataset>,
+    pub record: Record,
+    /// Sums between two checkpoints.
+    every: usize,
+    /// How it can be asked for again.
+    command: String,
+}
+
+impl Prepared {
+    /// Checks everything that can be checked before anything is learned.
+    pub fn new(asked: &Simulate, keys: Keys, shelf: &mut Shelf) -> anyhow::Result<Self> {
+        let Some(privacy) = asked.learning.privacy()? else {
+            return stop(
+                exit::USAGE,
+                "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
+            );
+        };
+        let (dataset, data) = shelf.take(&asked.data, asked.copies)?;
+        let mut task = asked
+            .learning
+            .task("simulated", dataset.users(), &dataset, privacy)?;
+        if let Some(every) = asked.evaluate {
+            task.evaluate = Some(Evaluate { every, share: None });
+        }
+        let options = Options {
+            seed: asked.learning.seed,
+            dropout: asked.dropout,
+            masks: asked.masks,
+            noise_at_once: asked.noise_at_once,
+            measured: asked.measured,
+        };
+        check(&task, &dataset, options).or_exit(exit::USAGE)?;
+        let began = SystemTime::now().duration_since(UNIX_EPOCH);
+        let command = spelt(&keys)?;
+        let record = Record {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine::NAME.to_owned(),
+            began: began.unwrap_or_default().as_secs(),
+            keys,
+            data,
+            task,
+            options,
+            model: None,
+            figures: None,
+            rounds: Vec::new(),
+        };
+        Ok(Self {
+            dataset,
+            record,
+            every: asked.checkpoint,
+            command,
+        })
+    }
+
+    /// What is worth knowing before it begins.
+    pub fn tell(&self) {
+        let split = self.task().split;
+        if split > 1 {
+            progress::tell(&format!(
+                "each sum is split over {split} cohorts: the variance of its noise is {split} times as large"
+            ));
+        }
+    }
+
+    /// Only the same version promises the same bits.
+    pub fn tell_version(&self, first: &Record) {
+        let (first, now) = (&first.version, &self.record.version);
+        if first != now {
+            progress::tell(&format!(
+                "chorus {first} began this run and this is chorus {now}, which may compute other bits"
+            ));
+        }
+    }
+
+    fn task(&self) -> &Task {
+        &self.record.task
+    }
+
+    /// Rounds that it has.
+    pub fn rounds(&self) -> usize {
+        self.task().sums().len() * self.task().split
+    }
+
+    /// A new folder for it.
+    pub fn begin(&self, path: &Path) -> anyhow::Result<Folder> {
+        let folder = or_exit(Folder::new(path))?;
+        or_exit(folder.begin(&self.record))?;
+        Ok(folder)
+    }
+
+    /// The folder of the same run that is to be gone on with.
+    pub fn go_on(&mut self, path: &Path) -> anyhow::Result<Folder> {
+        let (folder, record) = or_exit(Folder::open(path))?;
+        let (other, place) = (record.other_run(&self.record), path.display());
+        if !other.is_empty() {
+            let other = other.join("; ");
+            return stop(exit::USAGE, format!("{place} holds another run: {other}"));
+        }
+        if record.is_finished() {
+            let problem = format!("the run in {place} is finished: there is nothing to go on with");
+            return stop(exit::USAGE, problem);
+        }
+        self.tell_version(&record);
+        // The files that are named after it are then those of the same run.
+        self.record.began = record.began;
+        Ok(folder)
+    }
+
+    /// Runs it, from the last checkpoint of the folder if there is one; nothing where it was interrupted, which the folder then holds.
+    pub fn run(
+        &self,
+        folder: Option<&Folder>,
+        interruption: Option<&Interruption>,
+        watch: &mut Watch,
+    ) -> anyhow::Result<Option<Run>> {
+        let engine = engine::engine();
+        let (dataset, options) = (&self.dataset, self.record.options);
+        let mut simulation =
+            Simulation::new(self.task(), dataset, &engine, options).or_exit(exit::FAILED)?;
+        if let Some(checkpoint) = folder.map(Folder::checkpoint).and_then(Result::transpose) {
+            simulation.go_on_from(or_exit(checkpoint)?);
+            watch.advance(simulation.rounds().len());
+        }
+        let mut sums = 0;
+        while simulation.goes_on() {
+            simulation
+                .sum(&mut |progress| watch.see(progress))
+                .or_exit(exit::FAILED)?;
+            sums += 1;
+            let Some(folder) = folder else { continue };
+            if interruption.is_some_and(Interruption::is_asked) {
+                or_exit(folder.leave(self.record.clone(), &simulation.checkpoint()))?;
+                return Ok(None);
+            }
+            if sums % self.every == 0 {
+                or_exit(folder.save(&simulation.checkpoint()))?;
+            }
+        }
+        let mut run = simulation.end().or_exit(exit::FAILED)?;
+        run.figures.command.clone_from(&self.command);
+        if let Some(folder) = folder {
+            or_exit(folder.finish(self.record.clone(), &run))?;
+        }
+        Ok(Some(run))
+    }
+}
+
+/// A command with these keys.
+fn spelt(keys: &Keys) -> anyhow::Result<String> {
+    let words = flags(keys, "keys")?;
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    Ok(format!("chorus simulate {}", words.join(" ")))
+}
+
+/// What a person at a terminal sees of rounds: how many, how good, how long still.
+pub struct Watch {
+    bar: ProgressBar,
+    /// Rounds of the runs before this one.
+    before: usize,
+    /// What this run is, where there are several.
+    name: String,
+}
+
+impl Watch {
+    /// Over so many rounds.
+    pub fn new(rounds: usize) -> Self {
+        Self {
+            bar: progress::bar(rounds as u64, "rounds"),
+            before: 0,
+            name: String::new(),
+        }
+    }
+
+    /// The next of several runs.
+    pub fn next(&mut self, name: &str, before: usize) {
+        (self.name, self.before) = (format!("{name}: "), before);
+        self.bar.set_position(before as u64);
+        self.bar.set_message(name.to_owned());
+    }
+
+    /// Rounds that were done earlier, and say nothing of how fast this is.
+    fn advance(&self, rounds: usize) {
+        self.bar.set_position((self.before + rounds) as u64);
+        self.bar.reset_eta();
+    }
+
+    fn see(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Began { name, .. } => self.bar.set_message(format!("{}{name}", self.name)),
+            Progress::Learned { .. } => {}
+            Progress::Ended { round, row, .. } => {
+                self.bar.set_position((self.before + round) as u64);
+                if let Some(quality) = row.quality {
+                    let said = format!("{}HR@10 {:.3}", self.name, quality.hr_at_10);
+                    self.bar.set_message(said);
+                }
+            }
+        }
+    }
+
+    /// Leaves nothing on the screen.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
