@@ -196,7 +196,11 @@ impl<'a> Simulation<'a> {
             return Ok(());
         };
         let stepped = Instant::now();
-        let learning = self.learning.clone();
+        // Moved, not copied: of a large catalogue one model more is much memory.
+        let learning = Learning {
+            parameters: std::mem::take(&mut self.learning.parameters),
+            state: std::mem::take(&mut self.learning.state),
+        };
         let learned = self.task.learn(learning, index, &delta)?;
         let seconds = stepped.elapsed().as_secs_f64();
         let quality = self.measure(&learned.learning.parameters)?;

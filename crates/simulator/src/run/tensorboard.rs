@@ -170,7 +170,7 @@ mod tests {
             let (of_content, rest) = rest[content.len()..].split_first_chunk::<4>().unwrap();
             for (check, of) in [(check, &length[..]), (of_content, content)] {
                 let unmasked = u32::from_le_bytes(*check).wrapping_sub(0xa282_ead8);
-                assert_eq!((unmasked >> 17) | (unmasked << 15), crc32c(of));
+                assert_eq!(unmasked.rotate_left(15), crc32c(of));
             }
             events.push(Event::decode(content).unwrap());
             file = rest;
