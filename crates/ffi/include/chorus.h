@@ -49,7 +49,7 @@
 // Update the older side: the other one does not speak the same protocol.
 #define CHORUS_UPDATE 9
 
-// There is no model yet: contribute first.
+// There is no model yet: contribute first, or hand in a catalogue.
 #define CHORUS_NO_MODEL 10
 
 // The model is of no use here; the one before stays. Wait for another one.
@@ -171,13 +171,14 @@ int32_t chorus_enrol(ChorusClient client,
 int32_t chorus_record(ChorusClient client,
                       const char *event);
 
-// A list for the person's screen, best first, by the newest model that is here. Works without a network.
+// A list for the person's screen, best first, by the newest model that is here. Works without a network. Before the first model came
+// it is the same for everybody: the candidates in their order, or else the items of the catalogue in theirs.
 //
 // `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
 // for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
 // `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
 //
-// Codes: `CHORUS_NO_MODEL` before the first contribution; `CHORUS_MODEL`.
+// Codes: `CHORUS_NO_MODEL` before the first contribution, where there are no candidates and no catalogue either; `CHORUS_MODEL`.
 //
 // # Safety
 // `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
@@ -206,11 +207,13 @@ int32_t chorus_status(ChorusClient client,
                       char **status);
 
 // Says what the app knows of its items, in the place of what it said before. Held in memory until the client is closed: an app says
-// it after each opening, before it records or asks for a list. Without it no item is sensitive and none has a topic.
+// it after each opening, before it records or asks for a list. Without it no item is sensitive, none has a topic, and nothing is shown
+// to somebody who muted a topic.
 //
 // `items`: `[{"item": 17, "title": "Two Lakes", "topics": ["travel"], "sensitive": "health", "price": {"amount": 499, "currency":
 // "EUR"}, "regions": ["DE"], "from_age": "16-17"}, ...]`; all but `item` may be left out. `sensitive`: a category of the notice,
-// what follows `sensitive:` in its name; `amount`: cents, pence, yen.
+// what follows `sensitive:` in its name; `amount`: cents, pence, yen. Their order, best sellers first, is that of a list before there
+// is a model.
 //
 // # Safety
 // `items` is text that ends with a zero.
@@ -299,7 +302,7 @@ int32_t chorus_stop(ChorusClient client);
 // it, or `{"group": "..."}`; `choice`: `mute` (as if it did not exist), `not-interested`, `pin`, `hide` (not while somebody else may be
 // looking), and for groups `in` and `out`.
 //
-// Codes: `CHORUS_NOT_GRANTED`: nothing was kept.
+// Codes: `CHORUS_NOT_GRANTED`: nothing was kept; `CHORUS_MISUSE` for a topic that no item of the catalogue has, with the nearest.
 //
 // # Safety
 // `control` is text that ends with a zero.
