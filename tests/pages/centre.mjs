@@ -204,6 +204,11 @@ await page.setViewportSize({ width: 360, height: 900 });
 await whole(page, 'an open event on a phone');
 await picture('data', 'open-phone');
 await page.setViewportSize({ width: 1200, height: 900 });
+// What is only a summary by now goes as a whole.
+const old = page.locator('tbody tr', { has: page.getByRole('rowheader', { name: 'The Baker of Cork', exact: true }) });
+assert.equal(await old.locator('summary').count(), 0);
+assert.match(await old.innerText(), /Only the day is left/);
+assert.equal(await old.getByRole('button', { name: /^Remove the item/ }).count(), 1);
 // One event of two goes, and the item stays.
 const twice = rowOf('Opened, Bought');
 const name = await twice.locator('th').innerText();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use chorus_client::{
-    Answer, Client, Decision, Durability, FakeCoordinator, FileKey, Loop, Purpose, Settings,
+    Answer, Client, Decision, Durability, Event, FakeCoordinator, FileKey, Loop, Purpose, Settings,
 };
 use chorus_model::{Direct, ItemId};
 use chorus_protocol::{Floor, Task};
@@ -64,10 +64,19 @@ pub fn lived_in(home: &Path) -> String {
         durability: Durability::ProcessEnd,
         ..Settings::default()
     };
-    let mut client = Client::open(home, &FileKey::beside(home), settings, clock.now()).unwrap();
+    // They began so long ago that of the first thing only its summary is left.
+    let keys = FileKey::beside(home);
+    let then = clock.now() - 40 * 24 * 60 * 60;
+    let mut client = Client::open(home, &keys, settings.clone(), then).unwrap();
     let purposes = [Purpose::LocalPersonalisation, Purpose::ContributeTraining];
     let decision = Decision::new(Answer::Yes, purposes, client.notice("en").unwrap());
-    client.decide(&decision, clock.now()).unwrap();
+    client.decide(&decision, then).unwrap();
+    client.record(Event::click(ItemId(40), then), then).unwrap();
+    drop(client);
+    // A clock that jumps is believed on the second day.
+    let yesterday = clock.now() - 24 * 60 * 60;
+    drop(Client::open(home, &keys, settings.clone(), yesterday).unwrap());
+    let mut client = Client::open(home, &keys, settings, clock.now()).unwrap();
     let gpc = serde_json::from_str(r#"{"kind": "gpc", "on": true}"#).unwrap();
     client.signal(&gpc, clock.now()).unwrap();
     let mut lines = "item\tkind\tat\tvalue\n".to_owned();
