@@ -47,7 +47,14 @@ fn a_file_of_keys_is_the_same_as_flags_and_flags_win() {
     let by_flags = chorus(folder, &simulate(&["--rounds", "3", "--masks", "--json"])).well();
     let by_file = chorus(folder, &["simulate", "--config", "run.toml", "--json"]).well();
     assert_eq!(figures(&by_file), figures(&by_flags));
-    let both = ["simulate", "--rounds=2", "--config=run.toml", "--json"];
+    let both = [
+        "simulate",
+        "--config",
+        "none.toml",
+        "--rounds=2",
+        "--config=run.toml",
+        "--json",
+    ];
     let fewer = chorus(folder, &simulate(&["--rounds", "2", "--masks", "--json"])).well();
     assert_eq!(figures(&chorus(folder, &both).well()), figures(&fewer));
 
@@ -90,7 +97,7 @@ fn the_keys_in_the_readme_are_keys() {
     let (block, _) = block.split_once("```").unwrap();
     fs::write(room.path().join("run.toml"), block).unwrap();
     let run = ["simulate", "--config", "run.toml"];
-    chorus(room.path(), &run).with(3, &["no data set", "ml-100k"]);
+    chorus(room.path(), &run).with(3, &["cannot read ml-100k"]);
     fs::write(
         room.path().join("run.toml"),
         block.replace("epsilon", "epsylon"),
@@ -178,7 +185,7 @@ fn an_interrupted_run_ends_with_the_same_bits() {
     let folder = room.path();
     let more = [
         "--rounds",
-        "1000",
+        "300",
         "--measured",
         "0",
         "--dropout",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chorus_simulator::Folder;
 use clap::parser::ValueSource;
@@ -66,19 +66,19 @@ pub fn spelt_out(words: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
     Ok(spelt)
 }
 
-/// What follows a flag, or its `=`.
+/// What follows a flag, or its `=`; the last where it is there twice, as clap reads it.
 fn value(words: &[OsString], flag: &str) -> Option<PathBuf> {
     let mut words = words.iter().take_while(|word| *word != "--");
+    let mut found = None;
     while let Some(word) = words.next() {
-        if word == flag {
-            return words.next().map(PathBuf::from);
-        }
         let rest = word.to_str().and_then(|word| word.strip_prefix(flag));
-        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('=')) {
-            return Some(Path::new(rest).to_owned());
+        match rest {
+            Some("") => found = words.next().map(PathBuf::from),
+            Some(rest) => found = rest.strip_prefix('=').map(PathBuf::from).or(found),
+            None => {}
         }
     }
-    None
+    found
 }
 
 /// The flags that these keys are. `place` is where they stand, for whoever has to correct one.
