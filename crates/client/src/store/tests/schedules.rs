@@ -261,7 +261,12 @@ fn judge(shim: &Path, schedule: Schedule, states: &[State]) -> Result<Ended, Str
             false => Err(format!("left after it was erased: {left:?}")),
         };
     }
-    let found = state(home).map_err(|error| error.to_string())?;
+    let has_failed = matches!(schedule.mode, 'e' | 'i' | 's') && ended.done + 1 == erased;
+    let found = match state(home) {
+        // The disk did not let the erasure be noted: the key is gone all the same, and what is left nobody can read.
+        Err(_) if has_failed && !home.join("client.key").exists() => return Ok(ended),
+        found => found.map_err(|error| error.to_string())?,
+    };
     // What was acknowledged, or one step more that was done and not acknowledged.
     let last = ended.done.saturating_sub(1);
     let may_be = states.get(last..=ended.done).unwrap_or_default();
