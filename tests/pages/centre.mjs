@@ -5,7 +5,7 @@
 // client, which is in FOLDER: somebody who reads German, and whose erasing does not work at once.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -321,15 +321,19 @@ const erase = async () => {
   await person.getByLabel('Ich will alles löschen').check();
   await person.getByRole('button', { name: 'Alles löschen' }).click();
 };
-// A folder where a file should be that goes.
-const obstacle = join(otherFolder, 'client.db.new');
-mkdirSync(obstacle);
+// Among what was set aside is a folder so deep that what is in it has no path, and cannot go.
+const levels = Array(15).fill('d'.repeat(200));
+const bottom = join(otherFolder, 'set-aside-1', ...levels);
+const obstacle = `${otherFolder}-deep`;
+mkdirSync(bottom, { recursive: true });
+mkdirSync(join(obstacle, ...levels), { recursive: true });
+renameSync(obstacle, join(bottom, 'deep'));
 await person.goto(otherAddress);
 await person.getByRole('link', { name: 'Deine Daten', exact: true }).click();
 await erase();
 assert.equal(await person.locator('h1').innerText(), 'Noch ist nicht alles gelöscht');
 await looks('not-erased');
-rmdirSync(obstacle);
+renameSync(join(bottom, 'deep'), obstacle);
 await erase();
 assert.equal(await person.locator('h1').innerText(), 'Alles ist gelöscht');
 await looks('erased');

@@ -103,7 +103,8 @@ enum Action {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::from(exit::DONE),
+        Ok(()) if progress::all_said() => ExitCode::from(exit::DONE),
+        Ok(()) => ExitCode::from(exit::ENVIRONMENT),
         Err(error) => {
             progress::complain(&exit::sentence(&error));
             ExitCode::from(exit::code_of(&error))

@@ -1,32 +1,43 @@
 //! What a person at a terminal sees: results on standard output, everything else on standard error.
-#![allow(clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 
-/// A result line. That nobody reads on, as behind `| head`, is no failure.
+/// Whether a result could not be written to standard output.
+static UNSAID: AtomicBool = AtomicBool::new(false);
+
+/// A result line. That nobody reads on, as behind `| head`, is no failure. What else goes wrong is said once, and the command ends as
+/// one that failed: see [`all_said`].
 pub fn say(line: &str) {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            complain(&format!("cannot write to standard output: {error}"));
+            if !UNSAID.swap(true, Ordering::Relaxed) {
+                complain(&format!("cannot write to standard output: {error}"));
+            }
         }
         _ => {}
     }
 }
 
-/// A line about what is going on.
+/// Whether every result reached standard output.
+pub fn all_said() -> bool {
+    !UNSAID.load(Ordering::Relaxed)
+}
+
+/// A line about what is going on. Nothing waits for it to be read: what the command does goes on where it cannot be written.
 pub fn tell(line: &str) {
-    eprintln!("{line}");
+    let _unread = writeln!(std::io::stderr(), "{line}");
 }
 
 /// An error, in a sentence.
 pub fn complain(sentence: &str) {
-    eprintln!("chorus: {sentence}");
+    tell(&format!("chorus: {sentence}"));
 }
 
 /// A result as JSON on standard output.

@@ -72,7 +72,7 @@ fn a_person_looks_decides_corrects_and_erases() {
     catalogue(&table);
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
-    for file in ["client.db", "client.key", "lease"] {
+    for file in ["client.db", "client.db-tally", "client.key", "lease"] {
         fs::copy(home.join(file), other.join(file)).unwrap();
     }
     let serve = |home: &Path| {
@@ -174,9 +174,12 @@ fn what_was_not_erased_to_the_end_is_said_and_erased_again() {
     let mut centre = Service::saying(folder.path(), &["client", "--home", "me", "centre"]);
     let mut visitor = Visitor::new(&centre.address);
     visitor.enter();
-    // Where a file should be that goes, there is a folder, which does not.
-    let obstacle = home.join("client.db.new");
-    fs::create_dir(&obstacle).unwrap();
+    // Among what was set aside is a folder so deep that what is in it has no path, and cannot go.
+    let deep = |place: &Path| (0..15).fold(place.to_owned(), |path, _| path.join("d".repeat(200)));
+    let (bottom, obstacle) = (deep(&home.join("set-aside-1")), folder.path().join("deep"));
+    fs::create_dir_all(&bottom).unwrap();
+    fs::create_dir_all(deep(&obstacle)).unwrap();
+    fs::rename(&obstacle, bottom.join("deep")).unwrap();
     let erase = |on: &str| visitor.send(on, "erase", "sure=yes");
     for page in ["data", "", "choices"] {
         let said = match page {
@@ -195,7 +198,7 @@ fn what_was_not_erased_to_the_end_is_said_and_erased_again() {
     assert_eq!(erase("").code, 503, "it is still there");
     assert_eq!(visitor.send("", "open", "").code, 303);
     assert_eq!(visitor.page("").code, 503);
-    fs::remove_dir(&obstacle).unwrap();
+    fs::rename(bottom.join("deep"), &obstacle).unwrap();
     let gone = erase("");
     assert_eq!(gone.code, 200, "{gone:?}");
     // The receipt says what there was before the first try.

@@ -57,3 +57,28 @@ fn an_export_is_private_and_follows_no_link() {
     erased.well();
     assert_eq!(mode("receipt.json"), 0o600);
 }
+
+/// A full disk behind standard output and standard error: what was asked for is done, and the command says that it could not say so.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_said_is_done_and_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let unheard = |flags: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chorus"));
+        command.args(["client", "--home", "me"]).args(flags);
+        let command = command.current_dir(place).stdout(full()).stderr(full());
+        command.status().unwrap().code()
+    };
+    assert_eq!(
+        unheard(&["consent", "grant", "local-personalisation"]),
+        Some(4)
+    );
+    let shown = me(place, &["consent", "show", "local-personalisation"]).well();
+    assert!(shown.contains("on"), "{shown}");
+    assert_eq!(unheard(&["view", "--json"]), Some(4));
+    fs::write(place.join("me/client.db"), "rubbish").unwrap();
+    assert_eq!(unheard(&["erase", "--yes"]), Some(4));
+    assert!(fs::read_dir(place.join("me")).map_or(0, Iterator::count) == 0);
+}

@@ -171,34 +171,6 @@ int32_t chorus_enrol(ChorusClient client,
 int32_t chorus_record(ChorusClient client,
                       const char *event);
 
-// A list for the person's screen, best first, by the newest model that is here. Works without a network. Before the first model came
-// it is the same for everybody: the candidates in their order, or else the items of the catalogue in theirs.
-//
-// `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
-// for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
-// `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
-//
-// Codes: `CHORUS_NO_MODEL` before the first contribution, where there are no candidates and no catalogue either; `CHORUS_MODEL`.
-//
-// # Safety
-// `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
-int32_t chorus_rank(ChorusClient client,
-                    const char *ask,
-                    char **list);
-
-// Why an item has its place: what of the person's own history speaks for it, the strongest first, as parts of its score.
-//
-// `why`: `{"task": "films", "item": 4, "most": 3}`, and `"discreet": true` as in `chorus_rank`.
-// `reasons`: `[{"item": 17, "adds": 0.3}, ...]`.
-//
-// Codes: as `chorus_rank`.
-//
-// # Safety
-// `why` is text that ends with a zero; `reasons` is a place for one pointer, to be freed with `chorus_text_free`.
-int32_t chorus_explain(ChorusClient client,
-                       const char *why,
-                       char **reasons);
-
 // What the client can say about itself: enrolment, history, rounds, privacy spent. For the person's screen.
 //
 // # Safety
@@ -230,6 +202,23 @@ int32_t chorus_catalogue(ChorusClient client,
 int32_t chorus_notice(ChorusClient client,
                       const char *language,
                       char **notice);
+
+// Every purpose as it stands, for the person's switches: `[{"purpose": "contribute-training", "state": "granted", "since": 1800000000,
+// "changes": [], "signals": [], "may_ask": false}, ...]`. `may_ask`: whether the app may ask for it now; after a no, and after a
+// question that was left open (`chorus_asked`), it may not for a while. It waits for no other call of this client.
+//
+// # Safety
+// `consents` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_consents(ChorusClient client,
+                        char **consents);
+
+// Remembers that the app asked for a purpose and got no answer. An answer needs no such note.
+//
+// `purpose`: its name, such as `contribute-training`.
+//
+// # Safety
+// `purpose` is text that ends with a zero.
+int32_t chorus_asked(ChorusClient client, const char *purpose);
 
 // Takes a decision of the person: yes and no are the same call. It waits for no other call of this client, from no thread.
 //
@@ -324,6 +313,82 @@ int32_t chorus_unchoose(ChorusClient client, const char *what);
 int32_t chorus_choices(ChorusClient client,
                        char **choices);
 
+// Makes of one event another kind, or gives it another value: everything is then as if it had been recorded so.
+//
+// `correction`: `{"event": {"item": 17, "kind": "rating", "at": 1800000000}, "kind": "rating", "value": 4}`; `event` says which, by
+// item, kind, time and source. `outcome`: `"done"`; `"unknown"` where there is no such event; `"folded"` where it is part of the
+// summary of its item by now, which can only be removed as a whole.
+//
+// Codes: `CHORUS_MISUSE` for a value that makes no sense; then nothing changed.
+//
+// # Safety
+// `correction` is text that ends with a zero; `outcome` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_correct(ChorusClient client,
+                       const char *correction,
+                       char **outcome);
+
+// Removes an item with everything that was done with it, or one event: everything is then as if it had never been recorded.
+//
+// `what`: `{"item": 17}` or `{"event": {"item": 17, "kind": "click", "at": 1800000000}}`. `outcome`: as in `chorus_correct`.
+//
+// # Safety
+// `what` is text that ends with a zero; `outcome` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_remove(ChorusClient client,
+                      const char *what,
+                      char **outcome);
+
+// A list for the person's screen, best first, by the newest model that is here. Works without a network. Before the first model came
+// it is the same for everybody: the candidates in their order, or else the items of the catalogue in theirs.
+//
+// `ask`: `{"task": "films", "length": 10}`; besides, `"candidates": [4, 8, 15]` to choose from these alone, `"popular": true`
+// for a list that nothing of the person is in, `"discreet": true` where somebody else may be looking.
+// `list`: `{"places": [{"item": 4, "score": 0.91, "explored": false}, ...], "profiled": true, "diversity": 0.4}`.
+//
+// Codes: `CHORUS_NO_MODEL` before the first contribution, where there are no candidates and no catalogue either; `CHORUS_MODEL`.
+//
+// # Safety
+// `ask` is text that ends with a zero; `list` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_rank(ChorusClient client,
+                    const char *ask,
+                    char **list);
+
+// Why an item has its place: what of the person's own history speaks for it, the strongest first, as parts of its score.
+//
+// `why`: `{"task": "films", "item": 4, "most": 3}`, and `"discreet": true` as in `chorus_rank`.
+// `reasons`: `[{"item": 17, "adds": 0.3}, ...]`.
+//
+// Codes: as `chorus_rank`.
+//
+// # Safety
+// `why` is text that ends with a zero; `reasons` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_explain(ChorusClient client,
+                       const char *why,
+                       char **reasons);
+
+// The same list with and without one item of the person's history: what it would be had they never touched it. Nothing is kept.
+//
+// `ask`: as in `chorus_rank`. `item`: which. `lists`: `{"with": [{"item": 4, "score": 0.91, ...}, ...], "without": [...]}`.
+//
+// Codes: as `chorus_rank`.
+//
+// # Safety
+// `ask` is text that ends with a zero; `lists` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_what_if(ChorusClient client,
+                       const char *ask,
+                       uint32_t item,
+                       char **lists);
+
+// What decides this person's lists: each thing with what it does, what it is now, and how to change it. For a page that everybody
+// can read (Digital Services Act, article 27).
+//
+// `language`: `en` or `de`. `parameters`: `[{"name": "order", "title": "...", "does": "...", "change": "...", "value": "..."}, ...]`.
+//
+// # Safety
+// `language` is text that ends with a zero; `parameters` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_parameters(ChorusClient client,
+                          const char *language,
+                          char **parameters);
+
 // Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
 //
 // `form`: `json`, `csv`, or `html` (English) or `html-de` (German) for a page to read. `export`: text in that form.
@@ -333,6 +398,15 @@ int32_t chorus_choices(ChorusClient client,
 int32_t chorus_export(ChorusClient client,
                       const char *form,
                       char **export_);
+
+// Everything that left this device, the oldest first: `[{"at": 1800000000, "bytes": 5120, "messages": 1, "purpose":
+// "contribute-training", "round": 3, "what": "contribution", "epsilon": 1.4}, ...]`; `bytes`: as a packet capture shows them;
+// `epsilon`: privacy spent on the task by then, left out where nothing bounds it.
+//
+// # Safety
+// `activity` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_activity(ChorusClient client,
+                        char **activity);
 
 // Begins a private session, or ends it with 0: nothing of what is done or shown meanwhile is kept, and `chorus_record` says
 // `CHORUS_OK` all the same. It ends with the client.
@@ -350,6 +424,21 @@ int32_t chorus_private(ChorusClient client,
 // `receipt` is a place for one pointer, to be freed with `chorus_text_free`.
 int32_t chorus_erase(ChorusClient client,
                      char **receipt);
+
+// Erases everything that a client has in the folder `home` without opening it: for a forgotten passphrase, a lost key, a damaged
+// store. The key first. Nothing there is no error.
+//
+// `keys`: where the key is, if that is a key store of the app's; null for a key or passphrase in the folder. `receipt`: as in
+// `chorus_erase`; it cannot say what went, and says so.
+//
+// Codes: `CHORUS_STORE` where something is left; call it again.
+//
+// # Safety
+// `home` is text that ends with a zero; `keys` is null or as in `chorus_open_with`; `receipt` is a place for one pointer, to be
+// freed with `chorus_text_free`.
+int32_t chorus_erase_folder(const char *home,
+                            const struct ChorusKeyStore *keys,
+                            char **receipt);
 
 #ifdef __cplusplus
 }  // extern "C"

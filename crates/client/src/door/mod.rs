@@ -196,11 +196,13 @@ impl Door {
 
     /// The file, if it is there: looking must not leave one behind where everything was erased.
     fn open(&self) -> io::Result<File> {
+        file::check_plain(&self.path)?;
         OpenOptions::new().read(true).write(true).open(&self.path)
     }
 
     /// The file, made if it is not there.
     fn make(&self) -> io::Result<File> {
+        file::check_plain(&self.path)?;
         let mut options = file::private();
         options.read(true).append(true).create(true);
         options.open(&self.path)

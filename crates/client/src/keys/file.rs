@@ -84,7 +84,11 @@ pub(super) fn destroy(path: &Path) -> Result<(), KeyError> {
 
 /// Reads a file of a key, if there is one.
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
-    match std::fs::read(path) {
+    // A link to a file is how a key is kept elsewhere; a pipe would let whoever opens it wait.
+    match std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => std::fs::read(path),
+        false => Err(Error::other("it is no plain file: move it elsewhere")),
+    }) {
         Ok(content) => Ok(Some(Zeroizing::new(content))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unusable(path, &error)),

@@ -51,8 +51,20 @@ pub fn wipe(path: &Path) -> Result<()> {
     blanked
 }
 
+/// Refuses what is no plain file: a link leads elsewhere, a pipe lets its opener wait. Nothing there is fine.
+pub fn check_plain(path: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(std::io::Error::other(
+            "it is no plain file: move it elsewhere",
+        )),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A file that its owner alone can read, made if it is not there; its name is on the disk when this returns.
 pub fn make(path: &Path) -> Result<()> {
+    check_plain(path)?;
     private()
         .create(true)
         .truncate(false)
@@ -69,6 +81,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Waits until nobody else holds the lock, which lasts as long as the file is open.
 pub fn lock(path: &Path) -> Result<File> {
+    check_plain(path)?;
     let file = private()
         .create(true)
         .truncate(false)

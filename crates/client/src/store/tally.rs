@@ -115,6 +115,7 @@ pub(super) fn make(home: &Path) -> Result<(), StoreError> {
 /// How far the store in the folder `home` ever came; nothing where the file that says so is gone.
 pub(super) fn length(home: &Path) -> Result<Option<u64>, StoreError> {
     let path = home.join(TALLY);
+    file::check_plain(&path).map_err(|error| unusable(&path, error))?;
     match std::fs::metadata(&path) {
         Ok(metadata) => Ok(Some(metadata.len())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -126,7 +127,9 @@ pub(super) fn length(home: &Path) -> Result<Option<u64>, StoreError> {
 /// does it.
 pub(super) fn raise(path: &Path, grown: u64) {
     let raise = || {
-        let mut file = std::fs::OpenOptions::new().write(true).open(beside(path))?;
+        let beside = beside(path);
+        file::check_plain(&beside)?;
+        let mut file = std::fs::OpenOptions::new().write(true).open(beside)?;
         let Some(last) = grown.checked_sub(1) else {
             return Ok(());
         };

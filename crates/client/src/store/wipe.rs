@@ -100,6 +100,7 @@ pub(crate) fn unfinished(home: &Path) -> Result<Option<ErasureReceipt>, StoreErr
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    file::check_plain(path).map_err(|error| unusable(path, error))?;
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

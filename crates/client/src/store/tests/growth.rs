@@ -158,3 +158,23 @@ fn the_file_beside_the_store_is_a_part_of_it() {
     assert!(matches!(open(&home), Err(StoreError::Damaged { .. })));
     assert!(!home.path().join(FILE).exists());
 }
+
+/// What somebody lays out in the place of a file of the client's is not followed, and not waited for.
+#[cfg(unix)]
+#[test]
+fn what_is_no_plain_file_is_not_taken_for_the_own_one() {
+    use std::os::unix::fs::symlink;
+    for name in ["client.db-tally", "client.lock"] {
+        let home = charged(2);
+        let (path, theirs) = (home.path().join(name), home.path().join("theirs"));
+        let own = std::fs::read(&path).unwrap_or_default();
+        let _none = std::fs::remove_file(&path);
+        std::fs::write(&theirs, b"theirs").unwrap();
+        symlink(&theirs, &path).unwrap();
+        assert!(refusal(&home).to_string().contains("no plain file"));
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, own).unwrap();
+        open(&home).unwrap();
+    }
+}
