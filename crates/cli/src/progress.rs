@@ -15,13 +15,11 @@ static UNSAID: AtomicBool = AtomicBool::new(false);
 /// A result line. That nobody reads on, as behind `| head`, is no failure. What else goes wrong is said once, and the command ends as
 /// one that failed: see [`all_said`].
 pub fn say(line: &str) {
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            if !UNSAID.swap(true, Ordering::Relaxed) {
-                complain(&format!("cannot write to standard output: {error}"));
-            }
-        }
-        _ => {}
+    let Err(error) = writeln!(std::io::stdout(), "{line}") else {
+        return;
+    };
+    if error.kind() != ErrorKind::BrokenPipe && !UNSAID.swap(true, Ordering::Relaxed) {
+        complain(&format!("cannot write to standard output: {error}"));
     }
 }
 
