@@ -14,20 +14,8 @@ use std::fs;
 use std::path::Path;
 
 use chorus_client::ErasureReceipt;
-use common::{Said, chorus, chorus_with};
+use common::{chorus, chorus_with, me, told};
 use serde_json::Value;
-
-/// `chorus client --home me ...`.
-fn me(folder: &Path, flags: &[&str]) -> Said {
-    chorus(folder, &[&["client", "--home", "me"], flags].concat())
-}
-
-/// What it says as JSON.
-#[track_caller]
-fn told(folder: &Path, flags: &[&str]) -> Value {
-    let out = me(folder, flags).well();
-    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
-}
 
 #[track_caller]
 fn done(folder: &Path, flags: &[&str]) {

@@ -15,21 +15,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Said, Service, chorus, invitation};
+use common::{Said, Service, chorus, invitation, me, told};
 use person::lived_in;
 use serde_json::Value;
-
-/// `chorus client --home me ...`.
-fn me(folder: &Path, flags: &[&str]) -> Said {
-    chorus(folder, &[&["client", "--home", "me"], flags].concat())
-}
-
-/// What it says as JSON.
-#[track_caller]
-fn told(folder: &Path, flags: &[&str]) -> Value {
-    let out = me(folder, flags).well();
-    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
-}
 
 #[test]
 fn the_log_and_the_status_say_the_same() {

@@ -6,14 +6,8 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
-use common::{Said, chorus};
-
-/// `chorus client --home me ...`.
-fn me(folder: &Path, flags: &[&str]) -> Said {
-    chorus(folder, &[&["client", "--home", "me"], flags].concat())
-}
+use common::me;
 
 /// What is written of a person is theirs to read, and goes nowhere but where they said.
 #[test]

@@ -11,6 +11,7 @@ use chorus_authority::{Invited, certificate};
 use chorus_coordinator::Directory;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use serde_json::Value;
 
 /// What a command said, and its exit code.
 #[derive(Debug)]
@@ -65,6 +66,19 @@ fn command(folder: &Path, flags: &[&str]) -> Command {
 /// Runs the command in a folder to its end.
 pub fn chorus(folder: &Path, flags: &[&str]) -> Said {
     said(&mut command(folder, flags))
+}
+
+/// `chorus client --home me ...`.
+pub fn me(folder: &Path, flags: &[&str]) -> Said {
+    chorus(folder, &[&["client", "--home", "me"], flags].concat())
+}
+
+/// What that says as JSON.
+#[track_caller]
+pub fn told(folder: &Path, flags: &[&str]) -> Value {
+    let out = me(folder, flags).well();
+    let value = serde_json::from_str(&out).map_err(|error| format!("{error}: {out}"));
+    value.unwrap()
 }
 
 /// The same with variables in its environment.

@@ -8,14 +8,12 @@ use std::time::Duration;
 use chorus_model::Direct;
 use chorus_wire::Clock;
 use chorus_wire::client::Target;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::interleaving::serve;
-use crate::testing::{NOW, ROUNDS, decide, films, open, settings, task};
-use crate::{Answer, End, FakeCoordinator, Loop, Message};
+use super::interleaving::{admitted, serve};
+use crate::testing::{NOW, films, open, settings};
+use crate::{End, Loop, Message};
 
 /// A relay that counts the payload of TCP from the client to the server.
 async fn relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicU64>) {
@@ -49,16 +47,7 @@ async fn relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicU64>) {
 /// A whole task in sessions of some bytes each: after every one, the log says what the relay saw.
 #[tokio::test]
 async fn the_log_of_what_left_is_what_a_capture_shows() {
-    let histories: Vec<_> = (0..11)
-        .map(|person| vec![chorus_model::ItemId(person)])
-        .collect();
-    let coordinator = FakeCoordinator::start(task(false, 12), &histories, 1).unwrap();
-    coordinator.refuse(0.0);
-    let home = tempfile::tempdir().unwrap();
-    let mut client = open(home.path(), settings());
-    decide(&mut client, Answer::Yes, ROUNDS);
-    let mut rng = ChaCha20Rng::seed_from_u64(2);
-    drop(coordinator.admit(&mut client, &mut rng).unwrap());
+    let (coordinator, home, mut client, mut rng) = admitted();
     let clock = Clock::new(|| NOW);
     let (server, serving) = serve(&coordinator, &clock).await;
     let (address, counted) = relay(server).await;

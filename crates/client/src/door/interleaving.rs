@@ -195,13 +195,8 @@ impl Transport for WatchedWay {
     }
 }
 
-/// Takes part until the task is over or the person withdraws; gives back what passed in all and what passed late.
-async fn live(
-    at: usize,
-    when: usize,
-    is_gated: bool,
-    is_elsewhere: bool,
-) -> (Result<End, crate::Error>, usize, usize, usize) {
+/// A client that said yes to a task of twelve people and was admitted, and the folder that it lives in.
+pub fn admitted() -> (FakeCoordinator, tempfile::TempDir, Client, ChaCha20Rng) {
     let histories: Vec<_> = (0..11)
         .map(|person| vec![chorus_model::ItemId(person)])
         .collect();
@@ -212,6 +207,17 @@ async fn live(
     decide(&mut client, Answer::Yes, ROUNDS);
     let mut rng = ChaCha20Rng::seed_from_u64(2);
     drop(coordinator.admit(&mut client, &mut rng).unwrap());
+    (coordinator, home, client, rng)
+}
+
+/// Takes part until the task is over or the person withdraws; gives back what passed in all and what passed late.
+async fn live(
+    at: usize,
+    when: usize,
+    is_gated: bool,
+    is_elsewhere: bool,
+) -> (Result<End, crate::Error>, usize, usize, usize) {
+    let (coordinator, home, mut client, mut rng) = admitted();
 
     let clock = Clock::new(|| NOW);
     let (address, serving) = serve(&coordinator, &clock).await;

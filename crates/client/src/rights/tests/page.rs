@@ -195,23 +195,7 @@ proptest! {
     fn no_line_of_a_table_is_a_formula_and_the_way_back_is_exact(
         key in "[-=+@'\"\t\r\n a＝]{0,8}", text in "[-=+@'\"\t\r\n a＝,]{0,12}"
     ) {
-        let view = View {
-            at: NOW,
-            sections: vec![Records {
-                kind: "control",
-                text: &DataMap::get().records[0].text,
-                purposes: &[],
-                recipients: Default::default(),
-                days: 0,
-                entries: vec![Entry {
-                    key: key.clone(),
-                    value: serde_json::json!({ (key.as_str()): text.as_str() }),
-                }],
-            }],
-            withheld: Vec::new(),
-            titles: Default::default(),
-            offset: 0,
-        };
+        let view = of_one(&key, serde_json::json!({ (key.as_str()): text.as_str() }));
         let rows = cells(&view.to_csv());
         let row = &rows[1];
         for cell in row {
