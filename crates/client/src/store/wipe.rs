@@ -66,7 +66,7 @@ pub(crate) fn erase(
         tracing::warn!("an erasure could not be noted for the next opening");
     }
     finish(home, keys)?;
-    wipe_all(home, [MARKER, MARKER_DRAFT]).map_err(fault)?;
+    wipe_marker(home).map_err(fault)?;
     drop(alone);
     file::wipe(&lock).map_err(fault)
 }
@@ -75,7 +75,7 @@ pub(crate) fn erase(
 pub(super) fn finish_erasure(home: &Path, keys: &dyn KeyStore) -> Result<(), StoreError> {
     let marker = home.join(MARKER);
     let Some(note) = read(&marker)? else {
-        // It never began, and the draft of its receipt is all there is of it.
+        // It never began, or all but its receipt is erased.
         let draft = home.join(MARKER_DRAFT);
         return file::wipe(&draft).map_err(|error| unusable(home, error));
     };
@@ -152,6 +152,16 @@ fn finish(home: &Path, keys: &dyn KeyStore) -> Result<(), StoreError> {
     let sets = wipe_sets(home);
     destroyed?;
     wiped.and(sets).map_err(|error| unusable(home, error))
+}
+
+/// Under its name the marker has to be whole: it loses the name before its content.
+fn wipe_marker(home: &Path) -> io::Result<()> {
+    let (marker, draft) = (home.join(MARKER), home.join(MARKER_DRAFT));
+    file::wipe(&draft)?;
+    match file::rename(&marker, &draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => file::wipe(&draft),
+    }
 }
 
 /// Wipes the files of these names, each whatever became of the others.

@@ -1,6 +1,6 @@
 //! How fast a data set is read, and how much memory that takes.
 //!
-//! `cargo run --release -p chorus-data --example speed DIR`
+//! `cargo run --release -p chorus-data --example read_speed DIR`
 #![allow(clippy::print_stdout, reason = "prints its measurement")]
 
 use std::path::Path;
