@@ -36,11 +36,10 @@ const ROUNDING: f64 = 1e-6;
 /// whole update zero: the client then still sends noise, so that nobody learns that its training failed.
 pub fn clip(update: impl Into<Update>, bound: f64) -> ClippedUpdate {
     let (values, places) = parts(update.into());
-    let usable = is_bound(bound) && values.iter().all(|value| value.is_finite());
-    if !usable {
+    let norm = norm(&values);
+    if !(is_bound(bound) && norm.is_finite()) {
         return ClippedUpdate::nothing(values, places);
     }
-    let norm = norm(&values);
     let factor = if norm > bound { bound / norm } else { 1.0 };
     ClippedUpdate {
         values,
@@ -66,9 +65,8 @@ pub fn clip_groups(update: impl Into<Update>, groups: &[(usize, f64)]) -> Clippe
     let covered = groups
         .iter()
         .try_fold(0usize, |sum, (length, _)| sum.checked_add(*length));
-    let usable = covered == Some(values.len())
-        && groups.iter().all(|(_, bound)| is_bound(*bound))
-        && values.iter().all(|value| value.is_finite());
+    let usable =
+        covered == Some(values.len()) && groups.iter().all(|(_, bound)| is_bound(*bound));
     if !usable {
         return ClippedUpdate::nothing(values, places);
     }
@@ -82,6 +80,9 @@ pub fn clip_groups(update: impl Into<Update>, groups: &[(usize, f64)]) -> Clippe
         squares += (norm * factor).powi(2);
         clipped |= is_cut(norm, *bound);
         cut.push((*length, factor));
+    }
+    if !squares.is_finite() {
+        return ClippedUpdate::nothing(values, places);
     }
     ClippedUpdate {
         values,
@@ -103,9 +104,21 @@ fn is_bound(bound: f64) -> bool {
     bound.is_finite() && bound > 0.0
 }
 
+/// Neither finite nor a number where one of the values is not: the square of the largest f32 is far from the largest f64. The
+/// squares are added in one order on every machine, in lanes, so that none waits for the one before it.
 fn norm(values: &[f32]) -> f64 {
-    let squares = values.iter().map(|value| f64::from(*value).powi(2));
-    squares.sum::<f64>().sqrt()
+    const LANES: usize = 16;
+    let mut sums = [0.0; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for values in whole {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(*value) * f64::from(*value);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(*value) * f64::from(*value);
+    }
+    sums.iter().sum::<f64>().sqrt()
 }
 
 /// A vector of norm `bound` by construction is a little longer in f32: scaled all the same, but nothing of it is lost.
@@ -140,18 +153,33 @@ impl ClippedUpdate {
         self.places.length()
     }
 
+    /// How many values stand in them.
+    pub(crate) fn count(&self) -> usize {
+        self.values.len()
+    }
+
     /// Where the values stand; from now on nobody else knows.
     pub(crate) fn take_places(&mut self) -> Places {
         std::mem::replace(&mut self.places, Places::all(0))
     }
 
+    /// The values before the factor of the whole, in parameter units: neighbouring ones beside the factor of their group.
+    pub(crate) fn cut(&self) -> impl Iterator<Item = (&[f32], f64)> {
+        let mut rest = self.values.as_slice();
+        let whole = self.groups.is_empty().then_some((rest.len(), 1.0));
+        let groups = self.groups.iter().copied().chain(whole);
+        groups.map(move |(length, factor)| {
+            let (own, later) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            rest = later;
+            (own, factor)
+        })
+    }
+
     /// The values before the factor of the whole, each times that of its group, in parameter units.
     pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
-        let cut = self.groups.iter();
-        let cut = cut.flat_map(|(length, factor)| std::iter::repeat_n(*factor, *length));
-        let factors = cut.chain(std::iter::repeat(1.0));
-        let values = self.values.iter().copied().map(f64::from);
-        values.zip(factors).map(|(value, factor)| value * factor)
+        self.cut().flat_map(|(values, factor)| {
+            values.iter().map(move |value| f64::from(*value) * factor)
+        })
     }
 
     /// What to multiply the values by so that their norm is at most `bound` and at most the norm they were clipped to.

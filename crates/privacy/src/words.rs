@@ -15,7 +15,7 @@ pub(crate) const SINGLE: usize = 16;
 pub(crate) struct Words<'a, R: ?Sized, const N: usize> {
     rng: &'a mut R,
     block: Zeroizing<[[u8; 4]; N]>,
-    next: usize,
+    used: usize,
 }
 
 impl<'a, R: CryptoRng + ?Sized, const N: usize> Words<'a, R, N> {
@@ -23,19 +23,29 @@ impl<'a, R: CryptoRng + ?Sized, const N: usize> Words<'a, R, N> {
         Self {
             rng,
             block: Zeroizing::new([[0; 4]; N]),
-            next: N,
+            used: N,
         }
     }
 
     /// The next word, each used once.
     #[inline]
     pub(crate) fn word(&mut self) -> Result<u32, PrivacyError> {
-        if self.next >= N {
+        if self.used >= N {
             self.refill()?;
         }
-        let word = self.block.get(self.next).copied().unwrap_or_default();
-        self.next += 1;
+        let word = self.block.get(self.used).copied().unwrap_or_default();
+        self.used += 1;
         Ok(u32::from_le_bytes(word))
+    }
+
+    /// The next words, each used once: at least one and at most `most`, as many as are there.
+    pub(crate) fn next(&mut self, most: usize) -> Result<&[[u8; 4]], PrivacyError> {
+        if self.used >= N {
+            self.refill()?;
+        }
+        let first = self.used;
+        self.used = N.min(first.saturating_add(most));
+        Ok(self.block.get(first..self.used).unwrap_or_default())
     }
 
     #[cold]
@@ -49,7 +59,7 @@ impl<'a, R: CryptoRng + ?Sized, const N: usize> Words<'a, R, N> {
         if stuck || *self.block == *previous {
             return Err(PrivacyError::BrokenRandomness);
         }
-        self.next = 0;
+        self.used = 0;
         Ok(())
     }
 }

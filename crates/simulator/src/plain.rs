@@ -1,5 +1,7 @@
 //! A round without masks: the same encodings, added without hiding them. The sum has the same bits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use chorus_data::Dataset;
 use chorus_model::Trainer;
 use chorus_privacy::{
@@ -7,6 +9,7 @@ use chorus_privacy::{
 };
 use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, contribute, encode, noise_share};
 use chorus_secagg::Ring;
+use multiversion::multiversion;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
@@ -95,12 +98,10 @@ impl Scene<'_> {
     }
 }
 
-/// The sum of encodings, twice: in the ring as the coordinator has it, and in integers that cannot wrap.
+/// The sum of encodings in integers that cannot wrap; the coordinator has it reduced to its ring.
 pub(crate) struct Tally {
     ring: Ring,
-    /// Modulo 2^32, of which every ring is a quotient.
-    words: Vec<u32>,
-    wide: Vec<i64>,
+    sums: Vec<i64>,
     clipped: usize,
 }
 
@@ -108,43 +109,31 @@ impl Tally {
     pub fn new(ring: Ring, length: usize) -> Self {
         Self {
             ring,
-            words: vec![0; length],
-            wide: vec![0; length],
+            sums: vec![0; length],
             clipped: 0,
         }
     }
 
     /// Adds one client's encoded update.
     pub fn add(&mut self, update: &NoisedUpdate, clipped: bool) {
-        for (first, words) in update.stretches() {
-            self.add_words(first, words);
-        }
-        self.clipped += usize::from(clipped);
+        self.add_times(update, 1, clipped);
     }
 
-    fn add_words(&mut self, first: usize, words: &[u32]) {
-        let sums = self.words.iter_mut().zip(&mut self.wide).skip(first);
-        for ((sum, wide), word) in sums.zip(words) {
-            *sum = sum.wrapping_add(*word);
-            *wide += i64::from(word.cast_signed());
-        }
+    /// Adds it so many times.
+    pub fn add_times(&mut self, update: &NoisedUpdate, times: i32, clipped: bool) {
+        add_all(&mut self.sums, update.stretches(), times);
+        self.clipped += usize::from(clipped);
     }
 
     /// Takes noise off again, `[length]` or nothing.
     pub fn take_off(&mut self, noise: &[u32]) {
-        let sums = self.words.iter_mut().zip(&mut self.wide);
-        for ((sum, wide), word) in sums.zip(noise) {
-            *sum = sum.wrapping_sub(*word);
-            *wide -= i64::from(word.cast_signed());
-        }
+        add_all(&mut self.sums, std::iter::once((0, noise)), -1);
     }
 
     /// The tally of both.
     pub fn merge(mut self, other: Tally) -> Tally {
-        let sums = self.words.iter_mut().zip(&mut self.wide);
-        for ((sum, wide), (word, other)) in sums.zip(other.words.iter().zip(&other.wide)) {
-            *sum = sum.wrapping_add(*word);
-            *wide += other;
+        for (sum, other) in self.sums.iter_mut().zip(&other.sums) {
+            *sum += other;
         }
         self.clipped += other.clipped;
         self
@@ -154,17 +143,14 @@ impl Tally {
     pub fn is_exact(&self) -> bool {
         // The top bit of the ring's values is the sign: moved to the top of the word and back, it fills the rest.
         let spare = 32 - self.ring.bits();
-        let lift = |word: &u32| i64::from((word << spare).cast_signed() >> spare);
-        self.words
-            .iter()
-            .zip(&self.wide)
-            .all(|(word, wide)| lift(word) == *wide)
+        let lift = |sum: i64| i64::from(((sum as u32) << spare).cast_signed() >> spare);
+        self.sums.iter().all(|sum| lift(*sum) == *sum)
     }
 
-    /// The sum in the ring.
+    /// The sum in the ring. Truncation to 32 bits is reduction modulo 2^32, of which every ring is a quotient.
     pub fn words(&self) -> Vec<u32> {
-        let reduce = |word: &u32| self.ring.reduce(*word);
-        self.words.iter().map(reduce).collect()
+        let reduce = |sum: &i64| self.ring.reduce(*sum as u32);
+        self.sums.iter().map(reduce).collect()
     }
 
     pub fn clipped(&self) -> usize {
@@ -172,8 +158,27 @@ impl Tally {
     }
 }
 
+/// Adds every stretch so many times where it stands.
+#[allow(
+    unsafe_code,
+    reason = "calls what was built for a processor that it asked for; see scripts/bench-peers"
+)]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn add_all<'a>(
+    sums: &mut [i64],
+    stretches: impl Iterator<Item = (usize, &'a [u32])>,
+    times: i32,
+) {
+    for (first, words) in stretches {
+        let sums = sums.get_mut(first..).unwrap_or_default();
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum += i64::from(word.cast_signed()) * i64::from(times);
+        }
+    }
+}
+
 /// Clients between two reports of progress.
-const BATCH: usize = 256;
+const BATCH: usize = 1_024;
 
 /// Runs the round. `learned` hears how many of how many clients are done. `noise_at_once`: the noise of all clients is
 /// drawn in one piece.
@@ -199,19 +204,16 @@ pub(crate) fn run(
     parts.resize_with(threads, || Tally::new(ring, length));
     let mut done = 0;
     for batch in survivors.chunks(BATCH) {
-        // Sums of integers: how the clients are dealt to threads changes no bit.
-        let shares = batch.par_chunks(batch.len().div_ceil(threads));
-        parts
-            .par_iter_mut()
-            .zip(shares)
-            .try_for_each(|(part, users)| {
-                users.iter().try_for_each(|user| {
-                    let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
-                    part.add(&encoded.update, encoded.clipped);
-                    part.take_off(&scene.removal(&encoded.update)?);
-                    Ok::<_, SimulateError>(())
-                })
-            })?;
+        // Sums of integers: which thread takes which clients changes no bit.
+        let next = AtomicUsize::new(0);
+        parts.par_iter_mut().try_for_each(|part| {
+            while let Some(user) = batch.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
+                part.add(&encoded.update, encoded.clipped);
+                part.take_off(&scene.removal(&encoded.update)?);
+            }
+            Ok::<_, SimulateError>(())
+        })?;
         done += batch.len();
         learned(done, survivors.len());
     }
@@ -301,20 +303,20 @@ mod tests {
     #[test]
     fn a_tally_notices_a_sum_that_wraps() {
         let mut tally = Tally::new(Ring::Bits32, 2);
-        tally.add_words(0, &[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()]);
+        add_all(&mut tally.sums, std::iter::once((0, &[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()][..])), 1);
         assert!(tally.is_exact());
-        tally.add_words(1, &[(-6i32).cast_unsigned()]);
+        add_all(&mut tally.sums, std::iter::once((1, &[6][..])), -1);
         assert!(tally.is_exact());
         assert_eq!(tally.words()[1].cast_signed(), -11);
         let mut other = Tally::new(Ring::Bits32, 2);
-        other.add_words(0, &[1]);
+        add_all(&mut other.sums, std::iter::once((0, &[1][..])), 1);
         let wrapped = tally.merge(other);
         assert!(!wrapped.is_exact());
         let mut narrow = Tally::new(Ring::Bits16, 1);
-        narrow.add_words(0, &[(-0x7fffi32).cast_unsigned()]);
+        add_all(&mut narrow.sums, std::iter::once((0, &[(-0x7fffi32).cast_unsigned()][..])), 1);
         assert!(narrow.is_exact());
         assert_eq!(narrow.words(), [0x8001]);
-        narrow.add_words(0, &[(-2i32).cast_unsigned()]);
+        add_all(&mut narrow.sums, std::iter::once((0, &[(-2i32).cast_unsigned()][..])), 1);
         assert!(!narrow.is_exact());
         assert_eq!(wrapped.words()[0].cast_signed(), i32::MIN);
     }

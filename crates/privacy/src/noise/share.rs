@@ -157,16 +157,17 @@ pub fn add_noise(
         return Err(PrivacyError::ShareLength { expected, found });
     }
     let (values, places) = update.into_parts();
-    let values = Zeroizing::new(values);
     let seeds = std::mem::take(&mut share.seeds);
     if share.words.is_empty() {
-        let words = values.iter().map(|value| value.cast_unsigned()).collect();
+        // In the same memory: nothing is left behind.
+        let words = values.into_iter().map(i32::cast_unsigned).collect();
         return Ok(NoisedUpdate {
             words,
             places,
             seeds,
         });
     }
+    let values = Zeroizing::new(values);
     for (first, values) in places.over(&values) {
         let words = share.words.iter_mut().skip(first);
         for (word, value) in words.zip(values) {
