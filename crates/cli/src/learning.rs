@@ -4,22 +4,15 @@ use std::path::{Path, PathBuf};
 
 use chorus_coordinator::PlanFiles;
 use chorus_data::Dataset;
-use chorus_model::{Features, IalsPrivateRecipe, IalsRecipe, Initial, Recipe, TrainedRecipe};
+use chorus_model::TrainedRecipe;
 use chorus_privacy::Law;
-use chorus_protocol::{
-    COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskError, TaskName,
-};
+use chorus_protocol::{Privacy, Task, TaskName};
+use chorus_simulator::{Settings, SettingsError};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 use crate::ranges::{self, within};
-
-/// Gradient rounds where nobody says how many.
-const ROUNDS: usize = 30;
-
-/// The bound where noise is asked for and none is named.
-pub const DEFAULT_EPSILON: f64 = 8.0;
 
 /// Whether noise is added, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +21,15 @@ pub enum NoiseChoice {
     Off,
     /// Noise on every report that makes it private by itself: nobody else is trusted, at a price in accuracy.
     Local,
+}
+
+impl From<NoiseChoice> for chorus_simulator::NoiseChoice {
+    fn from(choice: NoiseChoice) -> Self {
+        match choice {
+            NoiseChoice::Off => Self::Off,
+            NoiseChoice::Local => Self::Local,
+        }
+    }
 }
 
 /// The law of each client's noise.
@@ -123,29 +125,45 @@ pub struct Learning {
 }
 
 impl Learning {
+    /// The same as settings, which other surfaces take too.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            model: self.model.clone(),
+            noise: self.noise.map(Into::into),
+            epsilon: self.epsilon,
+            delta: self.delta,
+            factors: self.factors,
+            cohort: self.cohort,
+            rounds: self.rounds,
+            head: self.head,
+            sweeps: self.sweeps,
+            row_threshold: self.row_threshold,
+            no_features: self.no_features,
+            split: self.split,
+            bearable_dropout: self.bearable_dropout,
+            bits: self.bits,
+            witness: self.witness,
+            block: self.block,
+            mechanism: self.mechanism.into(),
+            rotation: self.rotation,
+            remove_surplus: self.remove_surplus,
+            seed: self.seed,
+            ..Settings::default()
+        }
+    }
+
     /// The choice of noise, where somebody made one.
     ///
     /// # Errors
     /// An epsilon where there is no noise.
     pub fn privacy(&self) -> anyhow::Result<Option<Privacy>> {
-        Ok(match (self.noise, self.epsilon) {
-            (Some(NoiseChoice::Off), Some(_)) => {
-                return exit::stop(
-                    exit::USAGE,
-                    "`--epsilon` is a bound on what noise lets through: leave it out with `--noise off`",
-                );
-            }
-            (Some(NoiseChoice::Off), None) => Some(Privacy::Off),
-            (Some(NoiseChoice::Local), epsilon) => Some(Privacy::Local {
-                epsilon: epsilon.unwrap_or(DEFAULT_EPSILON),
-                delta: self.delta,
-            }),
-            (None, Some(epsilon)) => Some(Privacy::Distributed {
-                epsilon,
-                delta: self.delta,
-            }),
-            (None, None) => None,
-        })
+        in_flags(self.settings().privacy())
+    }
+
+    /// The recipe of the plan that they name, if they do.
+    pub fn recipe(&self, dataset: &Dataset) -> anyhow::Result<Option<TrainedRecipe>> {
+        let path = self.model.as_ref();
+        path.map(|path| trained(path, dataset, 1)).transpose()
     }
 
     /// The task for so many clients and the items of a data set, checked.
@@ -156,86 +174,26 @@ impl Learning {
         dataset: &Dataset,
         privacy: Privacy,
     ) -> anyhow::Result<Task> {
-        let items = dataset.items;
-        let noise = privacy.bound().is_some();
-        let recipe = match (&self.model, privacy.bound()) {
-            (Some(path), bound) => {
-                let rounds = self.rounds.unwrap_or(ROUNDS);
-                Recipe::Trained(TrainedRecipe {
-                    noise: bound.is_some(),
-                    ..trained(path, dataset, rounds)?
-                })
-            }
-            (None, Some((epsilon, _))) => {
-                let features = dataset.features.clone().filter(|_| !self.no_features);
-                let settled = IalsPrivateRecipe::for_epsilon(items, epsilon);
-                Recipe::IalsPrivate(IalsPrivateRecipe {
-                    factors: self.factors.unwrap_or(settled.factors),
-                    sweeps: self.sweeps.unwrap_or(settled.sweeps),
-                    row_threshold: self.row_threshold,
-                    features: features.map(Features::Table),
-                    ..settled
-                })
-            }
-            (None, None) => Recipe::Ials(IalsRecipe {
-                block: self.block,
-                head: self.head,
-                ..IalsRecipe::new(
-                    items,
-                    self.factors.unwrap_or(width(population)),
-                    self.rounds.unwrap_or(ROUNDS),
-                )
-            }),
-        };
-        // Splitting is how a smaller cohort is asked for where one sum should hold everyone.
-        let cohort = self.cohort.filter(|_| !noise || self.split == 1);
-        let mut task = Task {
-            name: task_name(name)?,
-            population,
-            cohort: cohort.unwrap_or(if noise { 1.0 } else { 0.1 }),
-            split: self.split,
-            dropout: self
-                .bearable_dropout
-                .unwrap_or(if noise { 0.2 } else { 0.3 }),
-            corrupt: 0.1,
-            bits: self.bits,
-            consistency: Consistency::Cohort,
-            privacy,
-            noise: NoiseMaking {
-                law: self.mechanism.into(),
-                rotation: self.rotation,
-                surplus: match self.remove_surplus {
-                    true => Surplus::Removed,
-                    false => Surplus::Kept,
-                },
-            },
-            evaluate: None,
-            recipe,
-        };
-        task.recipe.settle(task.cohort);
-        if self.witness || task.cohort_size() > COHORT_MOST {
-            task.consistency = Consistency::Witness;
-        }
-        task.validate().map_err(blamed).or_exit(exit::USAGE)?;
-        Ok(task)
+        let (name, recipe) = (task_name(name)?, self.recipe(dataset)?);
+        let settings = self.settings();
+        in_flags(settings.task(name, population, dataset, privacy, recipe))
     }
 }
 
-/// An error of a task that flags made: it names the flag instead of the field.
-fn blamed(error: TaskError) -> anyhow::Error {
-    let (field, problem) = match &error {
-        TaskError::Field { field, problem } => (*field, problem.as_str()),
-        TaskError::Recipe(recipe) => (recipe.field.as_ref(), recipe.problem.as_ref()),
-        _ => return error.into(),
+/// An error of settings that flags made: it names the flag instead of the key.
+pub fn in_flags<T>(result: Result<T, SettingsError>) -> anyhow::Result<T> {
+    let error = match result {
+        Ok(value) => return Ok(value),
+        Err(SettingsError::Impossible { key, problem }) => anyhow::anyhow!("--{key}: {problem}"),
+        Err(SettingsError::EpsilonWithoutNoise) => anyhow::anyhow!(
+            "`--epsilon` is a bound on what noise lets through: leave it out with `--noise off`"
+        ),
+        Err(SettingsError::NoiseUndecided) => anyhow::anyhow!(
+            "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none"
+        ),
+        Err(error) => error.into(),
     };
-    let flag = match field {
-        "cohort" | "split" | "bits" | "factors" | "rounds" | "head" | "sweeps" | "block" => field,
-        "dropout" => "bearable-dropout",
-        "privacy.delta" => "delta",
-        "row_threshold" => "row-threshold",
-        _ => return error.into(),
-    };
-    anyhow::anyhow!("--{flag}: {problem}")
+    Err(exit::with(exit::USAGE, error))
 }
 
 /// The recipe without noise of the plan in a file or folder, with what the data says of its items where the plan asks for it.
@@ -250,24 +208,8 @@ pub fn trained(path: &Path, dataset: &Dataset, rounds: usize) -> anyhow::Result<
     let PlanFiles { plan, module } = crate::task::model(path)
         .map_err(anyhow::Error::msg)
         .or_exit(code)?;
-    let is_of_features = plan
-        .tensors
-        .iter()
-        .any(|tensor| tensor.initial == Initial::Features);
-    let features = dataset.features.clone().filter(|_| is_of_features);
-    let mut recipe = TrainedRecipe {
-        features: features.map(Features::Table),
-        ..TrainedRecipe::new(dataset.items, rounds, plan)
-    };
-    if let Some(module) = module {
-        recipe.set_module(&module);
-    }
-    Ok(recipe)
-}
-
-/// The width of an item table for so many people: with fewer, more directions learn chance.
-pub fn width(people: usize) -> usize {
-    if people < 1_000 { 32 } else { 128 }
+    let module = module.as_deref();
+    Ok(chorus_simulator::trained(plan, module, dataset, rounds))
 }
 
 /// A task name from text.

@@ -6,14 +6,14 @@ use std::time::Instant;
 use chorus_data::Dataset;
 use chorus_model::{Engine, IalsRecipe, Parameters, Quality, Recipe};
 use chorus_simulator::{
-    Central, CentralPlan, evaluate, popularity, train_centrally, train_plan_centrally,
+    Central, CentralPlan, evaluate, popularity, train_centrally, train_plan_centrally, width,
 };
 use clap::Args;
 use serde::Serialize;
 
 use crate::exit::{self, OrExit};
 use crate::json::Json;
-use crate::learning::{trained, width};
+use crate::learning::trained;
 use crate::ranges::within;
 use crate::simulate::{command_line, write_scores};
 use crate::{progress, words};

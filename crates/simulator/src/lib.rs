@@ -12,6 +12,7 @@ mod plain;
 mod ranked;
 mod report;
 mod run;
+mod settings;
 mod simulate;
 mod simulation;
 
@@ -28,5 +29,9 @@ pub use evaluate::{
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
 pub use report::{Picture, Report};
 pub use run::{Checkpoint, CheckpointError, Data, Folder, FolderError, Record, differences};
+pub use settings::{
+    DEFAULT_EPSILON, Keys, NoiseChoice, Settings, SettingsError, nearest, plainly, ranges, trained,
+    width,
+};
 pub use simulate::{Options, Progress, Run, check, content, simulate};
 pub use simulation::Simulation;

@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::exit::{self, OrExit};
 use crate::json::Json;
-use crate::learning::{DEFAULT_EPSILON, Learning};
+use crate::learning::Learning;
 use crate::ranges::{bearable, within};
 use crate::{progress, words};
 use plan::{DemoPlan, Source};
@@ -136,7 +136,7 @@ impl Demo {
     fn task(&self, dataset: &chorus_data::Dataset) -> anyhow::Result<Task> {
         let delta = self.learning.delta;
         let default = Privacy::Distributed {
-            epsilon: DEFAULT_EPSILON,
+            epsilon: chorus_simulator::DEFAULT_EPSILON,
             delta,
         };
         if self.learning.remove_surplus {

@@ -1,11 +1,10 @@
 //! Keys of a run: the long flags of `chorus simulate`, from a file, from a run folder, from a sweep. All of them are turned into
 //! the words of flags, so that one reader judges them, whoever wrote them.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use chorus_simulator::Folder;
+use chorus_simulator::{Folder, Keys, nearest, plainly};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
 use serde_json::Value;
@@ -13,9 +12,6 @@ use serde_json::Value;
 use super::or_exit;
 use crate::exit::{self, stop};
 use crate::{Command, progress};
-
-/// Keys with what was given for them.
-pub type Keys = BTreeMap<String, Value>;
 
 const SIMULATE: &str = "simulate";
 
@@ -128,14 +124,6 @@ fn words(key: &str, value: &Value, arg: &Arg) -> Result<Vec<String>, &'static st
     }
 }
 
-/// `30.0` is a whole number where one is expected.
-fn plainly(number: &serde_json::Number) -> String {
-    match number.as_f64() {
-        Some(value) if number.is_f64() => value.to_string(),
-        _ => number.to_string(),
-    }
-}
-
 fn arguments() -> Vec<Arg> {
     let command = Command::command();
     let simulate = command.find_subcommand(SIMULATE);
@@ -155,14 +143,9 @@ fn known(key: &str) -> Result<Arg, String> {
     if let Some(arg) = arguments.iter().find(|arg| name(arg) == key) {
         return Ok(arg.clone());
     }
-    let near = |name: &String| strsim::normalized_damerau_levenshtein(key, name);
-    let nearest = arguments
-        .iter()
-        .map(name)
-        .max_by(|one, other| near(one).total_cmp(&near(other)));
+    let nearest = nearest(key, arguments.iter().filter_map(Arg::get_long));
     Err(format!(
-        "unknown key `{key}`; did you mean `{}`? The keys are the long flags of `chorus simulate`",
-        nearest.unwrap_or_default()
+        "unknown key `{key}`; did you mean `{nearest}`? The keys are the long flags of `chorus simulate`"
     ))
 }
 
@@ -197,4 +180,88 @@ pub fn given(matches: &ArgMatches) -> Keys {
         keys.insert(name.to_owned(), value);
     }
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chorus_simulator::Settings;
+    use clap::FromArgMatches;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Action;
+
+    /// The settings that a command line makes; nothing where clap refuses it.
+    fn by_flags(flags: &[String]) -> Option<Settings> {
+        let words = ["chorus", "simulate", "--data=data"].map(str::to_owned);
+        let matches = Command::command().try_get_matches_from(words.iter().chain(flags));
+        let command = Command::from_arg_matches(&matches.ok()?).ok()?;
+        match command.action {
+            Action::Simulate(simulate) => Some(simulate.settings()),
+            _ => None,
+        }
+    }
+
+    fn by_keys(keys: &[(&str, &str)]) -> Option<Settings> {
+        let mut all = Keys::from([("data".to_owned(), json!("data"))]);
+        all.extend(
+            keys.iter()
+                .map(|(key, value)| ((*key).to_owned(), json!(value))),
+        );
+        Settings::of(&all).ok()
+    }
+
+    #[test]
+    fn a_key_is_the_same_as_its_flag_on_every_surface() {
+        let arguments = arguments();
+        let of_the_command = [&OF_A_COMMAND[..], &RESULTS, &["checkpoint"]].concat();
+        let flags = arguments.iter().filter_map(Arg::get_long);
+        let flags: BTreeSet<_> = flags
+            .filter(|flag| !of_the_command.contains(flag))
+            .collect();
+        assert_eq!(flags, Settings::KEYS.iter().copied().collect());
+
+        assert_eq!(by_flags(&[]), by_keys(&[]));
+        let values = [
+            "0",
+            "-1",
+            "NaN",
+            "inf",
+            "1e308",
+            "1e-320",
+            "18446744073709551615",
+            "1",
+            "2",
+            "16",
+            "0.3",
+            "0.5",
+            "1.5",
+            "8",
+            "1000000",
+            "5000000",
+            "off",
+            "local",
+            "skellam",
+            "discrete-gaussian",
+            "true",
+        ];
+        let mut taken = BTreeSet::new();
+        for arg in &arguments {
+            let Some(key) = arg.get_long().filter(|flag| flags.contains(flag)) else {
+                continue;
+            };
+            for value in values {
+                let flag = match (arg.get_action(), value) {
+                    (ArgAction::SetTrue, "true") => format!("--{key}"),
+                    _ => format!("--{key}={value}"),
+                };
+                let settings = by_flags(&[flag]);
+                assert_eq!(settings, by_keys(&[(key, value)]), "{key} = {value}");
+                taken.extend(settings.map(|_| key));
+            }
+        }
+        assert_eq!(taken, flags);
+    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chorus_data::Dataset;
 use chorus_model::{Engine, Parameters};
-use chorus_simulator::{Folder, FolderError, Run, differences};
+use chorus_simulator::{Folder, FolderError, Keys, Run, Settings, differences};
 use clap::{ArgMatches, Args};
 
 use crate::exit::{self, OrExit, stop};
@@ -20,7 +20,6 @@ use crate::learning::Learning;
 use crate::ranges::{bearable, within};
 use crate::{progress, words};
 use interruption::Interruption;
-use keys::Keys;
 pub use keys::spelt_out;
 use prepared::{Prepared, Shelf, Watch};
 
@@ -98,6 +97,21 @@ pub fn given(matches: &ArgMatches) -> Keys {
 }
 
 impl Simulate {
+    /// The same as settings, which other surfaces take too.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            data: Some(self.data.clone()),
+            dropout: self.dropout,
+            masks: self.masks,
+            noise_at_once: self.noise_at_once,
+            copies: self.copies,
+            measured: self.measured,
+            evaluate: self.evaluate,
+            threads: self.threads,
+            ..self.learning.settings()
+        }
+    }
+
     pub fn run(&self, keys: Keys) -> anyhow::Result<()> {
         if let Some(threads) = self.threads {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);

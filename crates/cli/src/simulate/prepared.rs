@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chorus_data::Dataset;
-use chorus_model::Evaluate;
 use chorus_protocol::Task;
-use chorus_simulator::{Data, Folder, Options, Progress, Record, Run, Simulation, check};
+use chorus_simulator::{Data, Folder, Keys, Progress, Record, Run, SettingsError, Simulation};
 use indicatif::ProgressBar;
 
 use super::interruption::Interruption;
-use super::keys::{Keys, flags};
+use super::keys::flags;
 use super::{Simulate, or_exit};
 use crate::exit::{self, OrExit, stop};
+use crate::learning::{in_flags, task_name};
 use crate::{engine, progress};
 
 /// Data sets that were read: runs beside each other read each once.
@@ -52,27 +52,15 @@ pub struct Prepared {
 impl Prepared {
     /// Checks everything that can be checked before anything is learned.
     pub fn new(asked: &Simulate, keys: Keys, shelf: &mut Shelf) -> anyhow::Result<Self> {
-        let Some(privacy) = asked.learning.privacy()? else {
-            return stop(
-                exit::USAGE,
-                "decide about noise: `--epsilon E` adds noise for that privacy bound, `--noise off` adds none",
-            );
-        };
-        let (dataset, data) = shelf.take(&asked.data, asked.copies)?;
-        let mut task = asked
-            .learning
-            .task("simulated", dataset.users(), &dataset, privacy)?;
-        if let Some(every) = asked.evaluate {
-            task.evaluate = Some(Evaluate { every, share: None });
+        let settings = asked.settings();
+        // Said before data is read, which takes a while.
+        if in_flags(settings.privacy())?.is_none() {
+            return in_flags(Err(SettingsError::NoiseUndecided));
         }
-        let options = Options {
-            seed: asked.learning.seed,
-            dropout: asked.dropout,
-            masks: asked.masks,
-            noise_at_once: asked.noise_at_once,
-            measured: asked.measured,
-        };
-        check(&task, &dataset, options).or_exit(exit::USAGE)?;
+        let (dataset, data) = shelf.take(&asked.data, asked.copies)?;
+        let recipe = asked.learning.recipe(&dataset)?;
+        let name = task_name("simulated")?;
+        let (task, options) = in_flags(settings.prepare(name, &dataset, recipe))?;
         let began = SystemTime::now().duration_since(UNIX_EPOCH);
         let command = spelt(&keys)?;
         let record = Record {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use chorus_simulator::{Figures, Folder};
+use chorus_simulator::{Figures, Folder, Keys};
 use clap::{CommandFactory, FromArgMatches};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::interruption::Interruption;
-use super::keys::{Keys, flags, given, sweepable};
+use super::keys::{flags, given, sweepable};
 use super::prepared::{Prepared, Shelf, Watch};
 use super::{Simulate, or_exit};
 use crate::exit::{self, stop};
