@@ -3,7 +3,7 @@
 
 use chorus_simulator::ranges::{above_zero, in_range};
 pub use chorus_simulator::ranges::{
-    at_least, bearable, delta, epsilon, ring_bits, share, some_share, threshold, within,
+    at_least, bearable, delta, epsilon, phases, ring_bits, share, some_share, threshold, within,
 };
 
 /// Steps that are accounted for, at most.

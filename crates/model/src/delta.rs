@@ -35,6 +35,11 @@ impl Delta {
         }
     }
 
+    /// Makes room for so many values: of few sizes, so that the next client finds memory that fits.
+    pub(crate) fn reserve(&mut self, values: usize) {
+        self.values.reserve_exact(values.next_power_of_two());
+    }
+
     /// Writes values from coordinate `first` on. The caller goes up the layout: what is written must lie after what was, and
     /// within the length, or the road refuses the whole.
     pub fn write(&mut self, first: usize, values: impl IntoIterator<Item = f32>) {

@@ -65,8 +65,7 @@ pub fn clip_groups(update: impl Into<Update>, groups: &[(usize, f64)]) -> Clippe
     let covered = groups
         .iter()
         .try_fold(0usize, |sum, (length, _)| sum.checked_add(*length));
-    let usable =
-        covered == Some(values.len()) && groups.iter().all(|(_, bound)| is_bound(*bound));
+    let usable = covered == Some(values.len()) && groups.iter().all(|(_, bound)| is_bound(*bound));
     if !usable {
         return ClippedUpdate::nothing(values, places);
     }
@@ -177,9 +176,8 @@ impl ClippedUpdate {
 
     /// The values before the factor of the whole, each times that of its group, in parameter units.
     pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
-        self.cut().flat_map(|(values, factor)| {
-            values.iter().map(move |value| f64::from(*value) * factor)
-        })
+        self.cut()
+            .flat_map(|(values, factor)| values.iter().map(move |value| f64::from(*value) * factor))
     }
 
     /// What to multiply the values by so that their norm is at most `bound` and at most the norm they were clipped to.

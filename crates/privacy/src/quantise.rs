@@ -32,8 +32,11 @@ pub struct QuantisedUpdate {
 
 impl QuantisedUpdate {
     fn zeros(length: usize) -> Self {
+        // Of few sizes, so that the next client finds memory that fits.
+        let mut values = Vec::with_capacity(length.next_power_of_two());
+        values.resize(length, 0);
         Self {
-            values: vec![0; length],
+            values,
             places: Places::all(length),
         }
     }

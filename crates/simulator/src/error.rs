@@ -73,6 +73,25 @@ pub enum SimulateError {
         /// People that are enough.
         fewest: usize,
     },
+    /// Too few clients for a round, however long it waits.
+    #[error(
+        "sampling: a round needs {needed} clients, and at most {most} were drawn of those that can be reached in any of 1,000 slots: \
+         take a larger cohort, or a trace in which more are there at the same time"
+    )]
+    TooFew {
+        /// The most that were drawn.
+        most: usize,
+        /// What a round needs.
+        needed: usize,
+    },
+    /// What somebody asked for cannot be.
+    #[error("{key}: {problem}")]
+    Conduct {
+        /// What was asked for.
+        key: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// Masks hide each client's own noise, which is not drawn here.
     #[error(
         "noise at once: with masks every client draws its own share of the noise; leave one of the two out"

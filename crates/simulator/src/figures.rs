@@ -11,6 +11,8 @@ pub enum Noise {
     Off,
     /// Each client added its share of discrete Gaussian noise.
     Distributed,
+    /// One party added the noise to each sum.
+    Central,
     /// Each client added noise enough for its own report.
     Local,
 }
@@ -79,6 +81,10 @@ pub struct Figures {
     /// all they added, so neither what was measured nor the people are those of the figures above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<Live>,
+    /// Share of the people that quality is measured on whose list of ten, of everything that they have not touched, holds the item
+    /// that attackers promote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<f64>,
     /// The seed.
     pub seed: u64,
     /// Name of the data.

@@ -6,12 +6,14 @@ mod draw;
 mod error;
 mod evaluate;
 mod figures;
+mod malice;
 mod masked;
 mod plain;
 #[cfg(test)]
 mod ranked;
 mod report;
 mod run;
+mod sampling;
 mod settings;
 mod simulate;
 mod simulation;
@@ -27,8 +29,10 @@ pub use evaluate::{
     Evaluation, Explanations, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
 };
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
+pub use malice::{Attack, Malice};
 pub use report::{Picture, Report};
 pub use run::{Checkpoint, CheckpointError, Data, Folder, FolderError, Record, differences};
+pub use sampling::{Availability, AvailabilityError, Sampling};
 pub use settings::{
     DEFAULT_EPSILON, Keys, NoiseChoice, Settings, SettingsError, nearest, plainly, ranges, trained,
     width,

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::SimulateError;
-use crate::draw::{Stream, stream};
+use crate::draw::{Leaving, Stream, stream};
 use crate::plain::{Scene, Summed, Tally};
 
 /// A certificate here is the key itself: the simulator claims nothing about who its clients are.
@@ -152,7 +152,8 @@ struct Present<'a> {
     device: &'a Device,
     participation: Participation,
     rng: ChaCha20Rng,
-    vanishes: Option<Phase>,
+    leaves: Option<Leaving>,
+    uploads: bool,
     gone: bool,
 }
 
@@ -182,7 +183,7 @@ pub(crate) fn run(
     let expected = scene
         .members
         .iter()
-        .filter(|member| member.vanishes.is_none())
+        .filter(|member| member.uploads())
         .count();
     let mut done = 0;
     let recovered = loop {
@@ -279,7 +280,8 @@ fn join<'a>(
                 device,
                 participation,
                 rng: scene.randomness(member.user),
-                vanishes: member.vanishes,
+                leaves: member.leaves,
+                uploads: member.uploads(),
                 gone: false,
             })
         })
@@ -298,12 +300,12 @@ impl Present<'_> {
         }
         let mut learned = false;
         if let Next::Learn { .. } = self.participation.poll() {
-            if self.vanishes == Some(Phase::Advertising) {
+            if self.leaves == Some(Leaving::Before(Phase::Advertising)) {
                 self.gone = true;
                 return Ok(None);
             }
             let contribution = scene.contribute(self.user, &mut self.rng)?;
-            if self.vanishes.is_none() {
+            if self.uploads {
                 let removal = scene.removal(&contribution.update)?;
                 let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                 tally.add(&contribution.update, contribution.clipped);
@@ -318,12 +320,21 @@ impl Present<'_> {
                 })?;
         }
         match self.participation.poll() {
-            Next::Send(request) if self.vanishes.is_some_and(|before| says(&request) >= before) => {
+            Next::Send(request) if self.is_silent(says(&request)) => {
                 self.gone = true;
                 Ok(None)
             }
             Next::Send(request) => Ok(Some(Said { request, learned })),
             Next::Learn { .. } | Next::Over(_) => Ok(None),
+        }
+    }
+
+    /// Whether nothing is heard of it in a phase. What comes too late is as if it had never come.
+    fn is_silent(&self, phase: Phase) -> bool {
+        match self.leaves {
+            None => false,
+            Some(Leaving::Before(before)) => phase >= before,
+            Some(Leaving::Late) => phase >= Phase::Uploading,
         }
     }
 

@@ -14,7 +14,8 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use crate::SimulateError;
-use crate::draw::{Stream, stream};
+use crate::draw::{Leaving, Stream, stream};
+use crate::malice::Attackers;
 
 /// What a round gives, however it was driven.
 pub(crate) struct Summed {
@@ -36,8 +37,19 @@ pub(crate) struct Summed {
 pub(crate) struct Member {
     /// Which user of the data.
     pub user: usize,
-    /// Before which phase's message it vanishes.
-    pub vanishes: Option<Phase>,
+    /// How it leaves the round, if it does.
+    pub leaves: Option<Leaving>,
+}
+
+impl Member {
+    /// Whether its update is in the sum.
+    pub fn uploads(&self) -> bool {
+        match self.leaves {
+            None => true,
+            Some(Leaving::Before(phase)) => phase > Phase::Uploading,
+            Some(Leaving::Late) => false,
+        }
+    }
 }
 
 /// A round and what its clients learn from.
@@ -46,6 +58,7 @@ pub(crate) struct Scene<'a> {
     pub members: &'a [Member],
     pub dataset: &'a Dataset,
     pub trainer: &'a dyn Trainer,
+    pub attackers: Option<&'a Attackers>,
     pub seed: u64,
 }
 
@@ -63,15 +76,21 @@ impl Scene<'_> {
         Ok(encode(delta, self.plan, share, rng)?)
     }
 
+    /// What one client sends, honest or not, and how often the sum holds it.
+    fn sent(&self, user: usize) -> Result<(Encoded, i32), SimulateError> {
+        let mut rng = self.randomness(user);
+        match self.attackers.filter(|attackers| attackers.are(user)) {
+            Some(attackers) => attackers.contribute(self, user, &mut rng),
+            None => Ok((self.contribute(user, &mut rng)?, 1)),
+        }
+    }
+
     /// The layers of the noise in one client's update that come off the sum, `[length]`; empty where none do.
     pub fn removal(&self, update: &NoisedUpdate) -> Result<Vec<u32>, SimulateError> {
         let LocalNoise::Layered(noise) = self.plan.noise else {
             return Ok(Vec::new());
         };
-        let survivors = self
-            .members
-            .iter()
-            .filter(|member| member.vanishes.is_none());
+        let survivors = self.members.iter().filter(|member| member.uploads());
         let vanished = self.plan.vanished(survivors.count());
         let surplus = update.seeds().iter().skip(vanished);
         let opened: Vec<LayerSeed> = surplus
@@ -83,17 +102,20 @@ impl Scene<'_> {
     /// How far everyone came, when nothing but vanishing stops anyone.
     fn funnel(&self) -> Funnel {
         let still_there = |phase: Phase| {
-            let gone = |member: &&Member| member.vanishes.is_none_or(|before| before > phase);
-            self.members.iter().filter(gone).count()
+            let is_there = |member: &&Member| match member.leaves {
+                None => true,
+                Some(Leaving::Before(before)) => before > phase,
+                Some(Leaving::Late) => phase < Phase::Uploading,
+            };
+            self.members.iter().filter(is_there).count()
         };
-        let uploaded = still_there(Phase::Uploading);
         Funnel {
             invited: self.members.len(),
             advertised: still_there(Phase::Advertising),
             shared: still_there(Phase::Sharing),
             confirmed: still_there(Phase::Confirming),
-            uploaded,
-            unmasked: uploaded,
+            uploaded: still_there(Phase::Uploading),
+            unmasked: still_there(Phase::Unmasking),
         }
     }
 }
@@ -164,11 +186,7 @@ impl Tally {
     reason = "calls what was built for a processor that it asked for; see scripts/bench-peers"
 )]
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn add_all<'a>(
-    sums: &mut [i64],
-    stretches: impl Iterator<Item = (usize, &'a [u32])>,
-    times: i32,
-) {
+fn add_all<'a>(sums: &mut [i64], stretches: impl Iterator<Item = (usize, &'a [u32])>, times: i32) {
     for (first, words) in stretches {
         let sums = sums.get_mut(first..).unwrap_or_default();
         for (sum, word) in sums.iter_mut().zip(words) {
@@ -180,21 +198,36 @@ fn add_all<'a>(
 /// Clients between two reports of progress.
 const BATCH: usize = 1_024;
 
-/// Runs the round. `learned` hears how many of how many clients are done. `noise_at_once`: the noise of all clients is
-/// drawn in one piece.
+/// Who draws the noise of a round.
+#[derive(Clone, Copy)]
+pub(crate) enum Drawn {
+    /// Every client its own share.
+    EachItsShare,
+    /// All shares in one piece.
+    AtOnce,
+    /// One party, as much as the bound needs of however few honest clients.
+    ByOne,
+}
+
+/// Runs the round. `learned` hears how many of how many clients are done.
 pub(crate) fn run(
     scene: &Scene<'_>,
-    noise_at_once: bool,
+    drawn: Drawn,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
     // Other laws and layers are drawn client by client.
-    if noise_at_once && matches!(scene.plan.noise, LocalNoise::DiscreteGaussian { .. }) {
-        return with_noise_at_once(scene, learned);
+    if matches!(scene.plan.noise, LocalNoise::DiscreteGaussian { .. }) {
+        let honest = scene.plan.survivors.honest;
+        match drawn {
+            Drawn::EachItsShare => {}
+            Drawn::AtOnce => return with_noise_at_once(scene, None, learned),
+            Drawn::ByOne => return with_noise_at_once(scene, Some(honest), learned),
+        }
     }
     let survivors: Vec<usize> = scene
         .members
         .iter()
-        .filter(|member| member.vanishes.is_none())
+        .filter(|member| member.uploads())
         .map(|member| member.user)
         .collect();
     let length = scene.plan.encoding.words();
@@ -208,8 +241,8 @@ pub(crate) fn run(
         let next = AtomicUsize::new(0);
         parts.par_iter_mut().try_for_each(|part| {
             while let Some(user) = batch.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let encoded = scene.contribute(*user, &mut scene.randomness(*user))?;
-                part.add(&encoded.update, encoded.clipped);
+                let (encoded, times) = scene.sent(*user)?;
+                part.add_times(&encoded.update, times, encoded.clipped);
                 part.take_off(&scene.removal(&encoded.update)?);
             }
             Ok::<_, SimulateError>(())
@@ -230,10 +263,11 @@ pub(crate) fn run(
     })
 }
 
-/// The same clients without noise, and one draw for the noise of them all: a sum of n discrete Gaussians of variance v is
+/// The same clients without noise, and one draw for the noise of them all, or of so many: a sum of n discrete Gaussians of variance v is
 /// one of variance n v to within tau (Kairouz, Liu, Steinke 2021, Theorem 1).
 fn with_noise_at_once(
     scene: &Scene<'_>,
+    shares: Option<usize>,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
     let quiet = RoundPlan {
@@ -244,11 +278,12 @@ fn with_noise_at_once(
         plan: &quiet,
         ..*scene
     };
-    let mut summed = run(&quiet, false, learned)?;
+    let mut summed = run(&quiet, Drawn::EachItsShare, learned)?;
     if let LocalNoise::DiscreteGaussian { variance } = scene.plan.noise {
         let mut rng = stream(scene.seed, scene.plan.round.0, Stream::Noise);
         let length = scene.plan.encoding.length();
-        let drawn = noise(length, variance, summed.clients, &mut rng)?;
+        let shares = shares.unwrap_or(summed.clients);
+        let drawn = noise(length, variance, shares, &mut rng)?;
         let ring = scene.plan.ring();
         for (word, noise) in summed.sum.iter_mut().zip(drawn) {
             // Truncation to 32 bits is reduction modulo 2^32, of which every ring is a quotient.
@@ -303,7 +338,11 @@ mod tests {
     #[test]
     fn a_tally_notices_a_sum_that_wraps() {
         let mut tally = Tally::new(Ring::Bits32, 2);
-        add_all(&mut tally.sums, std::iter::once((0, &[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()][..])), 1);
+        add_all(
+            &mut tally.sums,
+            std::iter::once((0, &[i32::MAX.cast_unsigned(), (-5i32).cast_unsigned()][..])),
+            1,
+        );
         assert!(tally.is_exact());
         add_all(&mut tally.sums, std::iter::once((1, &[6][..])), -1);
         assert!(tally.is_exact());
@@ -313,10 +352,18 @@ mod tests {
         let wrapped = tally.merge(other);
         assert!(!wrapped.is_exact());
         let mut narrow = Tally::new(Ring::Bits16, 1);
-        add_all(&mut narrow.sums, std::iter::once((0, &[(-0x7fffi32).cast_unsigned()][..])), 1);
+        add_all(
+            &mut narrow.sums,
+            std::iter::once((0, &[(-0x7fffi32).cast_unsigned()][..])),
+            1,
+        );
         assert!(narrow.is_exact());
         assert_eq!(narrow.words(), [0x8001]);
-        add_all(&mut narrow.sums, std::iter::once((0, &[(-2i32).cast_unsigned()][..])), 1);
+        add_all(
+            &mut narrow.sums,
+            std::iter::once((0, &[(-2i32).cast_unsigned()][..])),
+            1,
+        );
         assert!(!narrow.is_exact());
         assert_eq!(wrapped.words()[0].cast_signed(), i32::MIN);
     }

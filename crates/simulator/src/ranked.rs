@@ -11,10 +11,7 @@ use crate::{Figures, Live, Options, Run, simulate};
 
 const OPTIONS: Options = Options {
     seed: 5,
-    dropout: 0.0,
-    masks: false,
-    noise_at_once: false,
-    measured: 1_000,
+    ..Options::USUAL
 };
 
 fn people(users: usize) -> Dataset {

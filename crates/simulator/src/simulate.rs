@@ -1,39 +1,70 @@
 use chorus_data::Dataset;
 use chorus_model::{Engine, Parameters, Quality};
-use chorus_protocol::Task;
+use chorus_privacy::Law;
+use chorus_protocol::{Privacy, Surplus, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::{Figures, Picture, Report, RoundRow, SimulateError, Simulation, evaluate};
+use crate::plain::Drawn;
+use crate::{
+    Availability, Figures, Malice, Picture, Report, RoundRow, Sampling, SimulateError, Simulation,
+    evaluate,
+};
 
 const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
     product the same functions run on clients and coordinator, apart from each other:";
 
 /// How to simulate; what is learned stands in the task.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// The same task, data and seed give the same model, bit for bit, whatever the number of threads.
     pub seed: u64,
     /// Share of the invited clients that vanish in each round; at most the task's own dropout.
     pub dropout: f64,
+    /// Parts of those that vanish before they send keys, shares, confirmations, updates, and help with the unmasking; whoever
+    /// goes last is in the sum.
+    pub dropout_phases: [u8; 5],
+    /// Share of the invited clients whose update comes too late for the sum; with `dropout` at most the task's own.
+    pub stragglers: f64,
+    /// How cohorts are drawn.
+    pub sampling: Sampling,
+    /// When clients can be reached; nothing for always.
+    pub availability: Option<Availability>,
+    /// Who attacks, and how.
+    pub malice: Option<Malice>,
     /// Runs the whole protocol with keys, shares and masks. The sums have the same bits either way, so the default
     /// leaves the masks out: that is many times as fast.
     pub masks: bool,
     /// Draws the noise of each sum in one piece instead of a share a client, without masks: many times as fast, for large
     /// populations and catalogues. The law of the sum is the same to within 1e-58 (`privacy.md` 1.3, tau), its bits are not.
     pub noise_at_once: bool,
+    /// One party adds the noise of a task with shared noise to each sum, so that it is exactly what the bound needs, whoever
+    /// vanishes. Whoever runs that party sees exact sums: a comparison for research, which the product does not offer.
+    pub central_noise: bool,
     /// People that quality is measured on between rounds, at most; 0 for none. The last figure is always over everyone.
     pub measured: usize,
 }
 
+impl Options {
+    /// Everyone honest, nobody gone, no masks.
+    pub const USUAL: Self = Self {
+        seed: 0,
+        dropout: 0.0,
+        dropout_phases: [1, 1, 1, 1, 0],
+        stragglers: 0.0,
+        sampling: Sampling::Turns,
+        availability: None,
+        malice: None,
+        masks: false,
+        noise_at_once: false,
+        central_noise: false,
+        measured: 1_000,
+    };
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            seed: 0,
-            dropout: 0.0,
-            masks: false,
-            noise_at_once: false,
-            measured: 1_000,
-        }
+        Self::USUAL
     }
 }
 
@@ -162,7 +193,7 @@ pub fn content(
 ///
 /// # Errors
 /// When task, data and options do not fit each other.
-pub fn check(task: &Task, dataset: &Dataset, options: Options) -> Result<(), SimulateError> {
+pub fn check(task: &Task, dataset: &Dataset, options: &Options) -> Result<(), SimulateError> {
     task.validate()?;
     if task.population != dataset.users() {
         return Err(SimulateError::Population {
@@ -176,14 +207,77 @@ pub fn check(task: &Task, dataset: &Dataset, options: Options) -> Result<(), Sim
             data: dataset.items,
         });
     }
-    if options.masks && options.noise_at_once {
-        return Err(SimulateError::NoiseAtOnce);
+    options.check(task, dataset.items)
+}
+
+impl Options {
+    pub(crate) fn drawn(&self) -> Drawn {
+        match (self.central_noise, self.noise_at_once) {
+            (true, _) => Drawn::ByOne,
+            (false, true) => Drawn::AtOnce,
+            (false, false) => Drawn::EachItsShare,
+        }
     }
-    if !(0.0..=task.dropout).contains(&options.dropout) {
-        return Err(SimulateError::Dropout {
-            wanted: options.dropout,
-            borne: task.dropout,
-        });
+
+    /// Refuses what cannot be simulated of a task.
+    fn check(&self, task: &Task, items: usize) -> Result<(), SimulateError> {
+        let refuse = |key, problem: &str| {
+            let problem = problem.to_owned();
+            Err(SimulateError::Conduct { key, problem })
+        };
+        if self.masks && self.noise_at_once {
+            return Err(SimulateError::NoiseAtOnce);
+        }
+        let wanted = self.dropout + self.stragglers;
+        if !(0.0..=task.dropout + 1e-9).contains(&wanted) || self.dropout.min(self.stragglers) < 0.0
+        {
+            return Err(SimulateError::Dropout {
+                wanted,
+                borne: task.dropout,
+            });
+        }
+        if self.dropout_phases == [0; 5] {
+            return refuse(
+                "dropout-phases",
+                "name at least one phase that clients vanish before",
+            );
+        }
+        let draws = self.sampling != Sampling::Turns || self.availability.is_some();
+        if draws && task.privacy.bound().is_some() {
+            return refuse(
+                "sampling",
+                "with noise everyone takes part in every sum, and nothing is claimed for drawing some: leave it out, or take \
+                 no noise",
+            );
+        }
+        let clients = self.availability.as_ref().map_or(0, Availability::clients);
+        if clients > task.population {
+            let problem = format!(
+                "the trace names client {}, and the population has {}, numbered from 0",
+                clients - 1,
+                task.population
+            );
+            return refuse("availability", &problem);
+        }
+        if let Some(malice) = &self.malice {
+            malice.check(items)?;
+            if self.masks {
+                return refuse(
+                    "masks",
+                    "clients that attack are simulated without masks, which change no bit of a sum",
+                );
+            }
+        }
+        let shared = matches!(task.privacy, Privacy::Distributed { .. });
+        let is_plain =
+            task.noise.law == Law::DiscreteGaussian && task.noise.surplus == Surplus::Kept;
+        if self.central_noise && !(shared && is_plain && !self.masks) {
+            return refuse(
+                "central-noise",
+                "one party adds discrete Gaussian noise for an epsilon to each sum: leave out masks, the other mechanism and the \
+                 removal of a surplus",
+            );
+        }
+        Ok(())
     }
-    Ok(())
 }

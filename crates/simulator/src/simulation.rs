@@ -6,9 +6,12 @@ use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Step, Sum};
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
+use crate::draw::Stream;
+use crate::malice::Attackers;
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
 use crate::run::{Checkpoint, Standing};
+use crate::sampling::Sampler;
 use crate::simulate::check;
 use crate::{Figures, Live, Noise, Options, Picture, Progress, RoundRow, Run, SimulateError};
 use crate::{content, draw, evaluate, popularity};
@@ -21,6 +24,7 @@ pub struct Simulation<'a> {
     options: Options,
     began: Instant,
     enrolled: Option<Enrolled>,
+    attackers: Option<Attackers>,
     measured: Vec<usize>,
     /// Who was heard in this pass, by the sums that take turns together.
     turns: BTreeMap<String, Turns<usize>>,
@@ -39,18 +43,25 @@ impl<'a> Simulation<'a> {
         engine: &'a dyn Engine,
         options: Options,
     ) -> Result<Self, SimulateError> {
-        check(task, dataset, options)?;
+        check(task, dataset, &options)?;
+        let malice = options.malice.filter(|malice| malice.share > 0.0);
         Ok(Self {
+            attackers: malice.map(|malice| Attackers::new(malice, dataset, options.seed)),
             task,
             dataset,
             engine,
-            options,
             began: Instant::now(),
             enrolled: options.masks.then(|| Enrolled::new(task, options.seed)),
-            measured: draw::sample(evaluate::measured(dataset), options.measured, options.seed),
+            measured: draw::sample(
+                evaluate::measured(dataset),
+                options.measured,
+                options.seed,
+                Stream::Sample,
+            ),
             turns: BTreeMap::new(),
             learning: task.recipe.start(options.seed),
             standing: Standing::default(),
+            options,
         })
     }
 
@@ -111,11 +122,22 @@ impl<'a> Simulation<'a> {
         if let Some(last) = self.standing.rounds.last_mut() {
             last.quality = Some(quality);
         }
+        let promoted = self.options.malice.and_then(|malice| malice.item);
+        let promoted = promoted.map(|item| {
+            evaluate::listed(
+                self.dataset,
+                trainer.as_ref(),
+                &self.measured,
+                item as usize,
+            )
+        });
+        let promoted = promoted.transpose()?;
         let popularity = popularity(self.dataset)?;
         let content = content(self.task, self.dataset, self.engine, parameters)?;
         let mut figures = self.figures();
         figures.set_quality(&quality, &popularity);
         figures.content = content.map(|content| (&content).into());
+        figures.promoted = promoted;
         figures.wall_seconds = self.seconds();
         Ok(Run {
             parameters: self.learning.parameters,
@@ -143,7 +165,15 @@ impl<'a> Simulation<'a> {
         let sum = sums.get(index);
         let turn = sum.map(Sum::turn).unwrap_or_default();
         let turns = self.turns.entry(turn.clone()).or_default();
-        let cohorts = draw::cohorts(self.task, self.options.seed, index, turns);
+        let sampler = Sampler {
+            task: self.task,
+            sampling: self.options.sampling,
+            availability: self.options.availability.as_ref(),
+            seed: self.options.seed,
+        };
+        let slot = index as u64 + self.standing.waited;
+        let (cohorts, waited) = sampler.cohorts(slot, turns)?;
+        self.standing.waited += waited;
         let mut total: Option<MeanDelta> = None;
         let mut costs = Vec::new();
         for (part, cohort) in cohorts.iter().enumerate() {
@@ -170,16 +200,23 @@ impl<'a> Simulation<'a> {
                 members: &members,
                 dataset: self.dataset,
                 trainer: trainer.as_ref(),
+                attackers: self.attackers.as_ref(),
                 seed: self.options.seed,
             };
-            let summed = self.round(&scene, &model, &mut |done, of| {
-                progress(Progress::Learned { done, of });
-            })?;
-            let heard = members.iter().filter(|member| member.vanishes.is_none());
+            let mut learned = |done, of| progress(Progress::Learned { done, of });
+            let summed = match &mut self.enrolled {
+                Some(enrolled) => masked::run(enrolled, &scene, &model, &mut learned)?,
+                None => plain::run(&scene, self.options.drawn(), &mut learned)?,
+            };
+            let heard = members.iter().filter(|member| member.uploads());
             let turns = self.turns.entry(turn.clone()).or_default();
             turns.heard(heard.map(|member| member.user));
             costs.extend(cost(&plan)?);
-            let delta = decode(&summed.sum, &plan, summed.clients);
+            let mut delta = decode(&summed.sum, &plan, summed.clients);
+            if self.options.central_noise {
+                let deviation = plan.noise.deviation_of_sum(plan.survivors.honest);
+                delta.noise = deviation / plan.encoding.scale();
+            }
             total = Some(match total {
                 None => delta,
                 Some(total) => added(total, &delta),
@@ -232,28 +269,14 @@ impl<'a> Simulation<'a> {
 
     /// The clients of a round, and which of them vanish.
     fn members(&self, plan: &RoundPlan, cohort: &[usize]) -> Vec<Member> {
-        let Options { seed, dropout, .. } = self.options;
-        let vanishing = draw::vanishing(cohort.len(), dropout, seed, plan.round.0);
-        let members = cohort.iter().zip(vanishing);
+        let leaving = draw::leaving(cohort.len(), &self.options, plan.round.0);
+        let members = cohort.iter().zip(leaving);
         members
-            .map(|(user, vanishes)| Member {
+            .map(|(user, leaves)| Member {
                 user: *user,
-                vanishes,
+                leaves,
             })
             .collect()
-    }
-
-    /// One round over one cohort.
-    fn round(
-        &mut self,
-        scene: &Scene<'_>,
-        model: &[u8],
-        learned: &mut dyn FnMut(usize, usize),
-    ) -> Result<Summed, SimulateError> {
-        match &mut self.enrolled {
-            Some(enrolled) => masked::run(enrolled, scene, model, learned),
-            None => plain::run(scene, self.options.noise_at_once, learned),
-        }
     }
 
     fn row(
@@ -312,6 +335,9 @@ impl<'a> Simulation<'a> {
     fn figures(&self) -> Figures {
         let (noise, delta) = match self.task.privacy {
             Privacy::Off => (Noise::Off, None),
+            Privacy::Distributed { delta, .. } if self.options.central_noise => {
+                (Noise::Central, Some(delta))
+            }
             Privacy::Distributed { delta, .. } => (Noise::Distributed, Some(delta)),
             Privacy::Local { delta, .. } => (Noise::Local, Some(delta)),
         };

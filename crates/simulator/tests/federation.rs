@@ -52,9 +52,7 @@ fn task(dataset: &Dataset, noise: bool) -> Task {
 const OPTIONS: Options = Options {
     seed: 3,
     dropout: 0.2,
-    masks: false,
-    noise_at_once: false,
-    measured: 1_000,
+    ..Options::USUAL
 };
 
 fn run(task: &Task, dataset: &Dataset, options: Options) -> Run {
@@ -386,9 +384,13 @@ fn noise_can_be_drawn_at_once_but_not_behind_masks() {
         noise_at_once,
         ..OPTIONS
     };
-    let (once, shares) = (run(&task, &dataset, options), run(&task, &dataset, OPTIONS));
+    let once = run(&task, &dataset, options.clone());
+    let shares = run(&task, &dataset, OPTIONS);
     assert_ne!(once.parameters, shares.parameters);
-    assert_eq!(once.parameters, run(&task, &dataset, options).parameters);
+    assert_eq!(
+        once.parameters,
+        run(&task, &dataset, options.clone()).parameters
+    );
     assert_eq!(once.figures.epsilon, shares.figures.epsilon);
     assert_eq!(once.figures.dropouts, shares.figures.dropouts);
     let masks = true;

@@ -65,9 +65,7 @@ fn tasks(dataset: &Dataset) -> [Task; 3] {
 const OPTIONS: Options = Options {
     seed: 3,
     dropout: 0.2,
-    masks: false,
-    noise_at_once: false,
-    measured: 1_000,
+    ..Options::USUAL
 };
 
 /// A record of nothing but the task and the data.
@@ -90,7 +88,7 @@ fn record(task: &Task, dataset: &Dataset, options: Options) -> Record {
 fn interrupted(task: &Task, dataset: &Dataset, options: Options) -> Run {
     let mut saved: Option<Vec<u8>> = None;
     loop {
-        let mut simulation = Simulation::new(task, dataset, &Direct, options).unwrap();
+        let mut simulation = Simulation::new(task, dataset, &Direct, options.clone()).unwrap();
         if let Some(bytes) = &saved {
             simulation.go_on_from(Checkpoint::from_bytes(bytes).unwrap());
         }
@@ -108,8 +106,8 @@ fn an_interrupted_run_has_the_same_bits() {
     for task in tasks(&dataset) {
         for masks in [false, true] {
             let options = Options { masks, ..OPTIONS };
-            let whole = simulate(&task, &dataset, &Direct, options, &mut |_| {}).unwrap();
-            let parts = interrupted(&task, &dataset, options);
+            let whole = simulate(&task, &dataset, &Direct, options.clone(), &mut |_| {}).unwrap();
+            let parts = interrupted(&task, &dataset, options.clone());
             let record = record(&task, &dataset, options);
             let first = record.clone().finished(&whole).unwrap();
             let second = record.finished(&parts).unwrap();
@@ -214,7 +212,7 @@ fn whatever_differs_is_named() {
     let dataset = small();
     let [_, task, _] = tasks(&dataset);
     let of = |dataset: &Dataset, options: Options| {
-        let run = simulate(&task, dataset, &Direct, options, &mut |_| {}).unwrap();
+        let run = simulate(&task, dataset, &Direct, options.clone(), &mut |_| {}).unwrap();
         record(&task, dataset, options).finished(&run).unwrap()
     };
     let first = of(&dataset, OPTIONS);

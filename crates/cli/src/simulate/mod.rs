@@ -11,17 +11,55 @@ use std::path::{Path, PathBuf};
 
 use chorus_data::Dataset;
 use chorus_model::{Engine, Parameters};
-use chorus_simulator::{Folder, FolderError, Keys, Run, Settings, differences};
-use clap::{ArgMatches, Args};
+use chorus_simulator::{Attack, Folder, FolderError, Keys, Run, Sampling, Settings, differences};
+use clap::{ArgMatches, Args, ValueEnum};
 
 use crate::exit::{self, OrExit, stop};
 use crate::json::Json;
 use crate::learning::Learning;
-use crate::ranges::{bearable, within};
+use crate::ranges::{bearable, phases, share, within};
 use crate::{progress, words};
 use interruption::Interruption;
 pub use keys::spelt_out;
 use prepared::{Prepared, Shelf, Watch};
+
+/// How cohorts are drawn.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SamplingChoice {
+    Turns,
+    Uniform,
+    Poisson,
+}
+
+impl From<SamplingChoice> for Sampling {
+    fn from(choice: SamplingChoice) -> Self {
+        match choice {
+            SamplingChoice::Turns => Self::Turns,
+            SamplingChoice::Uniform => Self::Uniform,
+            SamplingChoice::Poisson => Self::Poisson,
+        }
+    }
+}
+
+/// What attackers send.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AttackChoice {
+    Random,
+    SignFlip,
+    Scaled,
+    Promotion,
+}
+
+impl From<AttackChoice> for Attack {
+    fn from(choice: AttackChoice) -> Self {
+        match choice {
+            AttackChoice::Random => Self::Random,
+            AttackChoice::SignFlip => Self::SignFlip,
+            AttackChoice::Scaled => Self::Scaled,
+            AttackChoice::Promotion => Self::Promotion,
+        }
+    }
+}
 
 /// Flags of `chorus simulate`.
 #[derive(Args)]
@@ -37,6 +75,33 @@ pub struct Simulate {
     /// Share of a round's clients that vanish before they contribute.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = bearable)]
     dropout: f64,
+    /// What those that vanish do not send any more, in parts: keys, shares, confirmations, updates, help with the unmasking.
+    #[arg(long, value_name = "A:B:C:D:E", default_value = "1:1:1:1:0", value_parser = phases)]
+    dropout_phases: [u8; 5],
+    /// Share of a round's clients whose update comes too late for the sum.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = bearable)]
+    stragglers: f64,
+    /// How cohorts are drawn. `turns`: nobody is heard twice before everybody was once, as in the product. `uniform`: so many of
+    /// everyone. `poisson`: each with the same probability.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SamplingChoice::Turns)]
+    sampling: SamplingChoice,
+    /// When clients can be reached, a CSV with the columns client, from and until: clients from 0, rounds from 0, `until` the first
+    /// in which the client is gone. The trace begins anew after its last round.
+    #[arg(long, value_name = "FILE")]
+    availability: Option<PathBuf>,
+    /// Share of the clients that attack.
+    #[arg(long, value_name = "SHARE", requires = "attack", value_parser = share)]
+    malicious: Option<f64>,
+    /// What they send. `random`: a random direction as long as the clip. `sign-flip`: the opposite of what they learned. `scaled`:
+    /// ten times what they learned. `promotion`: what they learn from a made-up history.
+    #[arg(long, value_enum, value_name = "ATTACK")]
+    attack: Option<AttackChoice>,
+    /// The sum holds so many times what attackers send: masks hide that they left their clip out [default: 10 for `scaled`, else 1].
+    #[arg(long, value_name = "TIMES", requires = "attack", value_parser = within(1, 10_000))]
+    strength: Option<usize>,
+    /// The item that attackers promote; figures then say in how many lists of ten it is.
+    #[arg(long, value_name = "ITEM", requires = "attack", value_parser = within(0, 1 << 24))]
+    promote: Option<usize>,
     /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
     #[arg(long)]
     masks: bool,
@@ -44,6 +109,10 @@ pub struct Simulate {
     /// fraction of the time; for large populations and catalogues.
     #[arg(long, conflicts_with = "masks")]
     noise_at_once: bool,
+    /// Have one party add the noise to each sum, exactly as much as the bound needs. It would see exact sums: a comparison for
+    /// research, which the product does not offer.
+    #[arg(long, conflicts_with = "masks", requires = "epsilon")]
+    central_noise: bool,
     /// Simulate a population so many times as large: every user is there so often, and measured once.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = within(1, 1 << 22))]
     copies: usize,
@@ -102,8 +171,17 @@ impl Simulate {
         Settings {
             data: Some(self.data.clone()),
             dropout: self.dropout,
+            dropout_phases: self.dropout_phases,
+            stragglers: self.stragglers,
+            sampling: self.sampling.into(),
+            availability: self.availability.clone(),
+            malicious: self.malicious,
+            attack: self.attack.map(Into::into),
+            strength: self.strength,
+            promote: self.promote,
             masks: self.masks,
             noise_at_once: self.noise_at_once,
+            central_noise: self.central_noise,
             copies: self.copies,
             measured: self.measured,
             evaluate: self.evaluate,

@@ -145,7 +145,7 @@ impl Prepared {
         watch: &mut Watch,
     ) -> anyhow::Result<Option<Run>> {
         let engine = engine::engine();
-        let (dataset, options) = (&self.dataset, self.record.options);
+        let (dataset, options) = (&self.dataset, self.record.options.clone());
         let mut simulation =
             Simulation::new(self.task(), dataset, &engine, options).or_exit(exit::FAILED)?;
         if let Some(checkpoint) = folder.map(Folder::checkpoint).and_then(Result::transpose) {

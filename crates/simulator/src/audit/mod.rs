@@ -2,7 +2,7 @@
 //! that the measurements must find.
 
 mod attack;
-mod canary;
+pub(crate) mod canary;
 mod checks;
 mod evidence;
 mod monitor;

@@ -45,6 +45,34 @@ pub(crate) fn evaluate_users(
     })
 }
 
+/// Share of these people whose first ten of everything that they have not touched hold an item; of those who touched it, none does.
+pub(crate) fn listed(
+    dataset: &Dataset,
+    trainer: &dyn Trainer,
+    users: &[usize],
+    item: usize,
+) -> Result<f64, EvaluateError> {
+    let is_listed = |user: &usize| {
+        let history = dataset.training_set(*user);
+        let scores = trainer.scores(&history)?;
+        let Some(score) = scores.get(item) else {
+            return Ok(0);
+        };
+        let touched = |other: &usize| history.items().iter().any(|own| own.0 as usize == *other);
+        let better = scores
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| *other > score);
+        let better = better.filter(|(other, _)| !touched(other));
+        Ok(usize::from(!touched(&item) && better.take(10).count() < 10))
+    };
+    let each: Vec<usize> = users
+        .par_iter()
+        .map(is_listed)
+        .collect::<Result<_, EvaluateError>>()?;
+    Ok(each.iter().sum::<usize>() as f64 / users.len().max(1) as f64)
+}
+
 /// The quality of ranking by popularity in the training data: the baseline of every table.
 ///
 /// # Errors

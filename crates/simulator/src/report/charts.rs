@@ -262,7 +262,7 @@ pub(super) fn pictures(report: &Report) -> String {
         Noise::Off => {
             "the masks are gone and a pattern is there: this, and nothing else, is what was learned."
         }
-        Noise::Distributed | Noise::Local => {
+        Noise::Distributed | Noise::Central | Noise::Local => {
             "the masks are gone; a pattern, and the noise that the clients added to it, is all that was learned."
         }
     };

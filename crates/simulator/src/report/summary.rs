@@ -68,7 +68,7 @@ pub(super) fn answers(report: &Report) -> String {
         count(invited),
     );
     let clients = match figures.noise {
-        Noise::Distributed | Noise::Local if figures.split > 1 => format!(
+        Noise::Distributed | Noise::Central | Noise::Local if figures.split > 1 => format!(
             "{} clients, each sum split over {} cohorts with the full noise in each (noise variance times {}). Data: {}.",
             count(figures.clients),
             figures.split,
@@ -106,7 +106,7 @@ pub(super) fn answers(report: &Report) -> String {
              Secure aggregation hides each contribution inside its sum; what the sums and the model say about one \
              person is not bounded.</p></div>"
         }
-        Noise::Distributed | Noise::Local => "",
+        Noise::Distributed | Noise::Central | Noise::Local => "",
     };
     format!(
         "<section aria-label=\"Answers\"><table class=\"answer\"><tbody>{rows}</tbody></table>{warning}</section>"
@@ -121,7 +121,7 @@ fn percent(share: f64) -> String {
 pub(super) fn protection(report: &Report) -> String {
     let class = match report.figures.noise {
         Noise::Off => "note warn",
-        Noise::Distributed | Noise::Local => "note",
+        Noise::Distributed | Noise::Central | Noise::Local => "note",
     };
     format!(
         "<section><h2>What protects a person here</h2><div class=\"{class}\">{}</div>\

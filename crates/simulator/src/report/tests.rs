@@ -87,7 +87,7 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
         rounds: rows,
         guarantee: match noise {
             Noise::Off => "No differential privacy is claimed.".into(),
-            Noise::Distributed | Noise::Local => {
+            Noise::Distributed | Noise::Central | Noise::Local => {
                 "Privacy guarantee.\nNeighbouring: zero-out.".into()
             }
         },

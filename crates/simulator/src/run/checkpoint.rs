@@ -25,6 +25,8 @@ pub struct Checkpoint {
 pub(crate) struct Standing {
     /// The next sum, from 0.
     pub index: usize,
+    /// Slots in which too few clients were there.
+    pub waited: u64,
     /// Who was heard in this pass, by the sums that take turns together.
     pub heard: BTreeMap<String, BTreeSet<usize>>,
     /// What one client has spent: its cost in each sum so far.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use chorus_privacy::Law;
 use serde_json::Value;
 
+use crate::{Attack, Sampling};
+
 pub use error::{SettingsError, nearest};
 use ranges::within;
 pub use task::{DEFAULT_EPSILON, trained, width};
@@ -102,10 +104,28 @@ settings! {
     "seed": seed: u64 = 1, ranges::seed;
     /// Share of a round's clients that vanish.
     "dropout": dropout: f64 = 0.0, ranges::bearable;
+    /// Parts of those that vanish, by what they do not send any more: keys, shares, confirmations, updates, help with the unmasking.
+    "dropout-phases": dropout_phases: [u8; 5] = [1, 1, 1, 1, 0], ranges::phases;
+    /// Share of a round's clients whose update comes too late.
+    "stragglers": stragglers: f64 = 0.0, ranges::bearable;
+    /// How cohorts are drawn.
+    "sampling": sampling: Sampling = Sampling::Turns, sampling;
+    /// A trace of when clients can be reached.
+    "availability": availability: Option<PathBuf> = None, some(path);
+    /// Share of the clients that attack.
+    "malicious": malicious: Option<f64> = None, some(ranges::share);
+    /// What they send.
+    "attack": attack: Option<Attack> = None, some(attack);
+    /// How often the sum holds what they send.
+    "strength": strength: Option<usize> = None, some(within(1, 10_000));
+    /// The item that they promote.
+    "promote": promote: Option<usize> = None, some(within(0, 1 << 24));
     /// Runs keys, shares and masks too.
     "masks": masks: bool = false, whether;
     /// Draws the noise of each sum in one piece.
     "noise-at-once": noise_at_once: bool = false, whether;
+    /// One party adds the noise to each sum.
+    "central-noise": central_noise: bool = false, whether;
     /// How often every user is there; the caller makes the copies.
     "copies": copies: usize = 1, within(1, 1 << 22);
     /// People that quality is measured on after each round.
@@ -174,6 +194,25 @@ fn noise(text: &str) -> Result<NoiseChoice, String> {
         "off" => Ok(NoiseChoice::Off),
         "local" => Ok(NoiseChoice::Local),
         _ => Err("expected `off` or `local`".to_owned()),
+    }
+}
+
+fn sampling(text: &str) -> Result<Sampling, String> {
+    match text {
+        "turns" => Ok(Sampling::Turns),
+        "uniform" => Ok(Sampling::Uniform),
+        "poisson" => Ok(Sampling::Poisson),
+        _ => Err("expected `turns`, `uniform` or `poisson`".to_owned()),
+    }
+}
+
+fn attack(text: &str) -> Result<Attack, String> {
+    match text {
+        "random" => Ok(Attack::Random),
+        "sign-flip" => Ok(Attack::SignFlip),
+        "scaled" => Ok(Attack::Scaled),
+        "promotion" => Ok(Attack::Promotion),
+        _ => Err("expected `random`, `sign-flip`, `scaled` or `promotion`".to_owned()),
     }
 }
 

@@ -41,6 +41,16 @@ pub fn bearable(text: &str) -> Result<f64, String> {
     in_range(text, 0.0..=0.3, words)
 }
 
+/// Parts of five phases.
+pub fn phases(text: &str) -> Result<[u8; 5], String> {
+    let parts: Option<Vec<u8>> = text.split(':').map(|part| part.parse().ok()).collect();
+    let parts = parts.and_then(|parts| <[u8; 5]>::try_from(parts).ok());
+    parts.ok_or_else(|| {
+        "expected five whole numbers up to 255, such as 1:1:1:1:0 for keys, shares, confirmations, updates, unmasking"
+            .to_owned()
+    })
+}
+
 /// An epsilon.
 pub fn epsilon(text: &str) -> Result<f64, String> {
     above_zero(text, 1e6, "a number above 0 and up to 1000000, such as 8")

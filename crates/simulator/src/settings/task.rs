@@ -5,7 +5,7 @@ use chorus_model::{
 use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 
 use super::{NoiseChoice, Settings, SettingsError};
-use crate::{Options, check};
+use crate::{Attack, Availability, Malice, Options, check};
 
 /// Gradient rounds where nobody says how many.
 const ROUNDS: usize = 30;
@@ -53,10 +53,58 @@ impl Settings {
             dropout: self.dropout,
             masks: self.masks,
             noise_at_once: self.noise_at_once,
+            central_noise: self.central_noise,
             measured: self.measured,
+            ..self.conduct()?
         };
-        check(&task, dataset, options)?;
+        check(&task, dataset, &options)?;
         Ok((task, options))
+    }
+
+    /// What the people of the run do that no task asks of them.
+    fn conduct(&self) -> Result<Options, SettingsError> {
+        let impossible = |key, problem: String| SettingsError::Impossible { key, problem };
+        let availability = match &self.availability {
+            None => None,
+            Some(path) => {
+                let fault = |problem: String| {
+                    impossible("availability", format!("{}: {problem}", path.display()))
+                };
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+                Some(Availability::parse(&text).map_err(|error| fault(error.to_string()))?)
+            }
+        };
+        let usual = match self.attack {
+            Some(Attack::Scaled) => 10,
+            _ => 1,
+        };
+        let malice = match (self.malicious, self.attack) {
+            (None, None) => None,
+            (share, Some(attack)) => Some(Malice {
+                share: share.unwrap_or_default(),
+                attack,
+                strength: self.strength.map_or(usual, |strength| strength as u16),
+                item: self.promote.map(|item| item as u32),
+            }),
+            (Some(_), None) => {
+                let problem =
+                    "say what they send: `attack` is random, sign-flip, scaled or promotion";
+                return Err(impossible("malicious", problem.to_owned()));
+            }
+        };
+        if malice.is_none() && (self.strength.is_some() || self.promote.is_some()) {
+            let problem = "name an `attack` that it is of".to_owned();
+            return Err(impossible("attack", problem));
+        }
+        Ok(Options {
+            dropout_phases: self.dropout_phases,
+            stragglers: self.stragglers,
+            sampling: self.sampling,
+            availability,
+            malice,
+            ..Options::default()
+        })
     }
 
     /// The task for so many clients and the items of a data set, checked.

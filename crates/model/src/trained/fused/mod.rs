@@ -120,6 +120,8 @@ impl<const B: usize> Fused<B> {
             scratch.touched.iter().copied().zip(&scratch.rows).collect();
         touched.sort_unstable_by_key(|(item, _)| *item);
         let mut update = Delta::zeros(self.model.layout.trained());
+        let columns = factors + usize::from(self.model.layout.tensors().len() > 1);
+        update.reserve(touched.len() * columns);
         for tensor in self.model.layout.tensors() {
             // A row of the arena holds the factors, then the bias.
             let columns = match tensor.name.as_str() {
