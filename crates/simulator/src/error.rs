@@ -84,6 +84,19 @@ pub enum SimulateError {
         /// What a round needs.
         needed: usize,
     },
+    /// The model grew beyond all bounds.
+    #[error(
+        "round {round}: the run diverges: after `{sum}` the model holds {largest:e}; take a smaller step, a smaller clip or more clients a \
+         round"
+    )]
+    Diverged {
+        /// The round, from 1.
+        round: usize,
+        /// The sum that did it.
+        sum: String,
+        /// The largest number of the model; not a number where one of them is none.
+        largest: f32,
+    },
     /// What somebody asked for cannot be.
     #[error("{key}: {problem}")]
     Conduct {

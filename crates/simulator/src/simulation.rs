@@ -239,6 +239,14 @@ impl<'a> Simulation<'a> {
             state: std::mem::take(&mut self.learning.state),
         };
         let learned = self.task.learn(learning, index, &delta)?;
+        let largest = largest(&learned.learning.parameters);
+        if largest.is_nan() || largest > DIVERGED {
+            return Err(SimulateError::Diverged {
+                round: self.standing.rounds.len(),
+                sum: sum.map(|sum| sum.name.clone()).unwrap_or_default(),
+                largest,
+            });
+        }
         let seconds = stepped.elapsed().as_secs_f64();
         let quality = self.measure(&learned.learning.parameters)?;
         if let Some(row) = self.standing.rounds.last_mut() {
@@ -382,6 +390,23 @@ impl<'a> Simulation<'a> {
             ..Figures::default()
         }
     }
+}
+
+/// No model that ranks holds a number as large as this: counts of a population are smaller, and factors by far.
+const DIVERGED: f32 = 1e9;
+
+/// The largest magnitude in a model; not a number where one of its values is none.
+fn largest(parameters: &Parameters) -> f32 {
+    let mut largest = 0.0f32;
+    for (_, tensor) in parameters.iter() {
+        for value in &tensor.values {
+            if value.is_nan() {
+                return f32::NAN;
+            }
+            largest = largest.max(value.abs());
+        }
+    }
+    largest
 }
 
 /// The sum over two disjoint cohorts: both carry their own noise, so the variances add up.

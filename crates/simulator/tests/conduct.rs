@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use chorus_data::{Dataset, Synthesis, synthesise};
-use chorus_model::{Direct, IalsPrivateRecipe, IalsRecipe, Recipe};
+use chorus_model::{Direct, IalsPrivateRecipe, IalsRecipe, ModelPlan, Recipe, TrainedRecipe};
 use chorus_protocol::{Consistency, Privacy, Task};
 use chorus_simulator::{
     Attack, Availability, Malice, Noise, Options, Run, Sampling, SimulateError, simulate,
@@ -221,6 +221,18 @@ fn impossible_attacks_are_refused_by_name() {
         let error = refused(&task, &dataset, options);
         assert!(error.starts_with(named), "{error}");
     }
+}
+
+#[test]
+fn a_run_that_diverges_says_so() {
+    let dataset = people();
+    let mut plan: ModelPlan = toml::from_str(include_str!("../../../models/bpr-mf/model.toml")).unwrap();
+    plan.server.step_size = 1e10;
+    let guard = &mut plan.server.guard;
+    (guard.sum, guard.step, guard.loss, guard.reports) = (1e9, 1e9, 1e9, 0.0);
+    let recipe = TrainedRecipe::new(dataset.items, 6, plan);
+    let error = refused(&task(&dataset, Recipe::Trained(recipe)), &dataset, OPTIONS);
+    assert!(error.contains("diverges"), "{error}");
 }
 
 #[test]
