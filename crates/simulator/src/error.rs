@@ -3,6 +3,8 @@ use chorus_privacy::PrivacyError;
 use chorus_protocol::{Refusal, TaskError};
 use thiserror::Error;
 
+use crate::HookError;
+
 /// Why a federation could not be simulated.
 #[derive(Debug, Error)]
 pub enum SimulateError {
@@ -110,6 +112,25 @@ pub enum SimulateError {
         "noise at once: with masks every client draws its own share of the noise; leave one of the two out"
     )]
     NoiseAtOnce,
+    /// A sampler that gave what is no cohort.
+    #[error("round {round}: sampler: {problem}")]
+    Sampler {
+        /// The round, from 1.
+        round: usize,
+        /// What it gave, and what to give.
+        problem: String,
+    },
+    /// A server step that gave what is no model of the task.
+    #[error("round {round}: server_step: {problem}")]
+    ServerStep {
+        /// The round, from 1.
+        round: usize,
+        /// What it gave, and what to give.
+        problem: String,
+    },
+    /// What a hook says.
+    #[error("a hook: {0}")]
+    Hook(HookError),
     /// A client could not learn.
     #[error("a client: {0}")]
     Train(#[from] TrainError),

@@ -6,6 +6,7 @@ mod draw;
 mod error;
 mod evaluate;
 mod figures;
+mod hooks;
 mod malice;
 mod masked;
 mod plain;
@@ -29,9 +30,12 @@ pub use evaluate::{
     Evaluation, Explanations, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
 };
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
+pub use hooks::{Draw, HookError, Hooks, ServerStep};
 pub use malice::{Attack, Malice};
 pub use report::{Picture, Report};
-pub use run::{Checkpoint, CheckpointError, Data, Folder, FolderError, Record, differences};
+pub use run::{
+    Checkpoint, CheckpointError, Column, Data, Folder, FolderError, Record, columns, differences,
+};
 pub use sampling::{Availability, AvailabilityError, Sampling};
 pub use settings::{
     DEFAULT_EPSILON, Keys, NoiseChoice, Settings, SettingsError, nearest, plainly, ranges, trained,

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Learning, MeanDelta, Parameters, Quality, Step, Sum};
+use chorus_model::{Engine, Learned, Learning, MeanDelta, Parameters, Quality, Step, Sum};
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
 use crate::draw::Stream;
 use crate::malice::Attackers;
+use crate::hooks::{self, Draw, Hooks, ServerStep};
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
 use crate::run::{Checkpoint, Standing};
@@ -30,6 +31,7 @@ pub struct Simulation<'a> {
     turns: BTreeMap<String, Turns<usize>>,
     learning: Learning,
     standing: Standing,
+    hooks: Option<&'a mut dyn Hooks>,
 }
 
 impl<'a> Simulation<'a> {
@@ -62,7 +64,14 @@ impl<'a> Simulation<'a> {
             learning: task.recipe.start(options.seed),
             standing: Standing::default(),
             options,
+            hooks: None,
         })
+    }
+
+    /// The same with somebody who decides instead of the product. A checkpoint holds nothing of theirs.
+    pub fn with_hooks(mut self, hooks: &'a mut dyn Hooks) -> Self {
+        self.hooks = Some(hooks);
+        self
     }
 
     /// Goes on where a simulation of the same task, data and options stood: the rest has the same bits.
@@ -174,6 +183,7 @@ impl<'a> Simulation<'a> {
         let slot = index as u64 + self.standing.waited;
         let (cohorts, waited) = sampler.cohorts(slot, turns)?;
         self.standing.waited += waited;
+        let cohorts = self.chosen(cohorts, sum)?;
         let mut total: Option<MeanDelta> = None;
         let mut costs = Vec::new();
         for (part, cohort) in cohorts.iter().enumerate() {
@@ -233,12 +243,7 @@ impl<'a> Simulation<'a> {
             return Ok(());
         };
         let stepped = Instant::now();
-        // Moved, not copied: of a large catalogue one model more is much memory.
-        let learning = Learning {
-            parameters: std::mem::take(&mut self.learning.parameters),
-            state: std::mem::take(&mut self.learning.state),
-        };
-        let learned = self.task.learn(learning, index, &delta)?;
+        let learned = self.learned(index, sum, &delta)?;
         let largest = largest(&learned.learning.parameters);
         if largest.is_nan() || largest > DIVERGED {
             return Err(SimulateError::Diverged {
@@ -263,6 +268,60 @@ impl<'a> Simulation<'a> {
         (self.learning, self.standing.index) = (learned.learning, learned.next);
         self.tell(sums.len() * cohorts.len(), progress);
         Ok(())
+    }
+
+    /// The cohorts of a sum, where a hook may choose others than the usual ones.
+    fn chosen(
+        &mut self,
+        usual: Vec<Vec<usize>>,
+        sum: Option<&Sum>,
+    ) -> Result<Vec<Vec<usize>>, SimulateError> {
+        let (Some(hooks), Some(sum)) = (&mut self.hooks, sum) else {
+            return Ok(usual);
+        };
+        let draw = Draw {
+            round: self.standing.rounds.len() + 1,
+            sum: &sum.name,
+            population: self.task.population,
+            size: usual.iter().map(Vec::len).sum(),
+        };
+        hooks::cohorts(*hooks, usual, self.task, draw)
+    }
+
+    /// What the server step makes of a sum, where a hook may make another model of it.
+    fn learned(
+        &mut self,
+        index: usize,
+        sum: Option<&Sum>,
+        delta: &MeanDelta,
+    ) -> Result<Learned, SimulateError> {
+        let before = self
+            .hooks
+            .as_ref()
+            .map(|_| self.learning.parameters.clone());
+        // Moved, not copied: of a large catalogue one model more is much memory.
+        let learning = Learning {
+            parameters: std::mem::take(&mut self.learning.parameters),
+            state: std::mem::take(&mut self.learning.state),
+        };
+        let mut learned = self.task.learn(learning, index, delta)?;
+        let rounds = &self.standing.rounds;
+        if let (Some(hooks), Some(before), Some(sum), Some(row)) =
+            (&mut self.hooks, before, sum, rounds.last())
+        {
+            let step = ServerStep {
+                round: rounds.len(),
+                sum,
+                before,
+                delta,
+                after: &learned.learning.parameters,
+                row,
+            };
+            if let Some(parameters) = hooks::step(*hooks, step)? {
+                learned.learning.parameters = parameters;
+            }
+        }
+        Ok(learned)
     }
 
     fn tell(&self, rounds: usize, progress: &mut dyn FnMut(Progress<'_>)) {

@@ -10,3 +10,4 @@ pub(crate) use checkpoint::Standing;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use folder::{Folder, FolderError};
 pub use record::{Data, Record, differences};
+pub use rows::{Column, columns};

@@ -11,12 +11,17 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::RoundRow;
 
-/// A column; a cell that is not there is null.
-enum Column {
+/// A column of a table; a cell that is not there is null.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Whole numbers.
     Whole(Vec<Option<i64>>),
+    /// Numbers.
     Number(Vec<Option<f64>>),
+    /// True or false.
     Truth(Vec<Option<bool>>),
-    Text(Vec<Option<ByteArray>>),
+    /// Texts.
+    Text(Vec<Option<String>>),
 }
 
 impl Column {
@@ -34,7 +39,11 @@ impl Column {
             Self::Whole(cells) => write_cells::<Int64Type>(cells, group),
             Self::Number(cells) => write_cells::<DoubleType>(cells, group),
             Self::Truth(cells) => write_cells::<BoolType>(cells, group),
-            Self::Text(cells) => write_cells::<ByteArrayType>(cells, group),
+            Self::Text(cells) => {
+                let bytes =
+                    |cell: Option<String>| cell.map(|text| ByteArray::from(text.into_bytes()));
+                write_cells::<ByteArrayType>(cells.into_iter().map(bytes).collect(), group)
+            }
         }
     }
 }
@@ -76,7 +85,8 @@ pub(super) fn write(rounds: &[RoundRow]) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
+/// One row a round, as columns with their names.
+pub fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
     let whole = |value: fn(&RoundRow) -> usize| {
         let cells = rounds.iter().map(|row| i64::try_from(value(row)).ok());
         Column::Whole(cells.collect())
@@ -94,7 +104,7 @@ fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
         Column::Text(
             rounds
                 .iter()
-                .map(|row| value(row).map(ByteArray::from))
+                .map(|row| value(row).map(str::to_owned))
                 .collect(),
         )
     };
