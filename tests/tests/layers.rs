@@ -77,7 +77,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// The surfaces, which may depend on any crate but each other.
-const SURFACES: [&str; 3] = ["chorus-cli", "chorus-ffi", "chorus-tests"];
+const SURFACES: [&str; 4] = ["chorus-cli", "chorus-ffi", "chorus-python", "chorus-tests"];
 
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 const NETWORK: [&str; 7] = [
@@ -91,7 +91,7 @@ const NETWORK: [&str; 7] = [
 ];
 
 /// What a crate must not reach, not even through other crates.
-const NEVER: [(&str, &[&[&str]]); 13] = [
+const NEVER: [(&str, &[&[&str]]); 14] = [
     ("chorus-model", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-privacy", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-secagg", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
@@ -105,6 +105,10 @@ const NEVER: [(&str, &[&[&str]]); 13] = [
     ("chorus-centre", &[&LIBTORCH]),
     ("chorus-coordinator", &[&LIBTORCH]),
     ("chorus-simulator", &[&LIBTORCH, &NETWORK]),
+    (
+        "chorus-python",
+        &[&LIBTORCH, &NETWORK, &["rusqlite", "clap"]],
+    ),
 ];
 
 /// Global randomness: the caller hands a generator to whoever needs one.
