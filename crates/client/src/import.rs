@@ -1,7 +1,9 @@
+use std::fmt;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::map::{DataMap, masked, scan};
 use crate::{Client, Error, Event, EventKind, Imported, Source};
@@ -143,11 +145,14 @@ impl Format {
                 of_cells(cells, now)
             }
             Self::Objects => {
-                let object: Map<String, Value> = serde_json::from_str(line)
+                let Fields(object) = serde_json::from_str(line)
                     .map_err(|_| "a JSON object, one a line".to_owned())?;
-                let mut cells = Vec::new();
+                let mut cells: Vec<(&str, String)> = Vec::new();
                 for (name, value) in &object {
                     known(name)?;
+                    if cells.iter().any(|(other, _)| other == name) {
+                        return Err(format!("one field `{name}`, and there are two"));
+                    }
                     cells.push((
                         name.as_str(),
                         match value {
@@ -161,6 +166,33 @@ impl Format {
                 of_cells(cells, now)
             }
         }
+    }
+}
+
+/// The fields of a JSON object as they stand there, also where one stands there twice: a map would keep the last and say nothing.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
     }
 }
 
@@ -317,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_and_nothing_is_added() {
-        let cases: [(&[u8], &str); 17] = [
+        let cases: [(&[u8], &str); 19] = [
             (b"1\n2\nx\n", "taste.tsv, line 3: expected an item number"),
             (b"1\n\n", "taste.tsv, line 2: expected an item number"),
             (b"-4\n", "taste.tsv, line 1: expected an item number"),
@@ -365,6 +397,14 @@ mod tests {
             (
                 b"{\"item\": 1}\n{\"at\": 1}\n",
                 "taste.tsv, line 2: expected an item number from 0 to 4294967295 in the field `item`",
+            ),
+            (
+                b"{\"item\": 1}\n{\"item\": 1, \"at\": 5, \"item\": 2}\n",
+                "taste.tsv, line 2: expected one field `item`, and there are two",
+            ),
+            (
+                b"{\"item\": 1, \"at\": null, \"at\": 7}\n",
+                "taste.tsv, line 1: expected one field `at`, and there are two",
             ),
             (
                 b"{\"item\": 1}\n[1]\n",

@@ -105,6 +105,17 @@ impl Signal {
         }
     }
 
+    /// Whether what it says can be read: a string that cannot says no to all that its kind can speak of.
+    pub fn is_readable(&self) -> bool {
+        match self {
+            Self::Gpc { .. } | Self::LimitAdTracking { .. } => true,
+            Self::Tcf { applies, string } => !*applies || tcf(string).is_some(),
+            Self::Gpp { sections, string } => {
+                string.is_empty() && sections.is_empty() || gpp(string).is_some()
+            }
+        }
+    }
+
     /// What it says no to.
     pub fn denies(&self) -> BTreeSet<Purpose> {
         let says = |word: Word| match self {
@@ -225,6 +236,29 @@ mod tests {
         assert_eq!(gpp(&[8], "rubbish"), OPT_OUT);
         assert_eq!(gpp(&[2], ""), ALL_OF_TCF);
         assert_eq!(gpp(&[], "rubbish"), ALL_OF_TCF);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_from_what_says_no() {
+        let gpp = |sections: &[u16], string: &str| Signal::Gpp {
+            sections: sections.to_vec(),
+            string: string.to_owned(),
+        };
+        let tcf = |applies, string: &str| Signal::Tcf {
+            applies,
+            string: string.to_owned(),
+        };
+        let readable = [
+            Signal::Gpc { on: true },
+            Signal::LimitAdTracking { on: false },
+            tcf(true, NONE),
+            tcf(false, "rubbish"),
+            gpp(&[], ""),
+            gpp(&[8], "DBABTA~1YYN"),
+        ];
+        assert!(readable.iter().all(Signal::is_readable));
+        let rubbish = [tcf(true, ""), tcf(true, "rubbish"), gpp(&[], "rubbish")];
+        assert!(!rubbish.iter().any(Signal::is_readable));
     }
 
     proptest! {

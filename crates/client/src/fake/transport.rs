@@ -17,7 +17,8 @@ pub enum Trouble {
     AnswerLost,
 }
 
-/// One client's way to a [`FakeCoordinator`](crate::FakeCoordinator). Every answer is ready at once.
+/// One client's way to a [`FakeCoordinator`](crate::FakeCoordinator). Every answer is ready at once. Nothing is handed to the operating
+/// system, and [`Client::activity`](crate::Client::activity) says just that: what was said how often, in 0 bytes.
 #[derive(Clone)]
 pub struct FakeTransport {
     desk: Arc<Mutex<Desk>>,

@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use crate::store::Batch;
 use crate::taste::{Context, ItemRecord, Touch, item_key};
-use crate::{Client, Error, Event, EventKind, Flaw, Source, StoreError};
+use crate::{Category, Client, Error, Event, EventKind, Flaw, Source, StoreError};
 
 /// What became of a wish to change the history.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -62,6 +62,20 @@ impl Client {
                 }
             }
             Ok(items)
+        })?)
+    }
+
+    /// Removes every item that the app's catalogue calls sensitive in this way, and returns how many there were: what was kept under a grant
+    /// stays unused when that is withdrawn, and goes so.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remove_category(&mut self, category: Category) -> Result<usize, Error> {
+        let kept = self.items_of(category)?;
+        Ok(self.store.write(|batch| {
+            let remove = |item: &ItemId| batch.remove::<ItemRecord>(&item_key(*item));
+            let removed: Vec<bool> = kept.iter().map(remove).collect::<Result<_, _>>()?;
+            Ok(removed.into_iter().filter(|is_removed| *is_removed).count())
         })?)
     }
 

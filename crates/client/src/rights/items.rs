@@ -2,7 +2,7 @@ use chorus_model::ItemId;
 use serde::Serialize;
 
 use crate::taste::{ItemRecord, UNIT};
-use crate::{Client, Error, Event, EventKind};
+use crate::{Category, Client, Error, Event, EventKind};
 
 /// One item of the history, as a person's screen shows it.
 ///
@@ -34,6 +34,20 @@ impl Client {
         let mut items: Vec<KeptItem> = records.iter().map(|record| item(record, offset)).collect();
         items.sort_by_key(|item| (std::cmp::Reverse(item.last), item.item));
         Ok(items)
+    }
+
+    /// The items of the history that the app's catalogue calls sensitive in this way.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
+    /// # Privacy
+    /// Stays on the device.
+    pub fn items_of(&self, category: Category) -> Result<Vec<ItemId>, Error> {
+        let records = self.store.all::<ItemRecord>()?;
+        let items = records.iter().map(|record| record.item);
+        let is_of = |item: &ItemId| self.category(*item) == Some(category);
+        Ok(items.filter(is_of).collect())
     }
 }
 

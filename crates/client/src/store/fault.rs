@@ -86,9 +86,10 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The key store has a key of another store.
+    /// The key store has a key of another store, or a damaged one.
     #[error(
-        "the client's store {} is sealed under another key: open it with the key store that it was made with",
+        "the client's store {} does not open with this key: open it with the key store that it was made with, or put a backup of \
+         the key back where it was damaged",
         path.display()
     )]
     WrongKey {

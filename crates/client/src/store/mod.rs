@@ -96,9 +96,10 @@ impl Store {
             let grown = has_grown.get().then(|| view.grown()).transpose()?;
             Ok((value, grown))
         });
+        drop(vault);
         let (value, grown) = done.map_err(|error| closed(&self.path, self.id).unwrap_or(error))?;
-        if let Some(grown) = grown {
-            tally::raise(&self.path, grown);
+        if let Some((grown, _)) = grown {
+            self.note_growth(grown);
         }
         if is_spent.get() {
             open::sweep(&self.connection);

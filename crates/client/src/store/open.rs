@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{damaged, fault, unusable};
-use super::vault::{Vault, key_id};
+use super::vault::{Name, Vault, key_id};
 use super::{Durability, Store, StoreError, file, plain, schema, tally, wipe};
 use crate::keys::{Key, KeyStore, random};
 
@@ -45,7 +45,7 @@ impl Store {
         }
         keep_a_log(&connection).map_err(|error| fault(&path, error))?;
         sweep(&connection);
-        let store = Self {
+        let mut store = Self {
             connection,
             path,
             id,
@@ -101,20 +101,47 @@ fn find_vault(
     let key = keys.load()?.ok_or_else(|| StoreError::KeyMissing {
         path: path.to_owned(),
     })?;
-    let select = "SELECT sealed FROM keys WHERE id = ?";
-    let wrapped: Option<Vec<u8>> = connection
-        .query_row(select, [key_id(&key)], |row| row.get(0))
-        .optional()
-        .map_err(|error| fault(path, error))?;
-    let wrapped = wrapped.ok_or_else(|| StoreError::WrongKey {
-        path: path.to_owned(),
-    })?;
-    let vault = match layout < schema::NEWEST {
-        true => Vault::unwrap_without_tallies(&key, &wrapped),
-        false => Vault::unwrap(&key, &wrapped),
+    let wrappings = wrappings(connection).map_err(|error| fault(path, error))?;
+    let unwrap = |wrapping: &Wrapping| match layout < schema::NEWEST {
+        true => Vault::unwrap_without_tallies(&key, &wrapping.sealed),
+        false => Vault::unwrap(&key, &wrapping.sealed),
     };
-    let vault = vault.ok_or_else(|| damaged(path, "its own key does not open"))?;
+    let id = key_id(&key);
+    let Some(own) = wrappings.iter().find(|wrapping| wrapping.id == id) else {
+        // What this key opens is its own, whatever name it has by now.
+        return Err(
+            match wrappings.is_empty() || wrappings.iter().any(|other| unwrap(other).is_some()) {
+                true => damaged(path, "the record of its key does not fit"),
+                false => StoreError::WrongKey {
+                    path: path.to_owned(),
+                },
+            },
+        );
+    };
+    let vault = unwrap(own).filter(|vault| vault.id() == own.data);
+    let vault = vault.ok_or_else(|| damaged(path, "the record of its key does not fit"))?;
     Ok((key, vault))
+}
+
+/// The data key of a store as a key of a key store wrapped it.
+struct Wrapping {
+    /// Of the key that wrapped it.
+    id: Name,
+    /// Of the data key.
+    data: Name,
+    sealed: Vec<u8>,
+}
+
+fn wrappings(connection: &Connection) -> rusqlite::Result<Vec<Wrapping>> {
+    let mut select = connection.prepare("SELECT id, data, sealed FROM keys")?;
+    let wrapping = |row: &rusqlite::Row<'_>| {
+        Ok(Wrapping {
+            id: row.get(0)?,
+            data: row.get(1)?,
+            sealed: row.get(2)?,
+        })
+    };
+    select.query_map([], wrapping)?.collect()
 }
 
 /// Refuses files that are broken, foreign or from the future, before anything is written. Returns the layout.

@@ -63,7 +63,7 @@ pub(crate) fn erase(
     let alone = file::lock(&lock);
     let note = serde_json::to_vec(receipt).unwrap_or_default();
     if file::replace(&marker, &note).is_err() {
-        tracing::warn!("an erasure could not be noted for the next opening");
+        tracing::info!("an erasure could not be noted for the next opening");
     }
     finish(home, keys)?;
     wipe_marker(home).map_err(fault)?;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::Catalogue;
 use super::rank::Taste;
 use crate::map::Language;
 use crate::{Error, Purpose};
@@ -38,7 +39,11 @@ struct Text {
 
 impl Taste {
     /// What decides a list and how, in the order of how much.
-    pub fn main_parameters(&self, language: Language) -> Result<Vec<MainParameter>, Error> {
+    pub fn main_parameters(
+        &self,
+        language: Language,
+        catalogue: &dyn Catalogue,
+    ) -> Result<Vec<MainParameter>, Error> {
         let texts: Texts = toml::from_str(TEXTS).map_err(|error| Error::Rules {
             reason: error.to_string(),
         })?;
@@ -50,7 +55,7 @@ impl Taste {
                 title: said(&text.title),
                 does: said(&text.does),
                 change: said(&text.change),
-                value: self.value(&text.name, language)?,
+                value: self.value(&text.name, language, catalogue)?,
                 name: text.name,
             })
         };
@@ -58,7 +63,7 @@ impl Taste {
     }
 
     /// The present value of a parameter, for people.
-    fn value(&self, name: &str, language: Language) -> Option<String> {
+    fn value(&self, name: &str, language: Language, catalogue: &dyn Catalogue) -> Option<String> {
         let english = language == Language::English;
         let words = |one: &str, other: &str| if english { one } else { other }.to_owned();
         let counted = |count: usize, one: [&str; 2], other: [&str; 2]| {
@@ -70,7 +75,7 @@ impl Taste {
             "order" if profiled => words("made for you", "für dich gemacht"),
             "order" => words("the same for all", "für alle gleich"),
             "history" => {
-                let items = self.records.len();
+                let items = self.used(catalogue);
                 counted(items, ["item", "items"], ["Ding", "Dinge"])
             }
             "model" => words("on", "an"),

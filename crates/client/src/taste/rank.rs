@@ -190,6 +190,19 @@ impl Taste {
         })
     }
 
+    /// How many items of the history may be used: no muted one, none of a category or a source that is off.
+    pub fn used(&self, catalogue: &dyn Catalogue) -> usize {
+        let third_party = self.is_granted(Purpose::ThirdPartySource);
+        self.limited(false, |limits| {
+            let may = |record: &&ItemRecord| {
+                let about = catalogue.about(record.item);
+                limits.may_learn(record.item, about.as_deref())
+                    && record.counts().counted(third_party).next().is_some()
+            };
+            self.records.iter().filter(may).count()
+        })
+    }
+
     /// Makes a list: [`list`] over the scores of the history that may be learned from, moved by habits and pins, of what may
     /// be shown.
     pub fn rank(

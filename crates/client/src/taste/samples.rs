@@ -123,6 +123,7 @@ pub(crate) fn sample(kind: Kind) -> Value {
             of: "charge".to_owned(),
             count: 1,
             digest: Digest::ZERO,
+            beside: 1,
         }),
     }
 }

@@ -344,7 +344,8 @@ impl Client {
     /// # Errors
     /// When the store cannot be read.
     pub fn main_parameters(&self, language: Language) -> Result<Vec<MainParameter>, Error> {
-        self.taste(None)?.main_parameters(language)
+        self.taste(None)?
+            .main_parameters(language, &*self.catalogue)
     }
 
     /// There has to be something to choose from.

@@ -138,11 +138,7 @@ fn the_file_beside_the_store_is_a_part_of_it() {
     let beside = home.path().join("client.db-tally");
     let length = || std::fs::metadata(&beside).unwrap().len();
     assert_eq!(length(), 2);
-    // The process ended before it was written: the next opening does it.
-    std::fs::write(&beside, [0]).unwrap();
-    drop(open(&home).unwrap());
-    assert_eq!(length(), 2);
-    // Or it could not be written: what was written down counts all the same.
+    // It could not be written: what was written down counts all the same, and the next opening writes it.
     let mut store = open(&home).unwrap();
     std::fs::remove_file(&beside).unwrap();
     std::fs::create_dir(&beside).unwrap();
@@ -151,12 +147,30 @@ fn the_file_beside_the_store_is_a_part_of_it() {
     std::fs::remove_dir(&beside).unwrap();
     assert!(matches!(refusal(&home), StoreError::Behind { .. }));
     assert!(!beside.exists());
+    std::fs::write(&beside, [0; 2]).unwrap();
+    drop(open(&home).unwrap());
+    assert_eq!(length(), 3);
     // A store is not made anew where it says that there was one.
     std::fs::write(&beside, [0; 3]).unwrap();
     assert_eq!(open(&home).unwrap().charges().unwrap().len(), 3);
     std::fs::remove_file(home.path().join(FILE)).unwrap();
     assert!(matches!(open(&home), Err(StoreError::Damaged { .. })));
     assert!(!home.path().join(FILE).exists());
+}
+
+/// Also where the store is the newest: as long as it is known to have been, it stays.
+#[test]
+fn the_file_beside_the_store_is_not_cut() {
+    let home = charged(3);
+    let beside = home.path().join("client.db-tally");
+    for length in 0..3 {
+        std::fs::write(&beside, vec![0; length]).unwrap();
+        let error = refusal(&home).to_string();
+        assert!(error.contains("client.db-tally"), "{error}");
+        assert!(error.contains("cut or emptied"), "{error}");
+    }
+    std::fs::write(&beside, [0; 3]).unwrap();
+    assert_eq!(open(&home).unwrap().charges().unwrap().len(), 3);
 }
 
 /// What somebody lays out in the place of a file of the client's is not followed, and not waited for.

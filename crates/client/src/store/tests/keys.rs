@@ -80,6 +80,30 @@ fn a_damaged_key_is_an_error_of_its_own() {
     }
 }
 
+/// What is damaged is not taken for another store's.
+#[test]
+fn a_damaged_record_of_the_key_is_no_other_key() {
+    let harms = [
+        "UPDATE keys SET id = zeroblob(16)",
+        "UPDATE keys SET data = zeroblob(16)",
+        "UPDATE keys SET sealed = zeroblob(72)",
+        "DELETE FROM keys",
+    ];
+    for harm in harms {
+        let (home, store) = filled();
+        drop(store);
+        let file = Connection::open(home.path().join(FILE)).unwrap();
+        file.execute_batch(harm).unwrap();
+        drop(file);
+        let error = refused_by(&home, &FileKey::beside(home.path()));
+        assert!(
+            matches!(error, StoreError::Damaged { .. }),
+            "{harm}: {error}"
+        );
+        assert!(error.to_string().contains("its key"), "{error}");
+    }
+}
+
 #[test]
 fn a_passphrase_opens_what_it_locked() {
     let home = tempfile::tempdir().unwrap();

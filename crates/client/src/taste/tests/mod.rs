@@ -274,7 +274,7 @@ fn the_main_parameters_say_what_they_do_and_what_they_are() {
     use crate::map::grade;
     let mut taste = person(&[10, 11]);
     for language in Language::ALL {
-        let parameters = taste.main_parameters(language).unwrap();
+        let parameters = taste.main_parameters(language, &NoCatalogue).unwrap();
         assert_eq!(parameters.len(), 9);
         let titles: BTreeSet<&str> = parameters.iter().map(|one| one.title.as_str()).collect();
         assert!(titles.len() == 9 && !titles.contains(""), "{titles:?}");
@@ -287,7 +287,9 @@ fn the_main_parameters_say_what_they_do_and_what_they_are() {
         }
     }
     let order = |taste: &Taste| {
-        taste.main_parameters(Language::English).unwrap()[0]
+        taste
+            .main_parameters(Language::English, &NoCatalogue)
+            .unwrap()[0]
             .value
             .clone()
     };

@@ -318,6 +318,38 @@ fn a_sensitive_item_leaves_no_trace_without_the_grant_of_its_category() {
     );
 }
 
+/// What was kept under a grant is not counted as used without it, and goes when its person says so.
+#[test]
+fn what_a_withdrawal_leaves_is_not_used_and_can_be_removed() {
+    let family = Category::PregnancyAndFamily;
+    let used = |client: &Client| {
+        let parameters = client.main_parameters(crate::Language::English).unwrap();
+        let history = parameters.into_iter().find(|one| one.name == "history");
+        history.unwrap().value
+    };
+    let (_home, mut client) = client(&[10, 11]);
+    let purposes = [Purpose::Sensitive(family), Purpose::ThirdPartySource];
+    decide(&mut client, Answer::Yes, purposes);
+    let click = |item| Event::click(ItemId(item), NOW);
+    let others = Event {
+        source: Source::ThirdParty,
+        ..click(30)
+    };
+    client
+        .record_all([click(20), click(21), others], NOW)
+        .unwrap();
+    assert_eq!(used(&client), "5 items");
+    decide(&mut client, Answer::No, purposes);
+    assert_eq!(used(&client), "2 items");
+    assert_eq!(client.items().unwrap().len(), 5);
+    assert_eq!(client.items_of(family).unwrap(), [ItemId(20), ItemId(21)]);
+    assert_eq!(client.remove_category(Category::Health).unwrap(), 0);
+    assert_eq!(client.remove_category(family).unwrap(), 2);
+    assert_eq!(client.remove_category(family).unwrap(), 0);
+    assert_eq!(client.items().unwrap().len(), 3);
+    assert_eq!(used(&client), "2 items");
+}
+
 #[test]
 fn what_is_done_in_a_moment_is_counted_there() {
     let (_home, mut client) = client(&[10]);
