@@ -9,6 +9,12 @@ pub use chorus_simulator::ranges::{
 /// Steps that are accounted for, at most.
 pub const MOST_STEPS: u64 = 1_000_000_000_000;
 
+/// The number of an item.
+pub fn item(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("expected the number of an item, 0 to {}", u32::MAX))
+}
+
 /// How long something waits.
 pub fn seconds(text: &str) -> Result<f64, String> {
     in_range(text, 0.01..=86_400.0, "seconds, 0.01 to 86400")

@@ -229,7 +229,7 @@ fn what_does_not_open_is_opened_again_or_erased() {
     for words in [
         "Your data does not open",
         "The key does not fit",
-        "sealed under another key",
+        "does not open with this key",
     ] {
         assert!(shut.body.contains(words), "{words}: {shut:?}");
     }

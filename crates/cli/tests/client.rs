@@ -98,7 +98,7 @@ fn a_history_is_corrected_removed_and_begun_anew() {
     assert!(!format!("{:?}", kept(place, "item")).contains("view"));
     me(place, &["remove", "17", "--at", &viewed]).with(3, &["there is no such event"]);
     done(place, &["remove", "17", "--json"]);
-    me(place, &["remove", "17"]).with(3, &["there is no such item"]);
+    me(place, &["remove", "17"]).with(3, &["there is no item 17"]);
     assert_eq!(kept(place, "item").len(), 1);
 
     me(place, &["reset"]).with(2, &["forgets the whole history", "--yes"]);
@@ -265,7 +265,7 @@ fn a_person_chooses_what_is_on_the_list() {
     let topic = person::GENRES[dozen as usize];
     assert!(choose(&["mute", "--topic", topic]));
     assert!(list().iter().all(|item| item / 12 != dozen));
-    let choices = told(place, &["control", "show"]);
+    let choices = told(place, &["control", "show", "--json"]);
     assert_eq!(choices[0]["what"]["topic"], topic, "{choices}");
     assert_eq!(choices[0]["choice"], "mute");
     assert!(choose(&["undo", "--topic", topic]));
@@ -370,7 +370,7 @@ fn signals_are_heard_and_shown() {
     assert!(heard.contains("\"done\": true"), "{heard}");
     let share = told(place, &["consent", "show", "third-party-share", "--json"]);
     assert_eq!(share["consent"]["state"], "denied", "{share}");
-    let signals = told(place, &["signal", "show"]);
+    let signals = told(place, &["signal", "show", "--json"]);
     assert_eq!(signals[0]["signal"]["kind"], "gpc", "{signals}");
     assert!(
         signals[0]["denied"]

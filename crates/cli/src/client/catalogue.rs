@@ -72,7 +72,11 @@ impl Listed {
                 "" => None,
                 text => Some(
                     category(text)
-                        .ok_or_else(|| fault(&expected_category()))
+                        .map_err(|expected| {
+                            anyhow::anyhow!(
+                                "{name}, line {line}, the column `sensitive`: {expected}, or nothing"
+                            )
+                        })
                         .or_exit(exit::DATA)?,
                 ),
             };
@@ -105,21 +109,13 @@ impl Catalogue for Listed {
     }
 }
 
-fn category(text: &str) -> Option<Category> {
-    Category::ALL
-        .into_iter()
-        .find(|category| category.name() == text)
-}
-
-fn expected_category() -> String {
-    let names: Vec<&str> = Category::ALL
-        .iter()
-        .map(|category| category.name())
-        .collect();
-    format!(
-        "nothing or one of {} in the column `sensitive`",
-        names.join(", ")
-    )
+/// A sensitive category by its name, or what was expected.
+pub fn category(text: &str) -> Result<Category, String> {
+    let mut all = Category::ALL.into_iter();
+    all.find(|category| category.name() == text).ok_or_else(|| {
+        let names = Category::ALL.map(Category::name);
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 /// What an item is called, for people: its title where one is known.

@@ -1,19 +1,21 @@
 //! `chorus client consent` and `signal`: what the person allows.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use chorus_client::{
-    Answer, Change, Client, Consent, Decision, Language, Level, Notice, Purpose, Section, Signal,
-    State,
+    Answer, Change, Client, Consent, Decision, Honoured, Language, Level, Notice, Purpose, Section,
+    Signal, State,
 };
 use chorus_wire::Clock;
 use clap::{Subcommand, ValueEnum};
 
 use super::home::Home;
+use super::unused::unused;
 use super::{Told, explain};
 use crate::exit::{self, OrExit};
-use crate::progress;
+use crate::{progress, words};
 
 #[derive(Subcommand)]
 pub enum Action {
@@ -244,12 +246,27 @@ fn grant(
 fn withdraw(client: &mut Client, purposes: &[Purpose], json: bool) -> anyhow::Result<()> {
     let notice = notice(client, Language::English)?;
     decide(client, Answer::No, purposes, notice, json)?;
-    let status = client.status(Clock::system().now()).map_err(explain)?;
-    if status.events > 0 && purposes.contains(&Purpose::LocalPersonalisation) {
+    let events = client
+        .status(Clock::system().now())
+        .map_err(explain)?
+        .events;
+    if events > 0 && purposes.contains(&Purpose::LocalPersonalisation) {
         progress::tell(&format!(
-            "nothing new is kept; the {} events of before stay here until `reset --yes` forgets the history or `erase --yes` erases everything",
-            status.events
+            "nothing new is kept; the {events} events of before stay here until `reset --yes` forgets the history or `erase --yes` erases everything"
         ));
+    }
+    for purpose in purposes {
+        if let Some(says) = unused(client, *purpose)? {
+            progress::tell(&says);
+        }
+        if let (Purpose::Sensitive(category), false, 1..) = (purpose, client.lists_items(), events)
+        {
+            let category = category.name();
+            progress::tell(&format!(
+                "what was kept of `{purpose}` before stays here; only the catalogue knows which of the {events} events that is: with --catalogue, \
+                 `remove --sensitive {category}` removes it"
+            ));
+        }
     }
     Ok(())
 }
@@ -329,12 +346,10 @@ fn difference(consent: &Consent) -> Vec<String> {
     consent.changes.iter().flat_map(change).collect()
 }
 
-/// What a file with a signal should hold, and where it does not.
+/// What a file with a signal should hold, and what is wrong with it.
 fn expected_signal(error: &serde_json::Error) -> String {
     format!(
-        "line {}, column {}: expected one of {{\"kind\":\"gpc\",\"on\":true}}, {{\"kind\":\"limit-ad-tracking\",\"on\":true}}, {{\"kind\":\"tcf\",\"applies\":true,\"string\":\"...\"}}, {{\"kind\":\"gpp\",\"sections\":[7],\"string\":\"...\"}}; nothing was changed",
-        error.line(),
-        error.column()
+        "{error}; expected one of {{\"kind\":\"gpc\",\"on\":true}}, {{\"kind\":\"limit-ad-tracking\",\"on\":true}}, {{\"kind\":\"tcf\",\"applies\":true,\"string\":\"...\"}}, {{\"kind\":\"gpp\",\"sections\":[7],\"string\":\"...\"}}; nothing was changed"
     )
 }
 
@@ -349,7 +364,11 @@ pub enum SignalAction {
         told: Told,
     },
     /// The signals so far, and what became of each.
-    Show,
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl SignalAction {
@@ -367,21 +386,50 @@ impl SignalAction {
                     .signal(&signal, Clock::system().now())
                     .map_err(explain)?;
                 let denied: Vec<String> = signal.denies().iter().map(Purpose::to_string).collect();
-                let says = match denied.as_slice() {
-                    [] => "it says no to nothing".to_owned(),
-                    denied => format!(
-                        "it says no to {}; a string that cannot be read says no to all that it could speak of",
-                        denied.join(", ")
+                let denied = denied.join(", ");
+                let says = match (denied.is_empty(), signal.is_readable()) {
+                    (true, _) => "it says no to nothing".to_owned(),
+                    (false, true) => format!("it says no to {denied}"),
+                    (false, false) => format!(
+                        "its string cannot be read, so it says no to all that it could speak of: {denied}"
                     ),
                 };
                 told.tell(true, &format!("heard {}: {says}", signal.kind()))
             }
-            SignalAction::Show => {
-                let client = home.open_known()?;
-                progress::say_json(&client.signals().map_err(explain)?)
+            SignalAction::Show { json } => {
+                let signals = home.open_known()?.signals().map_err(explain)?;
+                if *json {
+                    return progress::say_json(&signals);
+                }
+                if signals.is_empty() {
+                    progress::tell("no signal was handed in");
+                }
+                signals.iter().for_each(|heard| progress::say(&line(heard)));
+                Ok(())
             }
         }
     }
+}
+
+/// A signal and what became of it.
+fn line(heard: &Honoured) -> String {
+    let named = |purposes: &BTreeSet<Purpose>| {
+        let names: Vec<String> = purposes.iter().map(Purpose::to_string).collect();
+        names.join(", ")
+    };
+    let (kind, since) = (heard.signal.kind(), words::moment(heard.since));
+    let denied = match heard.denied.is_empty() {
+        true => "nothing".to_owned(),
+        false => named(&heard.denied),
+    };
+    let overridden = match heard.overridden.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; your yes to {} came later and counts",
+            named(&heard.overridden)
+        ),
+    };
+    format!("{kind}\t{since}\tsays no to {denied}{overridden}")
 }
 
 #[cfg(test)]

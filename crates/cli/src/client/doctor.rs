@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chorus_client::{
-    Ask, Choice, Client, Consent, EnrolmentStatus, Error, Event, Order, Protection, Purpose,
-    Settings, Source, State, Status, StoreError, Subject, TaskStatus,
+    Ask, Choice, Client, Consent, EnrolmentStatus, Error, Order, Protection, Purpose, Settings,
+    State, Status, StoreError, Subject, TaskStatus,
 };
 use chorus_model::Everything;
 use chorus_wire::Clock;
@@ -15,8 +15,9 @@ use serde::Serialize;
 
 use super::explain;
 use super::home::Home;
+use super::unused::unused;
 use crate::exit::{self, OrExit, stop};
-use crate::{engine, progress, words};
+use crate::{engine, progress};
 
 #[derive(Args)]
 pub struct Doctor {
@@ -253,7 +254,10 @@ fn examine(home: &Home) -> anyhow::Result<Vec<Finding>> {
         consents.any(|consent| consent.purpose == purpose && consent.state == State::Granted)
     };
     findings.extend(consent(&consents, is_on(Purpose::LocalPersonalisation)));
-    findings.extend(foreign(&client, is_on(Purpose::ThirdPartySource))?);
+    for purpose in Purpose::all().filter(|purpose| !is_on(*purpose)) {
+        let says = unused(&client, purpose)?;
+        findings.extend(says.map(|says| finding("history", Health::Note, says)));
+    }
     let status = client.status(now).map_err(explain)?;
     if is_on(Purpose::ContributeTraining) {
         findings.push(enrolment(&status.enrolment, now));
@@ -289,25 +293,6 @@ fn consent(consents: &[Consent], personal: bool) -> Vec<Finding> {
     };
     findings.push(finding("consent", health, says));
     findings
-}
-
-/// What others brought and nothing uses.
-fn foreign(client: &Client, is_granted: bool) -> anyhow::Result<Option<Finding>> {
-    let kept = client.items().map_err(explain)?;
-    let is_foreign = |event: &Event| event.source == Source::ThirdParty;
-    let items = kept
-        .iter()
-        .filter(|item| item.events.iter().any(is_foreign));
-    let items = items.count() as u64;
-    if is_granted || items == 0 {
-        return Ok(None);
-    }
-    let says = format!(
-        "{} from third parties, which nothing uses while third-party-source is off: `remove --source third-party` removes \
-         what they brought",
-        words::counted(items, "item")
-    );
-    Ok(Some(finding("history", Health::Note, says)))
 }
 
 fn enrolment(enrolment: &EnrolmentStatus, now: i64) -> Finding {

@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use chorus_client::{Amended, Client, Error, Event, EventKind, Language, Source, StoreError};
+use chorus_client::{
+    Amended, Category, Client, Error, Event, EventKind, Language, Source, StoreError,
+};
 use chorus_model::ItemId;
 use chorus_wire::Clock;
 use clap::Args;
 
+use super::catalogue::category;
 use super::consent::language;
 use super::home::{Home, Key, key_store};
 use super::{Told, explain};
@@ -138,6 +141,7 @@ impl Export {
 #[derive(Args)]
 pub struct Correct {
     /// The item.
+    #[arg(allow_negative_numbers = true, value_parser = ranges::item)]
     item: u32,
     /// When the event was, seconds since 1970 UTC, as `view --json` shows it.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
@@ -158,20 +162,26 @@ pub struct Correct {
     told: Told,
 }
 
-/// What became of a correction, in words.
-fn amended(amended: Amended, told: &Told) -> anyhow::Result<()> {
-    match amended {
-        Amended::Done => told.tell(true, "done"),
-        Amended::Unknown => stop(
-            exit::DATA,
-            "there is no such event; `view --json` lists them",
+/// What became of a change to an event, in words.
+fn amended(amended: Amended, event: &Event, told: &Told) -> anyhow::Result<()> {
+    let (item, kind, at) = (event.item.0, event.kind.name(), event.at);
+    let says = match amended {
+        Amended::Done => return told.tell(true, "done"),
+        Amended::Unknown => {
+            let source = event.source.name();
+            format!(
+                "there is no such event: a {source} {kind} of item {item} at {at}; `view --json` lists them"
+            )
+        }
+        Amended::Folded => format!(
+            "the {kind} of item {item} at {at} is a part of the item's summary by now: only the item as a whole can be removed, by \
+             `remove {item}`"
         ),
-        Amended::Folded => stop(
-            exit::DATA,
-            "the event is a part of its item's summary by now: only the item as a whole can be removed",
-        ),
-        Amended::Refused(flaw) => stop(exit::DATA, format!("{flaw}; nothing was changed")),
-    }
+        Amended::Refused(flaw) => {
+            format!("the {kind} of item {item} at {at}: {flaw}; nothing was changed")
+        }
+    };
+    stop(exit::DATA, says)
 }
 
 /// A kind of event by its name.
@@ -201,13 +211,14 @@ impl Correct {
             ..Event::click(item, self.at)
         };
         let corrected = client.correct(&event, self.kind, self.value, now);
-        amended(corrected.map_err(explain)?, &self.told)
+        amended(corrected.map_err(explain)?, &event, &self.told)
     }
 }
 
 #[derive(Args)]
 pub struct Remove {
-    /// The item; left out, all that came from --source.
+    /// The item; left out, all that came from --source, or is of the category --sensitive.
+    #[arg(allow_negative_numbers = true, value_parser = ranges::item)]
     item: Option<u32>,
     /// Only the event of this time, seconds since 1970 UTC.
     #[arg(
@@ -223,6 +234,9 @@ pub struct Remove {
     /// Where it came from: first-party or third-party. Without an item, everything from there.
     #[arg(long, value_name = "SOURCE", value_parser = source)]
     source: Option<Source>,
+    /// Everything of a sensitive category, such as health; the catalogue says what is.
+    #[arg(long, value_name = "CATEGORY", value_parser = category, conflicts_with_all = ["item", "source"])]
+    sensitive: Option<Category>,
     #[command(flatten)]
     told: Told,
 }
@@ -230,11 +244,12 @@ pub struct Remove {
 impl Remove {
     pub fn run(&self, home: &Home) -> anyhow::Result<()> {
         let mut client = home.open_known()?;
-        let item = match (self.item, self.source) {
-            (Some(item), _) => ItemId(item),
-            (None, Some(source)) => return self.remove_all(&mut client, source),
-            (None, None) => {
-                let says = "name an item, or with --source where all of it came from";
+        let item = match (self.item, self.source, self.sensitive) {
+            (Some(item), ..) => ItemId(item),
+            (None, Some(source), _) => return self.remove_source(&mut client, source),
+            (None, None, Some(category)) => return self.remove_category(&mut client, category),
+            (None, None, None) => {
+                let says = "name an item, or with --source where all of it came from, or with --sensitive of what it is";
                 return stop(exit::USAGE, says);
             }
         };
@@ -244,7 +259,8 @@ impl Remove {
                 source: self.source.unwrap_or_default(),
                 ..Event::click(item, at)
             };
-            return amended(client.remove_event(&event).map_err(explain)?, &self.told);
+            let removed = client.remove_event(&event).map_err(explain)?;
+            return amended(removed, &event, &self.told);
         }
         if self.source.is_some() {
             let says = "say with --at which event of this item, or leave the item out";
@@ -252,14 +268,20 @@ impl Remove {
         }
         match client.remove_item(item).map_err(explain)? {
             true => self.told.tell(true, "done"),
-            false => stop(exit::DATA, "there is no such item; `view` lists them"),
+            false => stop(
+                exit::DATA,
+                format!(
+                    "there is no item {} in the history; `view` lists them",
+                    item.0
+                ),
+            ),
         }
     }
 }
 
 impl Remove {
     /// Everything from one source.
-    fn remove_all(&self, client: &mut Client, source: Source) -> anyhow::Result<()> {
+    fn remove_source(&self, client: &mut Client, source: Source) -> anyhow::Result<()> {
         match client.remove_source(source).map_err(explain)? {
             0 => stop(
                 exit::DATA,
@@ -268,6 +290,24 @@ impl Remove {
             items => {
                 let items = words::counted(items as u64, "item");
                 let says = format!("removed from {items}: all that was `{}`", source.name());
+                self.told.tell(true, &says)
+            }
+        }
+    }
+
+    /// Everything of one sensitive category.
+    fn remove_category(&self, client: &mut Client, category: Category) -> anyhow::Result<()> {
+        let name = category.name();
+        if !client.lists_items() {
+            let says =
+                format!("only the catalogue knows what is of `{name}`: name it with --catalogue");
+            return stop(exit::USAGE, says);
+        }
+        match client.remove_category(category).map_err(explain)? {
+            0 => stop(exit::DATA, format!("nothing here is of `{name}`")),
+            items => {
+                let items = words::counted(items as u64, "item");
+                let says = format!("removed {items}: all that was of `{name}`");
                 self.told.tell(true, &says)
             }
         }

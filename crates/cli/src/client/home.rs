@@ -117,6 +117,20 @@ impl Home {
         Ok(())
     }
 
+    /// A private session leaves nothing behind, so it begins no client either.
+    fn begun(&self) -> anyhow::Result<()> {
+        match self.home.join("client.db").exists() {
+            true => Ok(()),
+            false => stop(
+                exit::DATA,
+                format!(
+                    "there is no client in {}, and a private session begins none: leave out --private to begin one",
+                    self.home.display()
+                ),
+            ),
+        }
+    }
+
     fn open_with(&self, settings: Settings) -> anyhow::Result<Client> {
         let open = self.opening(settings)?;
         open(Clock::system().now()).map_err(explain)
@@ -130,6 +144,9 @@ impl Home {
         let (home, keys, private) = (self.home.clone(), self.keys()?, self.private);
         let catalogue = self.catalogue.as_deref().map(Listed::read).transpose()?;
         let catalogue = catalogue.map(Arc::new);
+        if private {
+            self.begun()?;
+        }
         Ok(move |now| {
             let mut client = Client::open(&home, keys.as_ref(), settings.clone(), now)?;
             if let Some(catalogue) = &catalogue {

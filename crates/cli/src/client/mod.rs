@@ -10,6 +10,7 @@ mod home;
 mod receipt;
 mod run;
 mod taste;
+mod unused;
 
 use chorus_client::Purpose;
 use chorus_wire::Clock;

@@ -9,6 +9,7 @@ use chorus_wire::client::Target;
 use clap::Args;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use serde_json::json;
 
 use super::home::Home;
 use super::{explain, runtime};
@@ -20,6 +21,9 @@ use crate::{engine, learning, progress, ranges, words};
 pub struct Enrol {
     #[command(flatten)]
     exchange: Exchange,
+    /// As JSON: the id of this client.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Enrol {
@@ -29,10 +33,11 @@ impl Enrol {
         let (mut rng, clock) = (rand::rng(), Clock::system());
         let enrolling = client.enrol(&target, &certificate, &invitation, &mut rng, &clock);
         runtime()?.block_on(enrolling).map_err(explain)?;
-        progress::say(&format!(
-            "enrolled as {}",
-            words::id(&client.id().map_err(explain)?)
-        ));
+        let id = words::id(&client.id().map_err(explain)?);
+        if self.json {
+            return progress::say_json(&json!({ "client": id }));
+        }
+        progress::say(&format!("enrolled as {id}"));
         Ok(())
     }
 }
@@ -59,6 +64,9 @@ pub struct Run {
     witness: bool,
     #[command(flatten)]
     budget: Limits,
+    /// As JSON: how the session ended, and in words.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Milliseconds of the longest session that is limited: a week.
@@ -148,14 +156,25 @@ impl Run {
         if let Some(reason) = hopeless {
             return stop(exit::REFUSED, reason);
         }
-        progress::say(match end {
-            End::Finished => {
-                "the task is over: no more rounds; its newest model, if there is one, is here"
-            }
-            End::Withdrawn => "you took back your leave to contribute; nothing more is sent",
-            End::Spent => "the budget of this session is used up; run again to go on",
-            End::Shutdown => "stopped; run again to go on",
-        });
+        let (end, says) = match end {
+            End::Finished => (
+                "finished",
+                "the task is over: no more rounds; its newest model, if there is one, is here",
+            ),
+            End::Withdrawn => (
+                "withdrawn",
+                "you took back your leave to contribute; nothing more is sent",
+            ),
+            End::Spent => (
+                "spent",
+                "the budget of this session is used up; run again to go on",
+            ),
+            End::Shutdown => ("stopped", "stopped; run again to go on"),
+        };
+        if self.json {
+            return progress::say_json(&json!({ "task": task, "end": end, "says": says }));
+        }
+        progress::say(says);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Lists, reasons, and what the person chooses about them.
 
-use chorus_client::{Ask, Choice, Control, Language, Order, Purpose, Subject};
+use chorus_client::{Ask, Choice, Client, Control, Language, Order, Purpose, Subject};
 use chorus_model::{Everything, ItemId, Wish};
 use chorus_wire::Clock;
 use clap::{Args, Subcommand};
@@ -50,7 +50,7 @@ pub struct Explain {
     #[command(flatten)]
     model: Model,
     /// The item.
-    #[arg(value_name = "ITEM")]
+    #[arg(value_name = "ITEM", allow_negative_numbers = true, value_parser = ranges::item)]
     item: u32,
     /// At most so many reasons.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::within(1, 1_000_000))]
@@ -62,7 +62,7 @@ pub struct WhatIf {
     #[command(flatten)]
     model: Model,
     /// The item of the history to leave out.
-    #[arg(value_name = "ITEM")]
+    #[arg(value_name = "ITEM", allow_negative_numbers = true, value_parser = ranges::item)]
     without: u32,
     /// Length of the lists.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = ranges::within(1, 1_000_000))]
@@ -83,7 +83,7 @@ pub struct Chosen {
 #[group(required = true, multiple = false)]
 pub struct About {
     /// An item, by its number.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = ranges::item)]
     item: Option<u32>,
     /// A topic, as the catalogue names it.
     #[arg(long, value_name = "NAME")]
@@ -122,7 +122,11 @@ pub enum Controls {
     /// Take a choice back.
     Undo(Chosen),
     /// List all choices.
-    Show,
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Recommend {
@@ -263,14 +267,72 @@ impl Controls {
                     false => told.tell(false, "there was no such choice"),
                 };
             }
-            Controls::Show => return progress::say_json(&client.choices().map_err(explain)?),
+            Controls::Show { json } => return show(&client, *json),
         };
         let what = chosen.about.subject()?;
+        if let Subject::Item(item) = what {
+            known(&client, item)?;
+        }
         match client.choose(&Control { what, choice }).map_err(explain)? {
             true => chosen.told.tell(true, "done"),
             false => super::not_granted([Purpose::LocalPersonalisation]),
         }
     }
+}
+
+/// Every choice that holds.
+fn show(client: &Client, json: bool) -> anyhow::Result<()> {
+    let choices = client.choices().map_err(explain)?;
+    if json {
+        return progress::say_json(&choices);
+    }
+    if choices.is_empty() {
+        progress::tell("nothing was chosen");
+    }
+    for Control { what, choice } in choices {
+        let choice = match choice {
+            Choice::Mute => "mute",
+            Choice::NotInterested => "not-interested",
+            Choice::Pin => "pin",
+            Choice::Hide => "hide",
+            Choice::In => "join",
+            Choice::Out => "leave",
+        };
+        let what = match what {
+            Subject::Item(item) => format!("item\t{}", numbered(client, item)),
+            Subject::Topic(topic) => format!("topic\t{topic}"),
+            Subject::Group(group) => format!("group\t{group}"),
+        };
+        progress::say(&format!("{choice}\t{what}"));
+    }
+    Ok(())
+}
+
+/// Refuses an item that nothing here knows: a choice about it would do nothing, and nobody would notice.
+fn known(client: &Client, item: ItemId) -> anyhow::Result<()> {
+    let kept = client.items().map_err(explain)?;
+    if client.about(item).is_some() || kept.iter().any(|kept| kept.item == item) {
+        return Ok(());
+    }
+    let status = client.status(Clock::system().now()).map_err(explain)?;
+    let models = status.tasks.iter();
+    let models = models.filter_map(|task| client.model(&task.task, &engine::engine()).ok());
+    let sizes: Vec<usize> = models.map(|model| model.items()).collect();
+    if sizes.iter().any(|size| (item.0 as usize) < *size) {
+        return Ok(());
+    }
+    if client.lists_items() || !sizes.is_empty() {
+        let says = format!(
+            "there is no item {} in the catalogue, the history or a model here, so nothing was chosen",
+            item.0
+        );
+        return stop(exit::DATA, says);
+    }
+    progress::tell(&format!(
+        "nobody could look whether there is an item {}: there is no model here yet, and --catalogue names none",
+        item.0
+    ));
+    Ok(())
 }
 
 /// `chorus client parameters`.
