@@ -148,11 +148,16 @@ impl Fault {
                 "erased.title",
                 words.get("erased.lead").to_owned(),
             ),
-            Fault::Client(error) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "problem.title",
-                error.to_string(),
-            ),
+            Fault::Client(error) => {
+                let code = match **error {
+                    // What was asked for makes no sense.
+                    Error::UnknownTopic { .. } | Error::Personal { .. } | Error::Rules { .. } => {
+                        StatusCode::BAD_REQUEST
+                    }
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                (code, "problem.title", error.to_string())
+            }
         };
         let back = match self {
             Fault::Form | Fault::Shut | Fault::Client(_) => "./",

@@ -1,8 +1,10 @@
-//! The connections: how many, how long, and how much each may say. One that stalls keeps nobody from their pages.
+//! The connections: how many, how long, and how much each may say. One that stalls keeps nobody from their pages, and neither does a
+//! crowd of them: where there is no room for one more, the oldest ends that never asked for one of the pages.
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,13 +19,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
 use crate::Shared;
 
-/// Connections at a time. A browser opens six; one more waits until another ends.
+/// Connections at a time. A browser opens six; where all of them were asked for pages, one more waits until another ends.
 pub(crate) const MAX_CONNECTIONS: usize = 32;
 /// Bytes of the head of a request.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -37,6 +39,8 @@ pub(crate) const FORM_TIME: Duration = Duration::from_secs(5);
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 /// For what is under way when a connection is to end.
 pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(3);
+/// What a connection has to say what it wants before it makes room for another one.
+const GRACE: Duration = Duration::from_millis(20);
 /// Before the next try where the machine has no connection to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,13 +54,22 @@ pub(crate) async fn serve(
     let mut end = pin!(end);
     let (closing, closed) = watch::channel(false);
     let mut lines = JoinSet::new();
+    let mut standing: Vec<Standing> = Vec::new();
     loop {
+        let room = room(&standing);
+        let accept = async {
+            sleep_until(room.unwrap_or_else(Instant::now)).await;
+            listener.accept().await
+        };
         tokio::select! {
             () = &mut end => break,
-            Some(_) = lines.join_next() => {}
-            accepted = listener.accept(), if lines.len() < MAX_CONNECTIONS => match accepted {
+            Some(_) = lines.join_next() => standing.retain(|line| !line.end.is_finished()),
+            accepted = accept, if room.is_some() => match accepted {
                 Ok((stream, _)) => {
-                    lines.spawn(converse(stream, shared.clone(), pages.clone(), closed.clone()));
+                    make_room(&mut standing);
+                    let is_known = Arc::new(AtomicBool::new(false));
+                    let line = converse(stream, shared.clone(), pages.clone(), closed.clone(), is_known.clone());
+                    standing.push(Standing { end: lines.spawn(line), since: Instant::now(), is_known });
                 }
                 Err(_) => sleep(PAUSE).await,
             }
@@ -68,14 +81,46 @@ pub(crate) async fn serve(
     while lines.join_next().await.is_some() {}
 }
 
+/// A connection that stands; the oldest comes first.
+struct Standing {
+    end: AbortHandle,
+    since: Instant,
+    /// It was asked for one of the pages, by somebody who knows their folder.
+    is_known: Arc<AtomicBool>,
+}
+
+impl Standing {
+    fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Relaxed)
+    }
+}
+
+/// From when on there is room for one more connection; nothing: not before another one ends.
+fn room(standing: &[Standing]) -> Option<Instant> {
+    if standing.len() < MAX_CONNECTIONS {
+        return Some(Instant::now());
+    }
+    let stranger = standing.iter().find(|line| !line.is_known())?;
+    Some(stranger.since + GRACE)
+}
+
+/// Ends the oldest connection that nobody asked for a page, where there are as many as may be.
+fn make_room(standing: &mut Vec<Standing>) {
+    let stranger = standing.iter().position(|line| !line.is_known());
+    if let (Some(place), true) = (stranger, standing.len() >= MAX_CONNECTIONS) {
+        standing.remove(place).end.abort();
+    }
+}
+
 /// One connection, from its beginning to its end.
 async fn converse(
     stream: TcpStream,
     shared: Arc<Shared>,
     pages: Router,
     mut closed: watch::Receiver<bool>,
+    is_known: Arc<AtomicBool>,
 ) {
-    let answers = service_fn(|request| answer(&shared, &pages, request));
+    let answers = service_fn(|request| answer(&shared, &pages, &is_known, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -96,11 +141,13 @@ async fn converse(
 async fn answer(
     shared: &Shared,
     pages: &Router,
+    is_known: &AtomicBool,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let Some(request) = within(shared, request) else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
+    is_known.store(true, Ordering::Relaxed);
     match timeout(FORM_TIME, pages.clone().oneshot(request)).await {
         Ok(answer) => answer,
         Err(_) => {

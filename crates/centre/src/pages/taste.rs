@@ -31,6 +31,8 @@ struct Taste {
     absence: String,
     with: Vec<Pick>,
     without: Vec<Pick>,
+    /// In the order of the app's catalogue, as long as there is no model.
+    first: Vec<Pick>,
     topics: Vec<Topic>,
     muted: Vec<Pick>,
     parameters: Vec<MainParameter>,
@@ -70,12 +72,14 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
     let (words, now) = (visit.words(), visit.now());
     let taste = visit.with(|client| {
         let model = model(&visit.shared, client)?;
-        let (with, without) = match &model {
+        let mut list = |order| picks(client, order, now, words);
+        let (with, without, first) = match &model {
             Some(model) => (
-                picks(client, model, Order::Profiled(model), now, words)?,
-                picks(client, model, Order::Popular(model), now, words)?,
+                list(Order::Profiled(model))?,
+                list(Order::Popular(model))?,
+                Vec::new(),
             ),
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Vec::new(), list(Order::Editorial)?),
         };
         let (topics, muted) = controls(client, words)?;
         let lead = match client.granted(&Purpose::LocalPersonalisation)? {
@@ -92,6 +96,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
             absence: absence.to_owned(),
             with,
             without,
+            first,
             topics,
             muted,
             parameters: client.main_parameters(visit.language)?,
@@ -100,20 +105,23 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Fault> {
     Ok(page(&taste))
 }
 
+/// The items of a list; none where nothing names any.
 fn picks(
     client: &mut Client,
-    model: &Model,
     order: Order<'_>,
     now: i64,
     words: &Words,
 ) -> Result<Vec<Pick>, Error> {
     let ask = Ask::best(order, LENGTH);
-    let ranked = client.rank(&ask, &Everything, &mut no_chance(), now)?;
+    let ranked = match client.rank(&ask, &Everything, &mut no_chance(), now) {
+        Err(Error::NoCandidates) => return Ok(Vec::new()),
+        ranked => ranked?,
+    };
     let mut picks = Vec::with_capacity(ranked.places.len());
     for place in &ranked.places {
-        let reason = match ranked.profiled {
-            true => reason(client, model, place.item, words)?,
-            false => String::new(),
+        let reason = match order {
+            Order::Profiled(model) if ranked.profiled => reason(client, model, place.item, words)?,
+            _ => String::new(),
         };
         picks.push(Pick {
             item: place.item.0,
