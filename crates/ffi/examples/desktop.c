@@ -129,6 +129,7 @@ int main(int argc, char **argv)
     ChorusKeyStore keys;
     char words[512];
     char *text;
+    char *erasure;
     uint8_t *certificate;
     size_t length;
     unsigned best;
@@ -256,7 +257,10 @@ int main(int argc, char **argv)
     printf("exported: %zu bytes\n", strlen(text));
     must(chorus_text_free(text), "free");
     must(chorus_erase(client, &text), "erase");
-    show("erased", text);
+    printf("erased: %s\n", text);
+    must(chorus_verify_receipt(text, &erasure), "verify the receipt");
+    must(chorus_text_free(text), "free");
+    show("the receipt holds", erasure);
     if (keychain.is_full) {
         fprintf(stderr, "the key is still there\n");
         return 1;

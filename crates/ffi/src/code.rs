@@ -33,6 +33,8 @@ pub const CHORUS_CLOSED: i32 = 14;
 
 /// Show the person the current notice, and ask again.
 pub const CHORUS_NOTICE: i32 = 15;
+/// Do not rely on the receipt: its signature does not fit what it says.
+pub const CHORUS_FORGED: i32 = 16;
 
 /// What the app is told: a number to act on, and a sentence to show or log.
 #[derive(Debug)]

@@ -37,7 +37,8 @@ pub use keys::{CHORUS_KEY_DONE, CHORUS_KEY_NONE, ChorusKeyStore};
 pub use lists::{chorus_explain, chorus_parameters, chorus_rank, chorus_what_if};
 pub use rights::{
     chorus_activity, chorus_erase, chorus_erase_folder, chorus_export, chorus_private,
+    chorus_verify_receipt,
 };
 
 /// The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.
-pub const CHORUS_ABI_VERSION: i32 = 1;
+pub const CHORUS_ABI_VERSION: i32 = 2;

@@ -2,15 +2,15 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use chorus_client::{FileKey, KeyStore, Language, Sent};
+use chorus_client::{ErasureReceipt, FileKey, KeyStore, Language, Sent};
 use chorus_wire::Clock;
 use serde::Serialize;
 
-use crate::code::Failure;
+use crate::code::{CHORUS_FORGED, Failure};
 use crate::entry::entry;
 use crate::handle::{ChorusClient, Handle};
 use crate::keys::{Callbacks, ChorusKeyStore};
-use crate::text::{Place, text};
+use crate::text::{Place, read, text};
 
 /// Everything that is kept, for the person to take along; what is withheld (keys) is named in it.
 ///
@@ -140,5 +140,37 @@ pub unsafe extern "C" fn chorus_erase_folder(
         };
         let erased = chorus_client::erase(home, keys.as_ref(), Clock::system().now())?;
         receipt.tell(&erased)
+    })
+}
+
+/// Checks the receipt of an erasure by its signature. Needs no client, no folder and no network.
+///
+/// `receipt`: as `chorus_erase` gave it. `erasure`: what it says: `{"at": 1800000000, "unread": false, "gone": {"item": 5}, "left": [],
+/// "remaining": [{"task": "films", "round": 3, ...}], "epsilon": 1.4, "delta": 0.00001}`; `unread`: the store did not open, so nobody can
+/// say what went; `left`: files that no client wrote, and that are still there; `remaining`: contributions in sums that others have, which
+/// together tell at most `epsilon`, null where nothing bounds it.
+///
+/// Codes: `CHORUS_FORGED` where the signature does not fit; `CHORUS_MISUSE` for what is no such receipt.
+///
+/// # Safety
+/// `receipt` is text that ends with a zero; `erasure` is a place for one pointer, to be freed with `chorus_text_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn chorus_verify_receipt(
+    receipt: *const c_char,
+    erasure: *mut *mut c_char,
+) -> i32 {
+    entry(|| {
+        // SAFETY: the caller's word.
+        let (erasure, receipt) = unsafe {
+            let erasure = Place::at(erasure, null_mut(), "erasure")?;
+            (erasure, text(receipt, "receipt")?)
+        };
+        let receipt: ErasureReceipt = read(receipt, "receipt")?;
+        let verified = receipt.verify().map_err(|_| {
+            let sentence =
+                "receipt: its signature does not fit what it says: it was changed, or is not whole";
+            Failure::new(CHORUS_FORGED, sentence)
+        })?;
+        erasure.tell(&verified)
     })
 }

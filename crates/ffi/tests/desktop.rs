@@ -215,6 +215,7 @@ async fn a_desktop_program_takes_part_shows_a_list_and_erases_everything() {
         "withdrawn\n",
         "exported: ",
         "erased: {",
+        "the receipt holds: {\"at\":",
     ];
     let mut rest = told.as_str();
     for line in order {

@@ -173,6 +173,27 @@ static void corrections_and_screens(ChorusClient client, const char *home)
     expect("no receipt", chorus_erase_folder(home, NULL, NULL), CHORUS_MISUSE);
 }
 
+/* A receipt that was given, and what was made of it. */
+static void receipts(char *receipt)
+{
+    char *erasure = (char *)"left over";
+    char *number;
+
+    expect("a receipt", chorus_verify_receipt(receipt, &erasure), CHORUS_OK);
+    if (strstr(erasure, "\"unread\":true") == NULL) {
+        printf("it does not say what the receipt says: %s\n", erasure);
+        failures++;
+    }
+    expect("freeing", chorus_text_free(erasure), CHORUS_OK);
+    number = strstr(receipt, "\\\"at\\\":") + strlen("\\\"at\\\":");
+    *number = *number == '1' ? '2' : '1';
+    expect("a changed receipt", chorus_verify_receipt(receipt, &erasure), CHORUS_FORGED);
+    untouched("a changed receipt", erasure);
+    expect("a letter", chorus_verify_receipt("Dear Sir", &erasure), CHORUS_MISUSE);
+    expect("no receipt", chorus_verify_receipt(NULL, &erasure), CHORUS_MISUSE);
+    expect("no place", chorus_verify_receipt(receipt, NULL), CHORUS_MISUSE);
+}
+
 int main(int argc, char **argv)
 {
     ChorusClient client = 7;
@@ -257,6 +278,7 @@ int main(int argc, char **argv)
         printf("the receipt claims to know what went: %s\n", text);
         failures++;
     }
+    receipts(text);
     expect("freeing", chorus_text_free(text), CHORUS_OK);
     expect("a new one", chorus_open(argv[1], "something else", NULL, &client), CHORUS_OK);
     expect("closing the new one", chorus_close(client), CHORUS_OK);
