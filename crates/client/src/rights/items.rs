@@ -18,6 +18,8 @@ pub struct KeptItem {
     pub events: Vec<Event>,
     /// When the last of it was done, seconds since 1970 UTC; of what was folded, the beginning of its day.
     pub last: i64,
+    /// Whether lists and learning may use it: it is not muted, and what it needs is granted.
+    pub used: bool,
 }
 
 impl Client {
@@ -31,7 +33,9 @@ impl Client {
     pub fn items(&self) -> Result<Vec<KeptItem>, Error> {
         let records = self.store.all::<ItemRecord>()?;
         let offset = self.settings.utc_offset;
-        let mut items: Vec<KeptItem> = records.iter().map(|record| item(record, offset)).collect();
+        let used = self.taste(None)?.used(&*self.catalogue);
+        let item = |record: &ItemRecord| item(record, offset, used.contains(&record.item));
+        let mut items: Vec<KeptItem> = records.iter().map(item).collect();
         items.sort_by_key(|item| (std::cmp::Reverse(item.last), item.item));
         Ok(items)
     }
@@ -51,7 +55,7 @@ impl Client {
     }
 }
 
-fn item(record: &ItemRecord, offset: i64) -> KeptItem {
+fn item(record: &ItemRecord, offset: i64, used: bool) -> KeptItem {
     let total = record.total(offset);
     let event = |touch: &crate::taste::Touch| Event {
         item: record.item,
@@ -76,5 +80,6 @@ fn item(record: &ItemRecord, offset: i64) -> KeptItem {
             .map(|tally| tally.last)
             .max()
             .unwrap_or(0),
+        used,
     }
 }

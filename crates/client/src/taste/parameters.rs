@@ -75,7 +75,7 @@ impl Taste {
             "order" if profiled => words("made for you", "für dich gemacht"),
             "order" => words("the same for all", "für alle gleich"),
             "history" => {
-                let items = self.used(catalogue);
+                let items = self.used(catalogue).len();
                 counted(items, ["item", "items"], ["Ding", "Dinge"])
             }
             "model" => words("on", "an"),

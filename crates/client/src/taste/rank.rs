@@ -190,8 +190,8 @@ impl Taste {
         })
     }
 
-    /// How many items of the history may be used: no muted one, none of a category or a source that is off.
-    pub fn used(&self, catalogue: &dyn Catalogue) -> usize {
+    /// The items of the history that may be used: no muted one, none of a category or a source that is off.
+    pub fn used(&self, catalogue: &dyn Catalogue) -> BTreeSet<ItemId> {
         let third_party = self.is_granted(Purpose::ThirdPartySource);
         self.limited(false, |limits| {
             let may = |record: &&ItemRecord| {
@@ -199,7 +199,8 @@ impl Taste {
                 limits.may_learn(record.item, about.as_deref())
                     && record.counts().counted(third_party).next().is_some()
             };
-            self.records.iter().filter(may).count()
+            let used = self.records.iter().filter(may);
+            used.map(|record| record.item).collect()
         })
     }
 

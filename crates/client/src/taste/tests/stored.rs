@@ -341,7 +341,15 @@ fn what_a_withdrawal_leaves_is_not_used_and_can_be_removed() {
     assert_eq!(used(&client), "5 items");
     decide(&mut client, Answer::No, purposes);
     assert_eq!(used(&client), "2 items");
-    assert_eq!(client.items().unwrap().len(), 5);
+    let kept = client.items().unwrap();
+    assert_eq!(kept.len(), 5);
+    let mut unused: Vec<u32> = kept
+        .iter()
+        .filter(|kept| !kept.used)
+        .map(|kept| kept.item.0)
+        .collect();
+    unused.sort_unstable();
+    assert_eq!(unused, [20, 21, 30]);
     assert_eq!(client.items_of(family).unwrap(), [ItemId(20), ItemId(21)]);
     assert_eq!(client.remove_category(Category::Health).unwrap(), 0);
     assert_eq!(client.remove_category(family).unwrap(), 2);
