@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use chorus_client::{Catalogue, Category, Client, FileKey, Language, Settings};
+use chorus_client::{
+    Answer, Catalogue, Category, Client, Decision, Event, FileKey, Language, Purpose, Settings,
+};
 use chorus_model::{Direct, ItemId};
 use chorus_wire::Clock;
 use rand_chacha::ChaCha20Rng;
@@ -21,12 +23,15 @@ use crate::serving::{
 };
 use crate::{About, Centre};
 
+/// When these tests happen, seconds since 1970.
+const NOW: i64 = 1_800_000_000;
+
 /// What a test itself may take.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A centre that serves, and a person who came in.
 struct Open {
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
     host: String,
     folder: String,
     cookie: String,
@@ -74,7 +79,7 @@ fn about(home: &Path) -> About {
         keys: Box::new(FileKey::beside(home)),
         built: BTreeSet::new(),
         language: Language::English,
-        clock: Clock::new(|| 1_800_000_000),
+        clock: Clock::new(|| NOW),
     }
 }
 
@@ -92,7 +97,7 @@ async fn open() -> Open {
     let (close, closed) = oneshot::channel();
     let served = tokio::spawn(centre.serve(async { drop(closed.await) }));
     let mut centre = Open {
-        _home: home,
+        home,
         host: host.to_owned(),
         folder: path.split('/').next().unwrap().to_owned(),
         cookie: String::new(),
@@ -292,5 +297,40 @@ async fn outside_of_its_folder_nobody_is_there() {
         };
         assert_eq!(lines[1..].iter().find(tells), None, "{path}");
     }
+    centre.close().await;
+}
+
+/// What a no leaves is shown, and that nothing uses it.
+#[tokio::test(start_paused = true)]
+async fn what_nothing_uses_is_marked_among_what_is_kept() {
+    let centre = open().await;
+    let mut client = Client::open(
+        centre.home.path(),
+        &FileKey::beside(centre.home.path()),
+        Settings::default(),
+        NOW,
+    )
+    .unwrap();
+    client.set_catalogue(Arc::new(Films));
+    let notice = client.notice("en").unwrap();
+    let health = Purpose::Sensitive(Category::Health);
+    let yes = Decision::new(Answer::Yes, [Purpose::LocalPersonalisation, health], notice);
+    client.decide(&yes, NOW).unwrap();
+    for item in [1, 2] {
+        client.record(Event::click(ItemId(item), NOW), NOW).unwrap();
+    }
+    let page = centre.get(&format!("/{}/data", centre.folder));
+    assert!(!centre.said(&page).await.contains("not used"));
+    client
+        .decide(&Decision::new(Answer::No, [health], notice), NOW)
+        .unwrap();
+    let page = centre.said(&page).await;
+    let (_, ward) = page.split_once("The Ward").unwrap();
+    let (_, baker) = page.split_once("The Baker").unwrap();
+    assert!(
+        ward.starts_with("<span class=\"state off\">not used"),
+        "{page}"
+    );
+    assert!(baker.starts_with("</th>"), "{page}");
     centre.close().await;
 }

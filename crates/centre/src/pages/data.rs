@@ -41,6 +41,7 @@ struct Item {
     title: String,
     did: String,
     when: String,
+    used: bool,
     events: Vec<Event>,
 }
 
@@ -105,6 +106,7 @@ fn line(client: &Client, viewed: &KeptItem, words: &Words) -> Item {
         title: title(client, viewed.item, words),
         did: did.join(", "),
         when: day(viewed.last),
+        used: viewed.used,
         events: viewed
             .events
             .iter()
