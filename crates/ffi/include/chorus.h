@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 // The version of what this header says. A higher one may have more calls and codes; a call that is there stays as it is.
-#define CHORUS_ABI_VERSION 1
+#define CHORUS_ABI_VERSION 2
 
 // All is well.
 #define CHORUS_OK 0
@@ -66,6 +66,9 @@
 
 // Show the person the current notice, and ask again.
 #define CHORUS_NOTICE 15
+
+// Do not rely on the receipt: its signature does not fit what it says.
+#define CHORUS_FORGED 16
 
 // What a callback of a key store gives when it did what it was asked.
 #define CHORUS_KEY_DONE 0
@@ -439,6 +442,20 @@ int32_t chorus_erase(ChorusClient client,
 int32_t chorus_erase_folder(const char *home,
                             const struct ChorusKeyStore *keys,
                             char **receipt);
+
+// Checks the receipt of an erasure by its signature. Needs no client, no folder and no network.
+//
+// `receipt`: as `chorus_erase` gave it. `erasure`: what it says: `{"at": 1800000000, "unread": false, "gone": {"item": 5}, "left": [],
+// "remaining": [{"task": "films", "round": 3, ...}], "epsilon": 1.4, "delta": 0.00001}`; `unread`: the store did not open, so nobody can
+// say what went; `left`: files that no client wrote, and that are still there; `remaining`: contributions in sums that others have, which
+// together tell at most `epsilon`, null where nothing bounds it.
+//
+// Codes: `CHORUS_FORGED` where the signature does not fit; `CHORUS_MISUSE` for what is no such receipt.
+//
+// # Safety
+// `receipt` is text that ends with a zero; `erasure` is a place for one pointer, to be freed with `chorus_text_free`.
+int32_t chorus_verify_receipt(const char *receipt,
+                              char **erasure);
 
 #ifdef __cplusplus
 }  // extern "C"
