@@ -30,7 +30,7 @@ pub struct Home {
     /// the careful choice.
     #[arg(long, value_name = "FILE", env = "CHORUS_CLIENT_SETTINGS")]
     settings: Option<PathBuf>,
-    /// A private session: nothing of what is done or shown in it is kept. What the person chooses or decides is.
+    /// A private session: nothing of what is done or shown in it is kept. What the person chooses or decides is. It begins no client.
     #[arg(long)]
     private: bool,
 }

@@ -198,6 +198,8 @@ async fn a_budget_ends_a_session_and_the_next_one_goes_on() {
         .iter()
         .filter(|line| line.what == crate::Message::Contribution);
     assert_eq!(masked.count(), contributions);
+    // Nothing was handed to the operating system.
+    assert!(sent.iter().all(|line| line.bytes == 0));
 }
 
 /// Time that is granted in small pieces: each session ends in the middle, and in the end all is learned, once.
