@@ -227,9 +227,7 @@ fn keep(learning: &mut Learning, gains: [Interval; 2], index: usize) {
 fn restore(learning: &mut Learning) -> usize {
     let Learning { parameters, state } = learning;
     let current: Vec<String> = parameters.iter().map(|(name, _)| name.to_owned()).collect();
-    for name in &current {
-        parameters.remove(name);
-    }
+    current.iter().for_each(|name| parameters.remove(name));
     let mut restored = Parameters::default();
     for (name, tensor) in state.iter().filter(|(name, _)| name.starts_with(CHECKED)) {
         restored.set(name, tensor.clone());

@@ -273,9 +273,14 @@ impl Parameters {
         Some(&mut tensor.values)
     }
 
-    /// Takes a tensor away, where there is one.
-    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
-        self.tensors.remove(name)
+    /// Takes a tensor away; nothing happens when there is none.
+    pub fn remove(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
+    /// Every tensor with its name, in the order of the names, without a copy.
+    pub fn into_tensors(self) -> impl Iterator<Item = (String, Tensor)> {
+        self.tensors.into_iter()
     }
 
     /// Every tensor with its name, in the order of the names.

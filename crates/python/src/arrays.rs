@@ -19,13 +19,10 @@ pub fn list<T: Element>(py: Python<'_>, values: Vec<T>) -> PyResult<Py<PyArray1<
 }
 
 /// Moves tensors into NumPy, where nobody can write to them.
-pub fn tensors<'py>(py: Python<'py>, mut parameters: Parameters) -> PyResult<Bound<'py, PyDict>> {
+pub fn tensors<'py>(py: Python<'py>, parameters: Parameters) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
-    let names: Vec<String> = parameters.iter().map(|(name, _)| name.to_owned()).collect();
-    for name in names {
-        if let Some(tensor) = parameters.remove(&name) {
-            all.set_item(name, moved(py, tensor)?)?;
-        }
+    for (name, tensor) in parameters.into_tensors() {
+        all.set_item(name, moved(py, tensor)?)?;
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use chorus_protocol::{Task, TaskName};
 use chorus_simulator::{Keys, Options, Settings, trained};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyMapping, PyString};
 use serde_json::{Number, Value};
 
 use crate::dataset::{self, Dataset};
@@ -38,10 +38,16 @@ pub struct Asked {
 
 impl Asked {
     pub fn of(config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (settings, given) = match config.cast::<PyDict>() {
-            Ok(config) => (settings(keys(config)?)?, data(config)?),
-            Err(_) => (settings(file(&config.extract::<PathBuf>()?)?)?, None),
+        let (keys, given) = match (config.cast::<PyMapping>(), config.extract::<PathBuf>()) {
+            (Ok(config), _) => keys(config)?,
+            (_, Ok(path)) => (file(&path)?, None),
+            _ => {
+                let problem =
+                    format!("config: expected a dict or the path of a TOML file, found {config}");
+                return Err(PyTypeError::new_err(problem));
+            }
         };
+        let settings = settings(keys)?;
         // Said before data is read, which takes a while.
         settings.privacy().map_err(refused)?;
         let dataset = match (given, &settings.data) {
@@ -109,33 +115,29 @@ fn in_file(path: &Path, error: &impl ToString) -> PyErr {
     PyValueError::new_err(format!("{}: {}", path.display(), problem.trim()))
 }
 
-/// The data set that stands in the dict itself.
-fn data(config: &Bound<'_, PyDict>) -> PyResult<Option<Arc<chorus_data::Dataset>>> {
-    let given = config.get_item("data")?;
-    let given = given
-        .as_ref()
-        .and_then(|given| given.cast::<Dataset>().ok());
-    Ok(given.map(|dataset| dataset.get().shared()))
-}
-
-fn keys(config: &Bound<'_, PyDict>) -> PyResult<Keys> {
-    let mut keys = Keys::new();
-    for (key, given) in config {
+/// The keys, and the data set where it stands among them itself.
+fn keys(config: &Bound<'_, PyMapping>) -> PyResult<(Keys, Option<Arc<chorus_data::Dataset>>)> {
+    let (mut keys, mut data) = (Keys::new(), None);
+    for pair in config.items()?.try_iter()? {
+        let (key, given): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
         let key: String = key.extract().map_err(|_| {
             PyTypeError::new_err(format!("a key is a text such as \"epsilon\", not {key}"))
         })?;
-        // What nobody decided, and data that is there already.
-        if given.is_none() || (key == "data" && given.is_instance_of::<Dataset>()) {
-            continue;
+        match given.cast::<Dataset>() {
+            Ok(dataset) if key == "data" => data = Some(dataset.get().shared()),
+            // What nobody decided.
+            _ if given.is_none() => {}
+            _ => {
+                let value = value(&given).ok_or_else(|| {
+                    PyTypeError::new_err(format!(
+                        "`{key}`: expected a number, a text, or true or false, found {given}"
+                    ))
+                })?;
+                keys.insert(key, value);
+            }
         }
-        let value = value(&given).ok_or_else(|| {
-            PyTypeError::new_err(format!(
-                "`{key}`: expected a number, a text, or true or false, found {given}"
-            ))
-        })?;
-        keys.insert(key, value);
     }
-    Ok(keys)
+    Ok((keys, data))
 }
 
 fn value(given: &Bound<'_, PyAny>) -> Option<Value> {
