@@ -7,8 +7,8 @@ use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
 use crate::draw::Stream;
-use crate::malice::Attackers;
 use crate::hooks::{self, Draw, Hooks, ServerStep};
+use crate::malice::Attackers;
 use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
 use crate::run::{Checkpoint, Standing};

@@ -226,7 +226,8 @@ fn impossible_attacks_are_refused_by_name() {
 #[test]
 fn a_run_that_diverges_says_so() {
     let dataset = people();
-    let mut plan: ModelPlan = toml::from_str(include_str!("../../../models/bpr-mf/model.toml")).unwrap();
+    let mut plan: ModelPlan =
+        toml::from_str(include_str!("../../../models/bpr-mf/model.toml")).unwrap();
     plan.server.step_size = 1e10;
     let guard = &mut plan.server.guard;
     (guard.sum, guard.step, guard.loss, guard.reports) = (1e9, 1e9, 1e9, 0.0);
