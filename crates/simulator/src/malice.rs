@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chorus_data::Dataset;
-use chorus_model::{Delta, ItemId, TrainingSet};
+use chorus_model::{Delta, ItemId, Step, TrainingSet};
 use chorus_protocol::{Encoded, contribute, encode, noise_share};
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
@@ -93,8 +93,14 @@ impl Attackers {
         }
     }
 
-    pub fn are(&self, client: usize) -> bool {
-        self.clients.contains(&client)
+    /// Whether a client attacks a sum. Counts, losses and ranks beyond what honest clients can have are noticed at once, so there
+    /// attackers send what honest ones would; a history that is made up is seen nowhere.
+    pub fn attack(&self, client: usize, step: Step) -> bool {
+        let is_checked = matches!(
+            step,
+            Step::Counts | Step::History | Step::Check | Step::Ranks
+        );
+        self.clients.contains(&client) && (!is_checked || self.malice.attack == Attack::Promotion)
     }
 
     /// What an attacker adds to the sum, and how often.
@@ -117,10 +123,12 @@ impl Attackers {
             Attack::Promotion => contribute(trainer, plan, &self.made_up, rng)?,
             Attack::SignFlip | Attack::Scaled => contribute(trainer, plan, &history, rng)?,
         };
-        let times = i32::from(self.malice.strength);
+        let strength = i32::from(self.malice.strength);
         let times = match self.malice.attack {
-            Attack::SignFlip => -times,
-            _ => times,
+            Attack::SignFlip => -strength,
+            // More of what is counted than one client has is noticed.
+            Attack::Promotion if matches!(plan.step, Step::Counts | Step::History) => 1,
+            _ => strength,
         };
         Ok((encode(delta, plan, share, rng)?, times))
     }

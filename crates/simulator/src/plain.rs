@@ -79,7 +79,8 @@ impl Scene<'_> {
     /// What one client sends, honest or not, and how often the sum holds it.
     fn sent(&self, user: usize) -> Result<(Encoded, i32), SimulateError> {
         let mut rng = self.randomness(user);
-        match self.attackers.filter(|attackers| attackers.are(user)) {
+        let step = self.plan.step;
+        match self.attackers.filter(|them| them.attack(user, step)) {
             Some(attackers) => attackers.contribute(self, user, &mut rng),
             None => Ok((self.contribute(user, &mut rng)?, 1)),
         }
