@@ -53,7 +53,7 @@ enum Action {
     /// or chorus simulate --data ml-100k --epsilon 8 --seed 2 --report report.html
     /// or chorus simulate --config run.toml --sweep epsilon=2,4,8 --sweep seed=1,2,3 --out runs
     /// or chorus simulate --resume runs/first, or chorus simulate --repeat runs/first
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Learn the same model in one place, the yardstick of every simulation.
     ///
     /// Examples: chorus train --local --data ml-1m --factors 64 --json figures.json

@@ -39,6 +39,8 @@ pub(crate) enum Stream {
     Malice,
     /// What one attacker sends in a round.
     Attacker(usize),
+    /// Who begins next where updates come one by one, and how long it takes.
+    Flight,
 }
 
 /// The randomness of one use in one round: a function of its arguments, whatever the number of threads.
@@ -58,6 +60,7 @@ pub(crate) fn stream(seed: u64, round: u64, stream: Stream) -> ChaCha20Rng {
         Stream::Bootstrap => (11, 0),
         Stream::Malice => (12, 0),
         Stream::Attacker(client) => (13, client),
+        Stream::Flight => (14, 0),
     };
     let mut bytes = [0; 32];
     let parts = [seed, round, kind, number as u64];

@@ -183,6 +183,9 @@ pub struct RoundRow {
     pub clipped: usize,
     /// True when the recovered sum equals the sum of the encoded updates.
     pub sum_exact: bool,
+    /// Server steps that updates came late by, mean; nothing where updates come in rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness: Option<f64>,
     /// What clients' own ranks say of the model; nothing where the sum is not of ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,

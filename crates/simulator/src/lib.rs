@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod buffered;
 mod central;
 mod draw;
 mod error;
@@ -24,6 +25,7 @@ pub use audit::{
     Finding, Look, Measured, Monitor, OneRound, PrivacyAudit, Proof, Verdict, attack,
     attack_one_round, audit_privacy, control, self_test,
 };
+pub use buffered::Buffer;
 pub use central::{Central, CentralPlan, train_centrally, train_plan_centrally};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{

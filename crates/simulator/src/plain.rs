@@ -33,6 +33,20 @@ pub(crate) struct Summed {
     pub upload: Option<Vec<u32>>,
 }
 
+impl Summed {
+    /// Of nobody.
+    pub fn none() -> Self {
+        Self {
+            sum: Vec::new(),
+            clients: 0,
+            funnel: Funnel::default(),
+            clipped: 0,
+            exact: true,
+            upload: None,
+        }
+    }
+}
+
 /// A client of one round.
 pub(crate) struct Member {
     /// Which user of the data.
@@ -42,6 +56,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// One that stays.
+    pub fn here(user: usize) -> Self {
+        Self { user, leaves: None }
+    }
+
     /// Whether its update is in the sum.
     pub fn uploads(&self) -> bool {
         match self.leaves {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::plain::Drawn;
 use crate::{
-    Availability, Figures, Malice, Picture, Report, RoundRow, Sampling, SimulateError, Simulation,
-    evaluate,
+    Availability, Buffer, Figures, Malice, Picture, Report, RoundRow, Sampling, SimulateError,
+    Simulation, evaluate,
 };
 
 const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
@@ -32,6 +32,8 @@ pub struct Options {
     pub availability: Option<Availability>,
     /// Who attacks, and how.
     pub malice: Option<Malice>,
+    /// Server steps over updates as they come instead of rounds: `cohort` clients learn at a time.
+    pub buffer: Option<Buffer>,
     /// Runs the whole protocol with keys, shares and masks. The sums have the same bits either way, so the default
     /// leaves the masks out: that is many times as fast.
     pub masks: bool,
@@ -55,6 +57,7 @@ impl Options {
         sampling: Sampling::Turns,
         availability: None,
         malice: None,
+        buffer: None,
         masks: false,
         noise_at_once: false,
         central_noise: false,
@@ -258,6 +261,9 @@ impl Options {
                 task.population
             );
             return refuse("availability", &problem);
+        }
+        if let Some(buffer) = &self.buffer {
+            buffer.check(task, self)?;
         }
         if let Some(malice) = &self.malice {
             malice.check(items)?;

@@ -6,6 +6,7 @@ use chorus_model::{Engine, Learned, Learning, MeanDelta, Parameters, Quality, St
 use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
+use crate::buffered::{ONE_BY_ONE, Older};
 use crate::draw::Stream;
 use crate::hooks::{self, Draw, Hooks, ServerStep};
 use crate::malice::Attackers;
@@ -19,18 +20,20 @@ use crate::{content, draw, evaluate, popularity};
 
 /// A simulation on its way: sum by sum, so that whoever drives it can save where it stands and go on from there.
 pub struct Simulation<'a> {
-    task: &'a Task,
-    dataset: &'a Dataset,
-    engine: &'a dyn Engine,
-    options: Options,
+    pub(crate) task: &'a Task,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) options: Options,
     began: Instant,
     enrolled: Option<Enrolled>,
-    attackers: Option<Attackers>,
+    pub(crate) attackers: Option<Attackers>,
     measured: Vec<usize>,
     /// Who was heard in this pass, by the sums that take turns together.
     turns: BTreeMap<String, Turns<usize>>,
-    learning: Learning,
-    standing: Standing,
+    pub(crate) learning: Learning,
+    /// Where updates come one by one, models that somebody still learns from.
+    pub(crate) older: Older,
+    pub(crate) standing: Standing,
     hooks: Option<&'a mut dyn Hooks>,
 }
 
@@ -62,6 +65,7 @@ impl<'a> Simulation<'a> {
             ),
             turns: BTreeMap::new(),
             learning: task.recipe.start(options.seed),
+            older: Older::new(),
             standing: Standing::default(),
             options,
             hooks: None,
@@ -76,14 +80,18 @@ impl<'a> Simulation<'a> {
 
     /// Goes on where a simulation of the same task, data and options stood: the rest has the same bits.
     pub fn go_on_from(&mut self, checkpoint: Checkpoint) {
-        let Checkpoint { learning, standing } = checkpoint;
+        let Checkpoint {
+            learning,
+            older,
+            standing,
+        } = checkpoint;
         let turns = standing.heard.iter();
         let turns = turns.map(|(turn, heard)| (turn.clone(), Turns::of(heard.clone())));
         self.turns = turns.collect();
         if let (Some(enrolled), Some(kept)) = (&mut self.enrolled, &standing.kept) {
             enrolled.go_on_from(kept);
         }
-        (self.learning, self.standing) = (learning, standing);
+        (self.learning, self.older, self.standing) = (learning, older, standing);
         self.began = Instant::now();
     }
 
@@ -96,6 +104,7 @@ impl<'a> Simulation<'a> {
         });
         Checkpoint {
             learning: self.learning.clone(),
+            older: self.older.clone(),
             standing: Standing {
                 heard: heard.collect(),
                 kept: self.enrolled.as_ref().map(Enrolled::kept),
@@ -155,7 +164,11 @@ impl<'a> Simulation<'a> {
             content,
             figures,
             guarantee: self.task.guarantee()?,
-            trust: self.task.trust(true),
+            trust: match (self.options.buffer, self.options.central_noise) {
+                (Some(_), _) => ONE_BY_ONE.to_owned(),
+                (None, true) => BY_ONE_PARTY.to_owned(),
+                (None, false) => self.task.trust(true),
+            },
             picture: self.standing.picture,
             rounds: self.standing.rounds,
         })
@@ -167,11 +180,57 @@ impl<'a> Simulation<'a> {
     /// When a step of the road fails. The simulation cannot go on then, but from an earlier checkpoint.
     pub fn sum(&mut self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), SimulateError> {
         let index = self.standing.index;
+        let sums = self.task.sums();
+        let sum = sums.get(index);
+        let mut costs = Vec::new();
+        let total = match sum.and_then(|sum| Some((self.buffer(sum)?, sum))) {
+            Some((buffer, sum)) => Some(self.gather_buffer(buffer, sum, &mut costs, progress)?),
+            None => self.gather(sum, &mut costs, progress)?,
+        };
+        self.standing.releases.extend(dearest(&costs));
+        let Some(delta) = total else {
+            self.standing.index += 1;
+            return Ok(());
+        };
+        let stepped = Instant::now();
+        let learned = self.learned(index, sum, &delta)?;
+        let largest = largest(&learned.learning.parameters);
+        if largest.is_nan() || largest > DIVERGED {
+            return Err(SimulateError::Diverged {
+                round: self.standing.rounds.len(),
+                sum: sum.map(|sum| sum.name.clone()).unwrap_or_default(),
+                largest,
+            });
+        }
+        let seconds = stepped.elapsed().as_secs_f64();
+        let quality = self.measure(&learned.learning.parameters)?;
+        if let Some(row) = self.standing.rounds.last_mut() {
+            row.seconds += seconds;
+            row.quality = quality;
+            row.note = learned.note;
+            let name = |sum: &Sum| sum.name.clone();
+            row.live = sum.filter(|sum| sum.step == Step::Ranks).map(|sum| Live {
+                round: name(sum),
+                measured: learned.measured,
+                back_to: learned.back.and_then(|back| sums.get(back)).map(name),
+            });
+        }
+        (self.learning, self.standing.index) = (learned.learning, learned.next);
+        self.tell(sums.len() * self.task.split, progress);
+        Ok(())
+    }
+
+    /// The sum over the cohorts of a round; nothing where there are none.
+    fn gather(
+        &mut self,
+        sum: Option<&Sum>,
+        costs: &mut Vec<Release>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Option<MeanDelta>, SimulateError> {
+        let index = self.standing.index;
         let learning = &self.learning;
         let model = learning.parameters.to_bytes()?;
         let trainer = self.engine.open(&learning.parameters)?;
-        let sums = self.task.sums();
-        let sum = sums.get(index);
         let turn = sum.map(Sum::turn).unwrap_or_default();
         let turns = self.turns.entry(turn.clone()).or_default();
         let sampler = Sampler {
@@ -185,7 +244,6 @@ impl<'a> Simulation<'a> {
         self.standing.waited += waited;
         let cohorts = self.chosen(cohorts, sum)?;
         let mut total: Option<MeanDelta> = None;
-        let mut costs = Vec::new();
         for (part, cohort) in cohorts.iter().enumerate() {
             let began = Instant::now();
             let round = RoundId(self.standing.rounds.len() as u64 + 1);
@@ -197,7 +255,7 @@ impl<'a> Simulation<'a> {
                 1 => plan.release.clone(),
                 of => format!("{} ({} of {of})", plan.release, part + 1),
             };
-            let rounds = sums.len() * cohorts.len();
+            let rounds = self.task.sums().len() * cohorts.len();
             progress(Progress::Began {
                 round: round.0 as usize,
                 rounds,
@@ -231,43 +289,13 @@ impl<'a> Simulation<'a> {
                 None => delta,
                 Some(total) => added(total, &delta),
             });
-            let row = self.row(name, &plan, summed, &costs, began)?;
+            let row = self.row(name, &plan, summed, costs, began)?;
             self.standing.rounds.push(row);
             if part + 1 < cohorts.len() {
                 self.tell(rounds, progress);
             }
         }
-        self.standing.releases.extend(dearest(&costs));
-        let Some(delta) = total else {
-            self.standing.index += 1;
-            return Ok(());
-        };
-        let stepped = Instant::now();
-        let learned = self.learned(index, sum, &delta)?;
-        let largest = largest(&learned.learning.parameters);
-        if largest.is_nan() || largest > DIVERGED {
-            return Err(SimulateError::Diverged {
-                round: self.standing.rounds.len(),
-                sum: sum.map(|sum| sum.name.clone()).unwrap_or_default(),
-                largest,
-            });
-        }
-        let seconds = stepped.elapsed().as_secs_f64();
-        let quality = self.measure(&learned.learning.parameters)?;
-        if let Some(row) = self.standing.rounds.last_mut() {
-            row.seconds += seconds;
-            row.quality = quality;
-            row.note = learned.note;
-            let name = |sum: &Sum| sum.name.clone();
-            row.live = sum.filter(|sum| sum.step == Step::Ranks).map(|sum| Live {
-                round: name(sum),
-                measured: learned.measured,
-                back_to: learned.back.and_then(|back| sums.get(back)).map(name),
-            });
-        }
-        (self.learning, self.standing.index) = (learned.learning, learned.next);
-        self.tell(sums.len() * cohorts.len(), progress);
-        Ok(())
+        Ok(total)
     }
 
     /// The cohorts of a sum, where a hook may choose others than the usual ones.
@@ -346,7 +374,7 @@ impl<'a> Simulation<'a> {
             .collect()
     }
 
-    fn row(
+    pub(crate) fn row(
         &mut self,
         name: String,
         plan: &RoundPlan,
@@ -383,6 +411,7 @@ impl<'a> Simulation<'a> {
             epsilon,
             clipped: summed.clipped,
             sum_exact: summed.exact,
+            staleness: None,
             live: None,
             note: None,
         })
@@ -450,6 +479,10 @@ impl<'a> Simulation<'a> {
         }
     }
 }
+
+/// What protects whom, where one party adds the noise.
+const BY_ONE_PARTY: &str = "One party adds the noise to each sum here: it sees exact sums, and has to be trusted with them. The product \
+    does not offer that; there clients add the noise, and nobody sees a sum without it.";
 
 /// No model that ranks holds a number as large as this: counts of a population are smaller, and factors by far.
 const DIVERGED: f32 = 1e9;

@@ -5,7 +5,8 @@ use chorus_data::{Dataset, Synthesis, synthesise};
 use chorus_model::{Direct, IalsPrivateRecipe, IalsRecipe, ModelPlan, Recipe, TrainedRecipe};
 use chorus_protocol::{Consistency, Funnel, Privacy, Task};
 use chorus_simulator::{
-    Attack, Availability, Malice, Noise, Options, Run, Sampling, SimulateError, simulate,
+    Attack, Availability, Buffer, Checkpoint, Malice, Noise, Options, Run, Sampling, SimulateError,
+    Simulation, simulate,
 };
 
 fn people() -> Dataset {
@@ -283,4 +284,97 @@ fn only_who_is_there_is_heard() {
     };
     assert!(refused(&task, &dataset, far).starts_with("availability"));
     assert!(refused(&private(&dataset), &dataset, away).starts_with("sampling"));
+}
+
+fn buffered(updates: usize, staleness: usize) -> Options {
+    Options {
+        buffer: Some(Buffer { updates, staleness }),
+        stragglers: 0.2,
+        dropout: 0.1,
+        ..OPTIONS
+    }
+}
+
+#[test]
+fn updates_are_buffered_as_they_come_and_late_ones_count_less() {
+    let dataset = people();
+    let task = trained(&dataset, bpr());
+    let found = run(&task, &dataset, buffered(8, 20)).unwrap();
+    let learning = |run: &Run| -> Vec<(f64, usize, usize)> {
+        let rows = run.rounds.iter();
+        let rows = rows.filter_map(|row| {
+            let Funnel {
+                invited, uploaded, ..
+            } = row.funnel;
+            Some((row.staleness?, invited, uploaded))
+        });
+        rows.collect()
+    };
+    let rows = learning(&found);
+    assert_eq!(rows.len(), 6);
+    // Nobody can be late for the first step, and thirty learn at a time for buffers of eight.
+    assert_eq!(rows[0].0, 0.0);
+    assert!(
+        rows[3..].iter().all(|row| (0.5..10.0).contains(&row.0)),
+        "{rows:?}"
+    );
+    assert!(rows.iter().all(|row| row.2 == 8 && row.1 >= 8));
+    assert!(
+        rows.iter().any(|row| row.1 > 8),
+        "some never come: {rows:?}"
+    );
+    let fresh = run(&task, &dataset, buffered(8, 0)).unwrap();
+    assert!(learning(&fresh).iter().all(|row| row.0 == 0.0));
+    let thrown = learning(&fresh).iter().map(|row| row.1).sum::<usize>();
+    assert!(thrown > rows.iter().map(|row| row.1).sum());
+    assert_ne!(found.parameters, fresh.parameters);
+    assert!(found.trust.contains("each client's update"));
+    assert!(found.figures.sum_exact);
+}
+
+#[test]
+fn a_buffered_run_goes_on_to_the_same_bits() {
+    let dataset = people();
+    let task = trained(&dataset, bpr());
+    let whole = run(&task, &dataset, buffered(8, 20)).unwrap();
+    let mut saved: Option<Vec<u8>> = None;
+    loop {
+        let options = buffered(8, 20);
+        let mut simulation = Simulation::new(&task, &dataset, &Direct, options).unwrap();
+        if let Some(bytes) = &saved {
+            simulation.go_on_from(Checkpoint::from_bytes(bytes).unwrap());
+        }
+        if !simulation.goes_on() {
+            assert_eq!(simulation.end().unwrap().parameters, whole.parameters);
+            break;
+        }
+        simulation.sum(&mut |_| {}).unwrap();
+        saved = Some(simulation.checkpoint().to_bytes().unwrap());
+    }
+}
+
+#[test]
+fn what_masks_bind_together_cannot_be_buffered() {
+    let dataset = people();
+    let trained = trained(&dataset, bpr());
+    let masks = Options {
+        masks: true,
+        ..buffered(8, 20)
+    };
+    for (task, options) in [
+        (plain(&dataset), buffered(8, 20)),
+        (private(&dataset), buffered(8, 20)),
+        (trained.clone(), masks),
+        (trained.clone(), buffered(0, 20)),
+        (trained.clone(), buffered(31, 20)),
+    ] {
+        let error = refused(&task, &dataset, options);
+        assert!(error.starts_with("buffer"), "{error}");
+    }
+    // All but one of them are busy.
+    let crowded = Task {
+        cohort: 0.9,
+        ..trained
+    };
+    assert!(refused(&crowded, &dataset, buffered(8, 20)).contains("1 to 6"));
 }

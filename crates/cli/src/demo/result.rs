@@ -72,6 +72,7 @@ impl Outcome {
                     epsilon: report.spent.map(|spent| spent.epsilon),
                     clipped: hosts.clipped.get(&report.round.0).copied().unwrap_or(0),
                     sum_exact: report.sum.is_none() || report.sum == sum.as_deref().map(sum_digest),
+                    staleness: None,
                     live: report.measured.clone().map(|measured| Live {
                         round: report.release.clone(),
                         measured: Some(measured),

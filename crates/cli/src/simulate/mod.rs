@@ -102,6 +102,13 @@ pub struct Simulate {
     /// The item that attackers promote; figures then say in how many lists of ten it is.
     #[arg(long, value_name = "ITEM", requires = "attack", value_parser = within(0, 1 << 24))]
     promote: Option<usize>,
+    /// Take a server step over every so many updates, each as it comes, instead of rounds (FedBuff): a cohort learns at a time, and
+    /// what comes late counts 1 / sqrt(1 + steps). Of a --model, without masks: the coordinator sees each update by itself.
+    #[arg(long, value_name = "UPDATES", requires = "model", conflicts_with = "masks", value_parser = within(1, 100_000))]
+    buffer: Option<usize>,
+    /// With --buffer, throw away what comes later than so many server steps.
+    #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = within(0, 100_000))]
+    staleness: usize,
     /// Run keys, shares and masks too. The sums are the same, bit for bit; it takes longer.
     #[arg(long)]
     masks: bool,
@@ -179,6 +186,8 @@ impl Simulate {
             attack: self.attack.map(Into::into),
             strength: self.strength,
             promote: self.promote,
+            buffer: self.buffer,
+            staleness: self.staleness,
             masks: self.masks,
             noise_at_once: self.noise_at_once,
             central_noise: self.central_noise,

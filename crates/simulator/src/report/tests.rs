@@ -40,6 +40,7 @@ pub(crate) fn invented(rounds: usize, noise: Noise) -> Report {
                 .then_some(8.0 * ((round + 1) as f64 / rounds as f64).sqrt() * 0.998),
             clipped: 0,
             sum_exact: true,
+            staleness: None,
             live: None,
             note: None,
         })

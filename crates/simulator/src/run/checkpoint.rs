@@ -6,16 +6,18 @@ use chorus_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::buffered::{Flights, Older};
 use crate::masked::Kept;
 use crate::{Picture, RoundRow};
 
 /// What a checkpoint begins with. Whoever changes what stands in one changes the number.
-const KIND: &str = "chorus-checkpoint-1";
+const KIND: &str = "chorus-checkpoint-2";
 
 /// Where a simulation stands between two sums. With task, data and options it is all that the rest depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub(crate) learning: Learning,
+    pub(crate) older: Older,
     pub(crate) standing: Standing,
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct Standing {
     pub index: usize,
     /// Slots in which too few clients were there.
     pub waited: u64,
+    /// Who learns, where updates come one by one.
+    pub flights: Flights,
     /// Who was heard in this pass, by the sums that take turns together.
     pub heard: BTreeMap<String, BTreeSet<usize>>,
     /// What one client has spent: its cost in each sum so far.
@@ -57,7 +61,7 @@ pub enum CheckpointError {
     Parameters(#[from] ParametersError),
 }
 
-/// What stands before the two model files: how long they are, and everything else.
+/// What stands before the model files: how long they are, and everything else.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header<S> {
@@ -65,6 +69,8 @@ struct Header<S> {
     model: usize,
     /// Bytes of what the server step remembers.
     memory: usize,
+    /// Sums whose models somebody still learns from, and bytes of those.
+    older: Vec<(usize, usize)>,
     standing: S,
 }
 
@@ -79,20 +85,27 @@ impl Checkpoint {
         &self.learning.parameters
     }
 
-    /// A line with its kind and the digest of the rest, a line of JSON, the model, the memory of the server step.
+    /// A line with its kind and the digest of the rest, a line of JSON, the model, the memory of the server step, older models.
     ///
     /// # Errors
     /// When a part of it cannot be written.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
         let model = self.learning.parameters.to_bytes()?;
         let memory = self.learning.state.to_bytes()?;
+        let (mut lengths, mut files) = (Vec::new(), Vec::new());
+        for (index, parameters) in &self.older {
+            let file = parameters.to_bytes()?;
+            lengths.push((*index, file.len()));
+            files.extend(file);
+        }
         let header = Header {
             model: model.len(),
             memory: memory.len(),
+            older: lengths,
             standing: &self.standing,
         };
         let header = serde_json::to_vec(&header).map_err(unwritten)?;
-        let rest = [&header[..], b"\n", &model, &memory].concat();
+        let rest = [&header[..], b"\n", &model, &memory, &files].concat();
         let first = format!("{KIND} {}\n", Digest::of(&rest));
         Ok([first.as_bytes(), &rest].concat())
     }
@@ -111,15 +124,27 @@ impl Checkpoint {
         }
         let (header, models) = line(rest).ok_or(CheckpointError::Damaged)?;
         let header: Header<Standing> = serde_json::from_slice(header).map_err(unwritten)?;
-        let (model, memory) = models
-            .split_at_checked(header.model)
-            .filter(|(_, memory)| memory.len() == header.memory)
-            .ok_or(CheckpointError::Damaged)?;
+        let mut rest = models;
+        let mut next = |length: usize| -> Result<Parameters, CheckpointError> {
+            let (file, later) = rest
+                .split_at_checked(length)
+                .ok_or(CheckpointError::Damaged)?;
+            rest = later;
+            Ok(Parameters::from_bytes(file)?)
+        };
+        let learning = Learning {
+            parameters: next(header.model)?,
+            state: next(header.memory)?,
+        };
+        let older = header.older.into_iter();
+        let older = older.map(|(index, length)| Ok((index, next(length)?)));
+        let older = older.collect::<Result<_, CheckpointError>>()?;
+        if !rest.is_empty() {
+            return Err(CheckpointError::Damaged);
+        }
         Ok(Self {
-            learning: Learning {
-                parameters: Parameters::from_bytes(model)?,
-                state: Parameters::from_bytes(memory)?,
-            },
+            learning,
+            older,
             standing: header.standing,
         })
     }

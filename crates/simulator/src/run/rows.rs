@@ -118,6 +118,7 @@ pub fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
         ("shared", whole(|row| row.funnel.shared)),
         ("confirmed", whole(|row| row.funnel.confirmed)),
         ("uploaded", whole(|row| row.funnel.uploaded)),
+        ("staleness", number(|row| row.staleness)),
         ("unmasked", whole(|row| row.funnel.unmasked)),
         ("completed", truth(|row| row.completed)),
         ("seconds", number(|row| Some(row.seconds))),
@@ -166,6 +167,7 @@ mod tests {
             epsilon,
             clipped: 3,
             sum_exact: name == "b",
+            staleness: None,
             live: None,
             note: None,
         };

@@ -191,6 +191,7 @@ mod tests {
             epsilon: None,
             clipped: 200,
             sum_exact: true,
+            staleness: None,
             live: None,
             note: None,
         };

@@ -120,6 +120,10 @@ settings! {
     "strength": strength: Option<usize> = None, some(within(1, 10_000));
     /// The item that they promote.
     "promote": promote: Option<usize> = None, some(within(0, 1 << 24));
+    /// Updates of one server step, where they come one by one.
+    "buffer": buffer: Option<usize> = None, some(within(1, 100_000));
+    /// Server steps that an update may come late by.
+    "staleness": staleness: usize = 20, within(0, 100_000);
     /// Runs keys, shares and masks too.
     "masks": masks: bool = false, whether;
     /// Draws the noise of each sum in one piece.

@@ -5,7 +5,7 @@ use chorus_model::{
 use chorus_protocol::{COHORT_MOST, Consistency, NoiseMaking, Privacy, Surplus, Task, TaskName};
 
 use super::{NoiseChoice, Settings, SettingsError};
-use crate::{Attack, Availability, Malice, Options, check};
+use crate::{Attack, Availability, Buffer, Malice, Options, check};
 
 /// Gradient rounds where nobody says how many.
 const ROUNDS: usize = 30;
@@ -103,6 +103,10 @@ impl Settings {
             sampling: self.sampling,
             availability,
             malice,
+            buffer: self.buffer.map(|updates| Buffer {
+                updates,
+                staleness: self.staleness,
+            }),
             ..Options::default()
         })
     }
