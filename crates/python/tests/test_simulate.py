@@ -31,6 +31,8 @@ def test_a_run_gives_figures_arrays_and_a_page(config: Config, people: chorus.Da
     assert not items.flags.owndata and np.shares_memory(items, run.parameters["items"])
     with pytest.raises(ValueError, match="read-only"):
         items[0, 0] = 1
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        items.setflags(write=True)
     with pytest.raises(TypeError):
         run.parameters["items"] = items  # type: ignore[index]
     scores = run.scores()
