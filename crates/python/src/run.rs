@@ -189,7 +189,8 @@ fn learned(
         options,
         ..
     } = asked;
-    let mut simulation = Simulation::new(task, dataset, &Direct, options.clone()).map_err(refused)?;
+    let mut simulation =
+        Simulation::new(task, dataset, &Direct, options.clone()).map_err(refused)?;
     if !functions.are_none() {
         simulation = simulation.with_hooks(&mut functions);
     }

@@ -7,6 +7,7 @@ mod draw;
 mod error;
 mod evaluate;
 mod figures;
+mod forecast;
 mod hooks;
 mod malice;
 mod masked;
@@ -32,6 +33,7 @@ pub use evaluate::{
     Evaluation, Explanations, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,
 };
 pub use figures::{Content, Figures, Live, Noise, RoundRow};
+pub use forecast::{Forecast, SumForecast, forecast};
 pub use hooks::{Draw, HookError, Hooks, ServerStep};
 pub use malice::{Attack, Malice};
 pub use report::{Picture, Report};

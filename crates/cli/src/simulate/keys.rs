@@ -15,8 +15,8 @@ use crate::{Command, progress};
 
 const SIMULATE: &str = "simulate";
 
-/// They say where keys are from or where a run goes, so they are given to a command and not kept.
-const OF_A_COMMAND: [&str; 5] = ["config", "out", "repeat", "resume", "sweep"];
+/// They say where keys are from, where a run goes or that there is none, so they are given to a command and not kept.
+const OF_A_COMMAND: [&str; 6] = ["config", "out", "plan", "repeat", "resume", "sweep"];
 
 /// They say where a result goes besides.
 const RESULTS: [&str; 4] = ["json", "report", "save-model", "scores"];

@@ -1,5 +1,6 @@
 //! `chorus simulate`: a federation in one process.
 
+mod forecast;
 mod interruption;
 mod keys;
 mod prepared;
@@ -161,6 +162,10 @@ pub struct Simulate {
     /// in it, and those that are finished are not run again.
     #[arg(long, value_name = "KEY=A,B,C", conflicts_with_all = ["scores", "save_model", "report"])]
     sweep: Vec<String>,
+    /// Learn nothing, and say what the run would take: whether there are enough clients for this epsilon, what each uploads, how long
+    /// a round takes here. A few clients are tried for each kind of sum.
+    #[arg(long, conflicts_with_all = ["out", "resume", "repeat", "sweep", "masks", "buffer", "scores", "report", "save_model"])]
+    plan: bool,
     /// Compute with so many threads [default: one a core]. No result depends on it.
     #[arg(long, value_name = "N", value_parser = within(1, 1_024))]
     threads: Option<usize>,
@@ -212,6 +217,9 @@ impl Simulate {
         progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
         let mut prepared = Prepared::new(self, keys, &mut Shelf::default())?;
         prepared.tell();
+        if self.plan {
+            return forecast::say(&prepared, &self.json);
+        }
         if let Some(folder) = &self.repeat {
             return self.repeat(&prepared, folder);
         }
