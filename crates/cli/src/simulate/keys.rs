@@ -245,6 +245,9 @@ mod tests {
             "local",
             "skellam",
             "discrete-gaussian",
+            "1:2:3:4:5",
+            "poisson",
+            "sign-flip",
             "true",
         ];
         let mut taken = BTreeSet::new();

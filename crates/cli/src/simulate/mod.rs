@@ -91,21 +91,21 @@ pub struct Simulate {
     #[arg(long, value_name = "FILE")]
     availability: Option<PathBuf>,
     /// Share of the clients that attack.
-    #[arg(long, value_name = "SHARE", requires = "attack", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     malicious: Option<f64>,
     /// What they send. `random`: a random direction as long as the clip. `sign-flip`: the opposite of what they learned. `scaled`:
     /// ten times what they learned. `promotion`: what they learn from a made-up history.
     #[arg(long, value_enum, value_name = "ATTACK")]
     attack: Option<AttackChoice>,
     /// The sum holds so many times what attackers send: masks hide that they left their clip out [default: 10 for `scaled`, else 1].
-    #[arg(long, value_name = "TIMES", requires = "attack", value_parser = within(1, 10_000))]
+    #[arg(long, value_name = "TIMES", value_parser = within(1, 10_000))]
     strength: Option<usize>,
     /// The item that attackers promote; figures then say in how many lists of ten it is.
-    #[arg(long, value_name = "ITEM", requires = "attack", value_parser = within(0, 1 << 24))]
+    #[arg(long, value_name = "ITEM", value_parser = within(0, 1 << 24))]
     promote: Option<usize>,
     /// Take a server step over every so many updates, each as it comes, instead of rounds (FedBuff): a cohort learns at a time, and
     /// what comes late counts 1 / sqrt(1 + steps). Of a --model, without masks: the coordinator sees each update by itself.
-    #[arg(long, value_name = "UPDATES", requires = "model", conflicts_with = "masks", value_parser = within(1, 100_000))]
+    #[arg(long, value_name = "UPDATES", conflicts_with = "masks", value_parser = within(1, 100_000))]
     buffer: Option<usize>,
     /// With --buffer, throw away what comes later than so many server steps.
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = within(0, 100_000))]
@@ -119,7 +119,7 @@ pub struct Simulate {
     noise_at_once: bool,
     /// Have one party add the noise to each sum, exactly as much as the bound needs. It would see exact sums: a comparison for
     /// research, which the product does not offer.
-    #[arg(long, conflicts_with = "masks", requires = "epsilon")]
+    #[arg(long, conflicts_with = "masks")]
     central_noise: bool,
     /// Simulate a population so many times as large: every user is there so often, and measured once.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = within(1, 1 << 22))]
