@@ -118,7 +118,6 @@ pub fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
         ("shared", whole(|row| row.funnel.shared)),
         ("confirmed", whole(|row| row.funnel.confirmed)),
         ("uploaded", whole(|row| row.funnel.uploaded)),
-        ("staleness", number(|row| row.staleness)),
         ("unmasked", whole(|row| row.funnel.unmasked)),
         ("completed", truth(|row| row.completed)),
         ("seconds", number(|row| Some(row.seconds))),
@@ -143,6 +142,7 @@ pub fn columns(rounds: &[RoundRow]) -> Vec<(&'static str, Column)> {
         ),
         ("measured", Column::Whole(cases.collect())),
         ("note", text(|row| row.note.as_deref())),
+        ("staleness", number(|row| row.staleness)),
     ]
 }
 
@@ -186,7 +186,7 @@ mod tests {
             .map(|row| row.unwrap())
             .collect();
         let (first, second) = (&rows[0], &rows[1]);
-        assert_eq!((rows.len(), first.len()), (2, 22));
+        assert_eq!((rows.len(), first.len()), (2, 23));
         assert_eq!(first.get_long(0).unwrap(), 1);
         assert_eq!(first.get_string(1).unwrap(), "ä");
         assert_eq!(first.get_double(11).unwrap(), 1.5);
@@ -199,6 +199,7 @@ mod tests {
         assert_eq!(second.get_double(19).unwrap(), 0.125);
         assert_eq!(second.get_long(20).unwrap(), 40);
         assert_eq!(second.get_long(10).unwrap(), 4_000_000_000);
+        assert!(null(first, 22));
         assert!(!write(&[]).unwrap().is_empty());
     }
 }
