@@ -45,16 +45,6 @@ impl<const B: usize> Scratch<B> {
     }
 
     /// Takes the person's steps over the drawn examples, the shared rows fixed.
-    pub fn rebuild(
-        &mut self,
-        published: &Published<B>,
-        plan: &ClientPlan,
-        loss: Loss,
-        person: &mut Row<B>,
-    ) {
-        widest::rebuild(self, published, plan, loss, person);
-    }
-
     #[inline(always)]
     fn take_steps(
         &mut self,
@@ -127,17 +117,6 @@ impl<const B: usize> Scratch<B> {
 
     /// The epochs over the drawn examples, the person fixed: afterwards the arena holds what the touched rows became, minus
     /// what was published. [`Scratch::forget`] must follow. Ends early where `go_on` says no.
-    pub fn train(
-        &mut self,
-        published: &Published<B>,
-        plan: &ClientPlan,
-        loss: Loss,
-        person: &Row<B>,
-        go_on: &dyn Fn() -> bool,
-    ) {
-        widest::train(self, published, plan, loss, person, go_on);
-    }
-
     #[inline(always)]
     fn take_epochs(
         &mut self,
@@ -236,11 +215,12 @@ impl<const B: usize> Scratch<B> {
     unsafe_code,
     reason = "calls what was built for a processor that it asked for; 1.6 times as fast, see scripts/bench-peers"
 )]
-mod widest {
+pub(super) mod widest {
     use multiversion::multiversion;
 
     use super::{ClientPlan, Loss, Published, Row, Scratch};
 
+    /// [`Scratch::take_steps`].
     #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
     pub fn rebuild<const B: usize>(
         scratch: &mut Scratch<B>,
@@ -252,6 +232,7 @@ mod widest {
         scratch.take_steps(published, plan, loss, person);
     }
 
+    /// [`Scratch::take_epochs`].
     #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
     pub fn train<const B: usize>(
         scratch: &mut Scratch<B>,

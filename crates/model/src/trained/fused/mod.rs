@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rand::Rng;
 
-use self::client::{Published, Scratch};
+use self::client::{Published, Scratch, widest};
 use self::rows::{Row, dot, fill, zeros};
 use super::examples::within_catalogue;
 use super::{Architecture, Learner, ModelPlan, Opened};
@@ -103,7 +103,7 @@ impl<const B: usize> Fused<B> {
             scratch
                 .examples
                 .for_ranking(plan, loss, history, self.model.items);
-            scratch.rebuild(&self.published, plan, loss, &mut person);
+            widest::rebuild(scratch, &self.published, plan, loss, &mut person);
         });
         match person.as_flattened().iter().all(|value| value.is_finite()) {
             true => Ok(person),
@@ -145,9 +145,9 @@ impl<const B: usize> Learner for Fused<B> {
             let examples = &mut scratch.examples;
             examples.for_learning(plan, loss, history, self.model.items, seed);
             let mut person = self.published.person;
-            scratch.rebuild(&self.published, plan, loss, &mut person);
+            widest::rebuild(scratch, &self.published, plan, loss, &mut person);
             let go_on = || self.model.goes_on();
-            scratch.train(&self.published, plan, loss, &person, &go_on);
+            widest::train(scratch, &self.published, plan, loss, &person, &go_on);
             let update = self.update(scratch);
             scratch.forget();
             update
@@ -163,7 +163,7 @@ impl<const B: usize> Learner for Fused<B> {
                 return None;
             }
             let mut person = self.published.person;
-            scratch.rebuild(&self.published, plan, loss, &mut person);
+            widest::rebuild(scratch, &self.published, plan, loss, &mut person);
             let examples = &mut scratch.examples;
             examples.for_report(plan, loss, history, items, seed, true);
             Some(scratch.loss(&self.published, loss, &person))

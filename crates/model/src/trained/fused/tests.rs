@@ -60,8 +60,21 @@ fn w1_is_the_workload_that_was_measured() {
                 .extend((0..4 * history.len() as u64).map(negative));
             examples.labels.resize(examples.items.len(), 0.0);
             let mut person = fused.published.person;
-            scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
-            scratch.train(&fused.published, &plan.client, plan.loss, &person, &|| true);
+            widest::rebuild(
+                scratch,
+                &fused.published,
+                &plan.client,
+                plan.loss,
+                &mut person,
+            );
+            widest::train(
+                scratch,
+                &fused.published,
+                &plan.client,
+                plan.loss,
+                &person,
+                &|| true,
+            );
             let update = fused.update(scratch);
             scratch.forget();
             update.into_values()
@@ -171,7 +184,13 @@ fn updates_are_gradients() {
         let update = fused.learn(&train, 5).unwrap().into_values();
         fused.with(|scratch| {
             let mut person = fused.published.person;
-            scratch.rebuild(&fused.published, &plan.client, plan.loss, &mut person);
+            widest::rebuild(
+                scratch,
+                &fused.published,
+                &plan.client,
+                plan.loss,
+                &mut person,
+            );
             let person: Vec<f64> = person
                 .as_flattened()
                 .iter()
