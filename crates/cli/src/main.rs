@@ -14,6 +14,7 @@ mod exchange;
 mod exit;
 mod json;
 mod learning;
+mod memory;
 mod model;
 mod progress;
 mod ranges;

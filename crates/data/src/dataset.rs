@@ -4,9 +4,8 @@ use crate::films::categories;
 
 use crate::{DataError, Split};
 
-/// People of a repeated population, and events of theirs, that fit into the memory of a large machine.
+/// People of the largest population that is simulated.
 const MOST_PEOPLE: u128 = 1 << 22;
-const MOST_EVENTS: u128 = 250_000_000;
 
 /// A population: what each user touched, and what was held out to measure a model with.
 ///
@@ -31,6 +30,8 @@ pub struct Dataset {
     /// One training history a user: distinct items in the order of their latest events, in the order of the file where
     /// the source has no times. The held-out item is not in it.
     pub histories: Vec<Vec<ItemId>>,
+    /// How often everyone of `histories` is there: 1, unless [`Dataset::repeated`] made more.
+    pub copies: usize,
     /// When each item of each history was last touched: milliseconds since 1970-01-01 UTC.
     pub times: Option<Vec<Vec<i64>>>,
     /// One held-out item a user, where there is one; as long as `histories`.
@@ -73,33 +74,22 @@ impl Dataset {
 
     /// How many users.
     pub fn users(&self) -> usize {
-        self.histories.len()
+        self.histories.len() * self.copies
     }
 
-    /// A population `copies` times as large, in which every user is there so many times. Only the first of each is measured:
-    /// the others would say the same.
+    /// A population `copies` times as large, in which every user is there so many times and kept once. Only the first of each is
+    /// measured: the others would say the same.
     ///
     /// # Errors
-    /// When so many people, or events of theirs, are more than fits into the memory of a large machine.
+    /// When so many people are more than a simulation takes.
     pub fn repeated(&self, copies: usize) -> Result<Self, DataError> {
         let copies = copies.max(1);
-        let events: usize = self.histories.iter().map(Vec::len).sum();
-        let (people, events) = (self.users() as u128, events as u128);
-        let (people, events) = (people * copies as u128, events * copies as u128);
-        if people > MOST_PEOPLE || events > MOST_EVENTS {
-            return Err(DataError::Copies {
-                copies,
-                people,
-                events,
-            });
+        let people = self.users() as u128 * copies as u128;
+        if people > MOST_PEOPLE {
+            return Err(DataError::Copies { copies, people });
         }
-        let mut cases = self.cases.clone();
-        cases.resize(self.cases.len() * copies, None);
         Ok(Self {
-            histories: cycle(&self.histories, copies),
-            times: self.times.as_ref().map(|times| cycle(times, copies)),
-            user_ids: self.user_ids.as_ref().map(|ids| cycle(ids, copies)),
-            cases,
+            copies: self.copies * copies,
             ..self.clone()
         })
     }
@@ -107,7 +97,10 @@ impl Dataset {
     /// What user number `user` learns from, as a sequence: distinct items, the one touched last at the end. Where the
     /// source has no times, the order is that of its file. Empty when there is no such user.
     pub fn sequence(&self, user: usize) -> &[ItemId] {
-        let history = self.histories.get(user);
+        if user >= self.users() {
+            return &[];
+        }
+        let history = self.histories.get(user % self.histories.len());
         history.map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -126,11 +119,4 @@ impl Dataset {
             negatives: held.negatives.clone(),
         })
     }
-}
-
-fn cycle<T: Clone>(list: &[T], copies: usize) -> Vec<T> {
-    std::iter::repeat_n(list, copies)
-        .flatten()
-        .cloned()
-        .collect()
 }

@@ -24,18 +24,15 @@ pub enum DataError {
         /// What the system says.
         source: io::Error,
     },
-    /// More copies of a population than fit.
+    /// More copies of a population than a simulation takes.
     #[error(
-        "copies: {copies} of everyone are {people} people with {events} events; at most 4194304 people and 250000000 events fit, so \
-         take fewer copies"
+        "copies: {copies} of everyone are {people} people, more than 4194304; take fewer copies"
     )]
     Copies {
         /// How many were asked for.
         copies: usize,
         /// People that they would be.
         people: u128,
-        /// Events that they would have.
-        events: u128,
     },
     /// A line that is not what its file should hold.
     #[error("{}, line {line}: expected {expected}", file.display())]

@@ -61,6 +61,7 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         user_ids: None,
         features: None,
         split: Split::Published,
+        copies: 1,
         histories,
         times: None,
         cases,

@@ -52,6 +52,7 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Dataset>, DataError> {
         user_ids: None,
         features: catalogue.features,
         split: Split::Published,
+        copies: 1,
         histories,
         times,
         cases,

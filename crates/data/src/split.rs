@@ -163,6 +163,7 @@ impl Log {
             user_ids: Some(self.user_ids),
             features: self.features,
             split,
+            copies: 1,
             histories: parts.histories,
             times: parts.times,
             cases: parts.cases,

@@ -1,9 +1,9 @@
 //! `chorus bench`: what this machine does, measured in one run, with its own limits beside.
 
+mod client;
 mod clock;
 mod cohort;
 mod limits;
-mod memory;
 mod secagg;
 mod simulate;
 
@@ -12,6 +12,10 @@ use clap::Subcommand;
 /// Things that can be measured.
 #[derive(Subcommand)]
 pub enum Bench {
+    /// Measure what contributing takes of a device: memory and upload of a client that trains, in a federation of real processes.
+    ///
+    /// Example: chorus bench client --data ml-1m --noise off --factors 64 --json
+    Client(client::Client),
     /// Measure secure aggregation on one core: a client's masking, adding up uploads, unmasking the sum.
     ///
     /// Every client of the round is computed for real and the sum is compared with the plain one.
@@ -29,6 +33,7 @@ pub enum Bench {
 impl Bench {
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
+            Self::Client(asked) => asked.run(),
             Self::SecAgg(asked) => asked.run(),
             Self::Simulate(asked) => asked.run(),
         }

@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::memory;
 use crate::exit::{self, OrExit};
 use crate::json::Json;
 use crate::learning::task_name;
+use crate::memory;
 use crate::progress;
 use crate::ranges::{positive, within};
 use crate::words::bytes;

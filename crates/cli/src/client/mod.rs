@@ -208,7 +208,7 @@ fn not_granted(purposes: impl IntoIterator<Item = Purpose>) -> anyhow::Result<()
 
 /// A runtime for one command.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
+    Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
 }

@@ -15,7 +15,7 @@ use super::home::Home;
 use super::{explain, runtime};
 use crate::exchange::Exchange;
 use crate::exit::{self, OrExit, stop};
-use crate::{engine, learning, progress, ranges, words};
+use crate::{engine, learning, memory, progress, ranges, words};
 
 #[derive(Args)]
 pub struct Enrol {
@@ -64,7 +64,7 @@ pub struct Run {
     witness: bool,
     #[command(flatten)]
     budget: Limits,
-    /// As JSON: how the session ended, and in words.
+    /// As JSON: how the session ended, and in words; and the most memory that this process held.
     #[arg(long)]
     json: bool,
 }
@@ -172,7 +172,10 @@ impl Run {
             End::Shutdown => ("stopped", "stopped; run again to go on"),
         };
         if self.json {
-            return progress::say_json(&json!({ "task": task, "end": end, "says": says }));
+            let peak = memory::peak();
+            return progress::say_json(
+                &json!({ "task": task, "end": end, "says": says, "peak_rss_bytes": peak }),
+            );
         }
         progress::say(says);
         Ok(())

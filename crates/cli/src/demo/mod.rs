@@ -3,7 +3,7 @@
 
 pub mod host;
 mod plan;
-mod processes;
+pub mod processes;
 mod result;
 mod sums;
 mod vanishing;

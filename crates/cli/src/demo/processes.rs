@@ -17,11 +17,30 @@ use crate::{authority, progress, task};
 const HOURS: u64 = 1;
 
 /// A child that does not outlive the demo.
-struct Guarded {
+pub struct Guarded {
     name: &'static str,
     child: Child,
     /// Where its standard error went.
     log: PathBuf,
+}
+
+impl Guarded {
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// The last words of a process that should not have ended.
+    pub fn failed<T>(&self) -> anyhow::Result<T> {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(3).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        let name = self.name;
+        stop(
+            exit::FAILED,
+            format!("the {name} process ended or hung: {}", last.join(" / ")),
+        )
+    }
 }
 
 impl Drop for Guarded {
@@ -132,10 +151,21 @@ impl Processes {
         self.folder.join("coordinator")
     }
 
+    /// The folder of the run.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file with the authority's certificate.
+    pub fn authority_file(&self) -> PathBuf {
+        self.folder.join("authority").join("authority.pem")
+    }
+
     /// The authority's certificate, DER.
     pub fn authority_certificate(&self) -> anyhow::Result<Vec<u8>> {
-        let file = self.folder.join("authority").join("authority.pem");
-        Ok(crate::exchange::authority(&file)?.der().to_vec())
+        Ok(crate::exchange::authority(&self.authority_file())?
+            .der()
+            .to_vec())
     }
 
     /// One invitation for each client.
@@ -181,7 +211,7 @@ impl Processes {
         let services = [&mut self.authority, &mut self.coordinator];
         for guarded in services.into_iter().chain(&mut self.witness) {
             if guarded.child.try_wait()?.is_some() {
-                return failed(guarded);
+                return guarded.failed();
             }
         }
         for host in &mut self.hosts {
@@ -190,7 +220,7 @@ impl Processes {
                 .try_wait()?
                 .is_some_and(|status| !status.success())
             {
-                return failed(host);
+                return host.failed();
             }
         }
         Ok(())
@@ -200,14 +230,14 @@ impl Processes {
     pub fn finish(&mut self) -> anyhow::Result<()> {
         for host in &mut self.hosts {
             if !end(host, Duration::from_secs(60))? {
-                return failed(host);
+                return host.failed();
             }
         }
         let services = [&mut self.coordinator, &mut self.authority];
         for guarded in services.into_iter().chain(&mut self.witness) {
             terminate(&guarded.child)?;
             if !end(guarded, Duration::from_secs(20))? {
-                return failed(guarded);
+                return guarded.failed();
             }
         }
         Ok(())
@@ -281,24 +311,13 @@ fn end(guarded: &mut Guarded, patience: Duration) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// The last words of a process that should not have ended.
-fn failed<T>(guarded: &Guarded) -> anyhow::Result<T> {
-    let log = std::fs::read_to_string(&guarded.log).unwrap_or_default();
-    let last: Vec<&str> = log.lines().rev().take(3).collect();
-    let last: Vec<&str> = last.into_iter().rev().collect();
-    let name = guarded.name;
-    stop(
-        exit::FAILED,
-        format!("the {name} process ended or hung: {}", last.join(" / ")),
-    )
-}
-
-fn text(path: &Path) -> String {
+/// A path as a flag.
+pub fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
 /// Starts this very command again, with its log in the folder of the run.
-fn spawn(
+pub fn spawn(
     name: &'static str,
     folder: &Path,
     number: &str,
@@ -319,7 +338,7 @@ fn spawn(
     let guarded = Guarded { name, child, log };
     match output {
         Some(output) => Ok((guarded, output)),
-        None => failed(&guarded),
+        None => guarded.failed(),
     }
 }
 
@@ -339,7 +358,7 @@ fn listening(
         .map(|(_, port)| port.to_owned())
     else {
         std::thread::sleep(Duration::from_millis(100));
-        return failed(&guarded);
+        return guarded.failed();
     };
     // Whatever it says later must not block it.
     std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
@@ -351,10 +370,10 @@ fn listening(
 }
 
 /// Runs a command to its end.
-fn run(name: &'static str, folder: &Path, flags: &[&str]) -> anyhow::Result<()> {
+pub fn run(name: &'static str, folder: &Path, flags: &[&str]) -> anyhow::Result<()> {
     let (mut guarded, _output) = spawn(name, folder, "", flags)?;
     match end(&mut guarded, Duration::from_secs(30))? {
         true => Ok(()),
-        false => failed(&guarded),
+        false => guarded.failed(),
     }
 }

@@ -152,6 +152,7 @@ impl Population {
             user_ids: None,
             features: None,
             split: Split::LeaveOneOut,
+            copies: 1,
             histories: parts.histories,
             times: parts.times,
             cases: parts.cases,

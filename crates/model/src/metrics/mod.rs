@@ -11,6 +11,8 @@ pub(crate) use ranks::LENGTH as RANKS_LENGTH;
 pub use ranks::{Group, Ranks, rank_newest};
 pub use shown::{Measured, Ranking};
 
+use std::borrow::Borrow;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -154,14 +156,16 @@ fn rank_among_all(
 }
 
 /// The baseline of every table: how many histories hold each item, `[items]`.
-pub fn popularity<'a>(
-    histories: impl IntoIterator<Item = &'a TrainingSet>,
+pub fn popularity(
+    histories: impl IntoIterator<Item: Borrow<TrainingSet>>,
     items: usize,
 ) -> Vec<f32> {
     let mut counts = vec![0.0; items];
-    for item in histories.into_iter().flat_map(TrainingSet::items) {
-        if let Some(count) = counts.get_mut(item.0 as usize) {
-            *count += 1.0;
+    for history in histories {
+        for item in history.borrow().items() {
+            if let Some(count) = counts.get_mut(item.0 as usize) {
+                *count += 1.0;
+            }
         }
     }
     counts

@@ -5,7 +5,7 @@ mod groups;
 use std::io::Write;
 
 use chorus_data::Dataset;
-use chorus_model::{Engine, Parameters, Quality, Trainer, TrainingSet};
+use chorus_model::{Engine, Parameters, Quality, Trainer};
 use rayon::prelude::*;
 
 use crate::EvaluateError;
@@ -78,10 +78,9 @@ pub(crate) fn listed(
 /// # Errors
 /// When a case names an item outside the catalogue.
 pub fn popularity(dataset: &Dataset) -> Result<Quality, EvaluateError> {
-    let histories: Vec<TrainingSet> = (0..dataset.users())
-        .map(|user| dataset.training_set(user))
-        .collect();
-    let counts = chorus_model::popularity(&histories, dataset.items);
+    // Copies of people change no order.
+    let histories = (0..dataset.histories.len()).map(|user| dataset.training_set(user));
+    let counts = chorus_model::popularity(histories, dataset.items);
     over(&measured(dataset), |user| add(&counts, dataset, user))
 }
 
