@@ -1,6 +1,9 @@
 //! Exit codes: stable, so that scripts can act on them.
 
 use std::fmt;
+use std::process::ExitCode;
+
+use crate::progress;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -71,6 +74,18 @@ pub fn with(code: u8, error: impl Into<anyhow::Error>) -> anyhow::Error {
 /// A sentence with an exit code.
 pub fn stop<T>(code: u8, sentence: impl fmt::Display) -> anyhow::Result<T> {
     Err(with(code, anyhow::anyhow!("{sentence}")))
+}
+
+/// Says how the command ended, and ends with the code of it.
+pub fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) if progress::all_said() => ExitCode::from(DONE),
+        Ok(()) => ExitCode::from(ENVIRONMENT),
+        Err(error) => {
+            progress::complain(&sentence(&error));
+            ExitCode::from(code_of(&error))
+        }
+    }
 }
 
 /// The exit code of whatever ended the command.

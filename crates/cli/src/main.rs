@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod bench;
 mod client;
+mod company;
 mod coordinator;
 mod data;
 mod demo;
@@ -25,8 +26,10 @@ mod train;
 mod witness;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use chorus_simulator::{Alone, Company};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Every client of a simulation fills vectors as long as the model. The usual allocator takes each from the operating system and
@@ -103,23 +106,25 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) if progress::all_said() => ExitCode::from(exit::DONE),
-        Ok(()) => ExitCode::from(exit::ENVIRONMENT),
-        Err(error) => {
-            progress::complain(&exit::sentence(&error));
-            ExitCode::from(exit::code_of(&error))
-        }
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match simulate::is_asked_for(&words) {
+        true => company::together(|company| run(words, company)),
+        false => exit::ended(run(words, &Alone)),
     }
 }
 
-fn run() -> anyhow::Result<()> {
-    let words = simulate::spelt_out(std::env::args_os().collect())?;
-    let matches = Command::command().get_matches_from(words);
+fn run(words: Vec<OsString>, company: &dyn Company) -> anyhow::Result<()> {
+    let words = simulate::spelt_out(words)?;
+    let matches = match Command::command().try_get_matches_from(words) {
+        Ok(matches) => matches,
+        // The first of several processes says it for all.
+        Err(error) if company.size() > 1 => return exit::stop(exit::USAGE, error),
+        Err(error) => error.exit(),
+    };
     let command = Command::from_arg_matches(&matches)?;
     match command.action {
         Action::Demo(demo) => demo.run(),
-        Action::Simulate(simulate) => simulate.run(simulate::given(&matches)),
+        Action::Simulate(simulate) => simulate.run(simulate::given(&matches), company),
         Action::Train(train) => train.run(),
         Action::Evaluate(evaluate) => evaluate.run(),
         Action::Authority(authority) => authority.run(),

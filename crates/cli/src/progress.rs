@@ -12,9 +12,24 @@ use crate::exit::{self, OrExit};
 /// Whether a result could not be written to standard output.
 static UNSAID: AtomicBool = AtomicBool::new(false);
 
+/// Whether another process of a simulation speaks for this one.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is said: another process does.
+pub fn hush() {
+    HUSHED.store(true, Ordering::Relaxed);
+}
+
+fn is_hushed() -> bool {
+    HUSHED.load(Ordering::Relaxed)
+}
+
 /// A result line. That nobody reads on, as behind `| head`, is no failure. What else goes wrong is said once, and the command ends as
 /// one that failed: see [`all_said`].
 pub fn say(line: &str) {
+    if is_hushed() {
+        return;
+    }
     let Err(error) = writeln!(std::io::stdout(), "{line}") else {
         return;
     };
@@ -30,7 +45,9 @@ pub fn all_said() -> bool {
 
 /// A line about what is going on. Nothing waits for it to be read: what the command does goes on where it cannot be written.
 pub fn tell(line: &str) {
-    let _unread = writeln!(std::io::stderr(), "{line}");
+    if !is_hushed() {
+        let _unread = writeln!(std::io::stderr(), "{line}");
+    }
 }
 
 /// An error, in a sentence.
@@ -135,7 +152,7 @@ fn whole(path: &Path) -> PathBuf {
 
 /// A bar of `length` steps on a terminal; nothing where nobody looks.
 pub fn bar(length: u64, what: &str) -> ProgressBar {
-    let bar = match std::io::stderr().is_terminal() {
+    let bar = match std::io::stderr().is_terminal() && !is_hushed() {
         true => ProgressBar::new(length),
         false => ProgressBar::hidden(),
     };

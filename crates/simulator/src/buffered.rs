@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::draw::{Stream, stream};
 use crate::plain::{self, Member, Scene, Summed};
-use crate::{Options, Progress, SimulateError, Simulation};
+use crate::{Alone, Options, Progress, SimulateError, Simulation};
 
 /// How updates are buffered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +235,7 @@ impl Simulation<'_> {
                 seed: self.options.seed,
             };
             let before = all.clients;
-            let summed = plain::run(&scene, self.options.drawn(), &mut |done, _| {
+            let summed = plain::run(&scene, self.options.drawn(), &Alone, &mut |done, _| {
                 progress(Progress::Learned {
                     done: before + done,
                     of: buffer.updates,

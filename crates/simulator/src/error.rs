@@ -3,7 +3,7 @@ use chorus_privacy::PrivacyError;
 use chorus_protocol::{Refusal, TaskError};
 use thiserror::Error;
 
-use crate::HookError;
+use crate::{Farewell, HookError};
 
 /// Why a federation could not be simulated.
 #[derive(Debug, Error)]
@@ -146,6 +146,9 @@ pub enum SimulateError {
     /// Scores that cannot be measured.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// Another process of the company ended.
+    #[error("{0}")]
+    Company(#[from] Farewell),
     /// A client refused a message of the protocol.
     #[error("round {round}: a client left: {refusal}")]
     Refused {
@@ -205,6 +208,9 @@ pub enum EvaluateError {
         /// Items in the catalogue.
         items: usize,
     },
+    /// Another process of the company ended.
+    #[error("{0}")]
+    Company(#[from] Farewell),
     /// Scores could not be written.
     #[error("scores could not be written: {0}")]
     Write(#[from] std::io::Error),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::draw::{Stream, sample};
 use crate::plain::{self, Drawn, Member, Scene};
 use crate::simulate::check;
-use crate::{Options, SimulateError, evaluate};
+use crate::{Alone, Options, SimulateError, evaluate};
 
 /// What a run will take here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -201,7 +201,7 @@ impl Trial<'_> {
                 seed: self.options.seed,
             };
             let began = Instant::now();
-            let summed = plain::run(&scene, Drawn::EachItsShare, &mut |_, _| {})?;
+            let summed = plain::run(&scene, Drawn::EachItsShare, &Alone, &mut |_, _| {})?;
             Ok::<_, SimulateError>((summed, began.elapsed().as_secs_f64()))
         };
         // Two halves without noise, which also bring the memory that clients work in; then everyone as in a run.
@@ -252,7 +252,7 @@ impl Trial<'_> {
             Stream::Sample,
         );
         let began = Instant::now();
-        evaluate::evaluate_users(self.dataset, trainer, &timed)?;
+        evaluate::evaluate_users(self.dataset, trainer, &timed, &Alone)?;
         let seconds = began.elapsed().as_secs_f64();
         Ok(seconds * people as f64 / timed.len().max(1) as f64)
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod buffered;
 mod central;
+mod company;
 mod draw;
 mod error;
 mod evaluate;
@@ -28,6 +29,7 @@ pub use audit::{
 };
 pub use buffered::Buffer;
 pub use central::{Central, CentralPlan, train_centrally, train_plan_centrally};
+pub use company::{Alone, Company, Farewell};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
     Evaluation, Explanations, Gap, Group, Groups, Source, evaluate, evaluation, popularity, scores,

@@ -7,15 +7,16 @@ use chorus_model::Trainer;
 use chorus_privacy::{
     LayerSeed, LocalNoise, MAX_VARIANCE, NoisedUpdate, PrivacyError, fill_discrete_gaussian,
 };
-use chorus_protocol::{Encoded, Funnel, Phase, RoundPlan, contribute, encode, noise_share};
+use chorus_protocol::{Digest, Encoded, Funnel, Phase, RoundPlan, contribute, encode, noise_share};
 use chorus_secagg::Ring;
 use multiversion::multiversion;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
-use crate::SimulateError;
+use crate::company::ANOTHER_MODEL;
 use crate::draw::{Leaving, Stream, stream};
 use crate::malice::Attackers;
+use crate::{Company, Farewell, SimulateError};
 
 /// What a round gives, however it was driven.
 pub(crate) struct Summed {
@@ -119,6 +120,18 @@ impl Scene<'_> {
         Ok(noise.removal(vanished, &opened, update.length())?)
     }
 
+    /// What all processes of a company have to agree on: the plan, which names the model, and the clients.
+    fn digest(&self) -> Digest {
+        // A plan is numbers and names: JSON holds all of it.
+        let plan = serde_json::to_vec(self.plan).unwrap_or_default();
+        let members = self.members.iter();
+        let members = members.flat_map(|member| (member.user as u64).to_le_bytes());
+        Digest::of_parts(
+            "round of a company",
+            &[&plan, &members.collect::<Vec<u8>>()],
+        )
+    }
+
     /// How far everyone came, when nothing but vanishing stops anyone.
     fn funnel(&self) -> Funnel {
         let still_there = |phase: Phase| {
@@ -198,6 +211,16 @@ impl Tally {
     pub fn clipped(&self) -> usize {
         self.clipped
     }
+
+    /// The tally over all processes of a company, of the round that `deed` is the digest of.
+    fn shared(&mut self, company: &dyn Company, deed: Digest) -> Result<(), Farewell> {
+        // Behind the sums, so that both travel at once.
+        self.sums.reserve_exact(1);
+        self.sums.push(self.clipped as i64);
+        company.add_up(deed, &mut self.sums, ANOTHER_MODEL)?;
+        self.clipped = self.sums.pop().unwrap_or_default() as usize;
+        Ok(())
+    }
 }
 
 /// Adds every stretch so many times where it stands.
@@ -229,10 +252,12 @@ pub(crate) enum Drawn {
     ByOne,
 }
 
-/// Runs the round. `learned` hears how many of how many clients are done.
+/// Runs the round, of which this process of the company has its share of the clients learn. `learned` hears how many of how many clients
+/// are done.
 pub(crate) fn run(
     scene: &Scene<'_>,
     drawn: Drawn,
+    company: &dyn Company,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
     // Other laws and layers are drawn client by client.
@@ -240,8 +265,8 @@ pub(crate) fn run(
         let honest = scene.plan.survivors.honest;
         match drawn {
             Drawn::EachItsShare => {}
-            Drawn::AtOnce => return with_noise_at_once(scene, None, learned),
-            Drawn::ByOne => return with_noise_at_once(scene, Some(honest), learned),
+            Drawn::AtOnce => return with_noise_at_once(scene, None, company, learned),
+            Drawn::ByOne => return with_noise_at_once(scene, Some(honest), company, learned),
         }
     }
     let survivors: Vec<usize> = scene
@@ -250,13 +275,18 @@ pub(crate) fn run(
         .filter(|member| member.uploads())
         .map(|member| member.user)
         .collect();
+    let own = survivors
+        .iter()
+        .skip(company.rank())
+        .step_by(company.size());
+    let own: Vec<usize> = own.copied().collect();
     let length = scene.plan.encoding.words();
     let threads = rayon::current_num_threads().max(1);
     let ring = scene.plan.ring();
     let mut parts: Vec<Tally> = Vec::new();
     parts.resize_with(threads, || Tally::new(ring, length));
     let mut done = 0;
-    for batch in survivors.chunks(BATCH) {
+    for batch in own.chunks(BATCH) {
         // Sums of integers: which thread takes which clients changes no bit.
         let next = AtomicUsize::new(0);
         parts.par_iter_mut().try_for_each(|part| {
@@ -268,10 +298,13 @@ pub(crate) fn run(
             Ok::<_, SimulateError>(())
         })?;
         done += batch.len();
-        learned(done, survivors.len());
+        learned(done, own.len());
     }
     let none = Tally::new(ring, length);
-    let tally = parts.into_iter().reduce(Tally::merge).unwrap_or(none);
+    let mut tally = parts.into_iter().reduce(Tally::merge).unwrap_or(none);
+    if company.size() > 1 {
+        tally.shared(company, scene.digest())?;
+    }
     let exact = tally.is_exact();
     Ok(Summed {
         clients: survivors.len(),
@@ -288,6 +321,7 @@ pub(crate) fn run(
 fn with_noise_at_once(
     scene: &Scene<'_>,
     shares: Option<usize>,
+    company: &dyn Company,
     learned: &mut dyn FnMut(usize, usize),
 ) -> Result<Summed, SimulateError> {
     let quiet = RoundPlan {
@@ -298,7 +332,7 @@ fn with_noise_at_once(
         plan: &quiet,
         ..*scene
     };
-    let mut summed = run(&quiet, Drawn::EachItsShare, learned)?;
+    let mut summed = run(&quiet, Drawn::EachItsShare, company, learned)?;
     if let LocalNoise::DiscreteGaussian { variance } = scene.plan.noise {
         let mut rng = stream(scene.seed, scene.plan.round.0, Stream::Noise);
         let length = scene.plan.encoding.length();

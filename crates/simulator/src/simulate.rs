@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::plain::Drawn;
 use crate::{
-    Availability, Buffer, Figures, Malice, Picture, Report, RoundRow, Sampling, SimulateError,
-    Simulation, evaluate,
+    Alone, Availability, Buffer, Company, Figures, Malice, Picture, Report, RoundRow, Sampling,
+    SimulateError, Simulation, evaluate,
 };
 
 const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
@@ -185,11 +185,23 @@ pub fn content(
     engine: &dyn Engine,
     parameters: &Parameters,
 ) -> Result<Option<Quality>, SimulateError> {
+    content_of(task, dataset, engine, parameters, &Alone)
+}
+
+/// The same with other processes that measure it too.
+pub(crate) fn content_of(
+    task: &Task,
+    dataset: &Dataset,
+    engine: &dyn Engine,
+    parameters: &Parameters,
+    company: &dyn Company,
+) -> Result<Option<Quality>, SimulateError> {
     let Some(alone) = task.recipe.content_alone(parameters)? else {
         return Ok(None);
     };
-    let trainer = engine.open(&alone)?;
-    Ok(Some(evaluate(dataset, trainer.as_ref())?))
+    let (trainer, users) = (engine.open(&alone)?, evaluate::measured(dataset));
+    let quality = evaluate::evaluate_users(dataset, trainer.as_ref(), &users, company)?;
+    Ok(Some(quality))
 }
 
 /// Refuses what cannot be simulated, before anything is computed.
@@ -220,6 +232,31 @@ impl Options {
             (false, true) => Drawn::AtOnce,
             (false, false) => Drawn::EachItsShare,
         }
+    }
+
+    /// Refuses what several processes cannot share.
+    ///
+    /// # Errors
+    /// When one process alone can do it.
+    pub fn check_shared(&self) -> Result<(), SimulateError> {
+        let refuse = |key, problem: &str| {
+            let problem = problem.to_owned();
+            Err(SimulateError::Conduct { key, problem })
+        };
+        if self.masks {
+            return refuse(
+                "masks",
+                "masks bind all clients of a round together, so one process has to play all of them; leave masks out, which changes no \
+                 bit of a sum, or start one process",
+            );
+        }
+        if self.buffer.is_some() {
+            return refuse(
+                "buffer",
+                "updates that come one by one are learned a few at a time, which processes cannot share: start one process",
+            );
+        }
+        Ok(())
     }
 
     /// Refuses what cannot be simulated of a task.

@@ -7,6 +7,7 @@ use chorus_privacy::{Release, spent};
 use chorus_protocol::{Digest, Privacy, RoundId, RoundPlan, Task, Turns, cost, decode};
 
 use crate::buffered::{ONE_BY_ONE, Older};
+use crate::company::ANOTHER_MODEL;
 use crate::draw::Stream;
 use crate::hooks::{self, Draw, Hooks, ServerStep};
 use crate::malice::Attackers;
@@ -14,9 +15,11 @@ use crate::masked::{self, Enrolled};
 use crate::plain::{self, Member, Scene, Summed};
 use crate::run::{Checkpoint, Standing};
 use crate::sampling::Sampler;
-use crate::simulate::check;
-use crate::{Figures, Live, Noise, Options, Picture, Progress, RoundRow, Run, SimulateError};
-use crate::{content, draw, evaluate, popularity};
+use crate::simulate::{check, content_of};
+use crate::{
+    Alone, Company, Farewell, Figures, Live, Noise, Options, Picture, Progress, RoundRow, Run,
+};
+use crate::{SimulateError, draw, evaluate};
 
 /// A simulation on its way: sum by sum, so that whoever drives it can save where it stands and go on from there.
 pub struct Simulation<'a> {
@@ -35,6 +38,7 @@ pub struct Simulation<'a> {
     pub(crate) older: Older,
     pub(crate) standing: Standing,
     hooks: Option<&'a mut dyn Hooks>,
+    company: &'a dyn Company,
 }
 
 impl<'a> Simulation<'a> {
@@ -69,7 +73,20 @@ impl<'a> Simulation<'a> {
             standing: Standing::default(),
             options,
             hooks: None,
+            company: &Alone,
         })
+    }
+
+    /// The same with other processes that simulate it too: each learns its share of every round. Hooks have to decide the same on all.
+    ///
+    /// # Errors
+    /// When it cannot be shared out.
+    pub fn with_company(mut self, company: &'a dyn Company) -> Result<Self, SimulateError> {
+        if company.size() > 1 {
+            self.options.check_shared()?;
+        }
+        self.company = company;
+        Ok(self)
     }
 
     /// The same with somebody who decides instead of the product. A checkpoint holds nothing of theirs.
@@ -134,9 +151,14 @@ impl<'a> Simulation<'a> {
     /// # Errors
     /// When that fails.
     pub fn end(mut self) -> Result<Run, SimulateError> {
-        let parameters = &self.learning.parameters;
+        let (parameters, company) = (&self.learning.parameters, self.company);
+        if company.size() > 1 {
+            let model = Digest::of(&parameters.to_bytes()?);
+            company.agree(model, || Farewell::failed(ANOTHER_MODEL))?;
+        }
         let trainer = self.engine.open(parameters)?;
-        let quality = evaluate::evaluate(self.dataset, trainer.as_ref())?;
+        let everyone = evaluate::measured(self.dataset);
+        let quality = evaluate::evaluate_users(self.dataset, trainer.as_ref(), &everyone, company)?;
         if let Some(last) = self.standing.rounds.last_mut() {
             last.quality = Some(quality);
         }
@@ -150,8 +172,8 @@ impl<'a> Simulation<'a> {
             )
         });
         let promoted = promoted.transpose()?;
-        let popularity = popularity(self.dataset)?;
-        let content = content(self.task, self.dataset, self.engine, parameters)?;
+        let popularity = evaluate::popular(self.dataset, company)?;
+        let content = content_of(self.task, self.dataset, self.engine, parameters, company)?;
         let mut figures = self.figures();
         figures.set_quality(&quality, &popularity);
         figures.content = content.map(|content| (&content).into());
@@ -274,7 +296,7 @@ impl<'a> Simulation<'a> {
             let mut learned = |done, of| progress(Progress::Learned { done, of });
             let summed = match &mut self.enrolled {
                 Some(enrolled) => masked::run(enrolled, &scene, &model, &mut learned)?,
-                None => plain::run(&scene, self.options.drawn(), &mut learned)?,
+                None => plain::run(&scene, self.options.drawn(), self.company, &mut learned)?,
             };
             let heard = members.iter().filter(|member| member.uploads());
             let turns = self.turns.entry(turn.clone()).or_default();
@@ -423,7 +445,8 @@ impl<'a> Simulation<'a> {
         }
         let trainer = self.engine.open(parameters)?;
         let users = &self.measured;
-        let quality = evaluate::evaluate_users(self.dataset, trainer.as_ref(), users)?;
+        let quality =
+            evaluate::evaluate_users(self.dataset, trainer.as_ref(), users, self.company)?;
         Ok(Some(quality))
     }
 

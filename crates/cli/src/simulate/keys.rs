@@ -21,12 +21,16 @@ const OF_A_COMMAND: [&str; 6] = ["config", "out", "plan", "repeat", "resume", "s
 /// They say where a result goes besides.
 const RESULTS: [&str; 4] = ["json", "report", "save-model", "scores"];
 
+/// Whether a command line asks for a simulation, and not for help with one.
+pub fn is_asked_for(words: &[OsString]) -> bool {
+    let asks_for_help = words.iter().any(|word| word == "--help" || word == "-h");
+    words.get(1).is_some_and(|word| word == SIMULATE) && !asks_for_help
+}
+
 /// The command line with the keys of `--config FILE` behind `simulate`, or with those that the run in `--resume DIR` or
 /// `--repeat DIR` was begun with. What stands in the command line itself comes later, and wins.
 pub fn spelt_out(words: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
-    let is_simulation = words.get(1).is_some_and(|word| word == SIMULATE);
-    let asks_for_help = words.iter().any(|word| word == "--help" || word == "-h");
-    if !is_simulation || asks_for_help {
+    if !is_asked_for(&words) {
         return Ok(words);
     }
     let (before, after) = words.split_at(2);

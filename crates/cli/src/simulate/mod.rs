@@ -12,16 +12,18 @@ use std::path::{Path, PathBuf};
 
 use chorus_data::Dataset;
 use chorus_model::{Engine, Parameters};
-use chorus_simulator::{Attack, Folder, FolderError, Keys, Run, Sampling, Settings, differences};
+use chorus_simulator::{
+    Attack, Company, Folder, FolderError, Keys, Run, Sampling, Settings, differences,
+};
 use clap::{ArgMatches, Args, ValueEnum};
 
 use crate::exit::{self, OrExit, stop};
 use crate::json::Json;
 use crate::learning::Learning;
 use crate::ranges::{bearable, phases, share, within};
-use crate::{progress, words};
+use crate::{company, progress, words};
 use interruption::Interruption;
-pub use keys::spelt_out;
+pub use keys::{is_asked_for, spelt_out};
 use prepared::{Prepared, Shelf, Watch};
 
 /// How cohorts are drawn.
@@ -204,7 +206,10 @@ impl Simulate {
         }
     }
 
-    pub fn run(&self, keys: Keys) -> anyhow::Result<()> {
+    pub fn run(&self, keys: Keys, company: &dyn Company) -> anyhow::Result<()> {
+        if company.size() > 1 {
+            self.refuse_shared()?;
+        }
         if let Some(threads) = self.threads {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build_global().or_exit(exit::ENVIRONMENT)?;
@@ -214,37 +219,60 @@ impl Simulate {
         }
         let files = [&self.scores, &self.report, &self.save_model];
         let files = files.into_iter().flatten().map(PathBuf::as_path);
-        progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
+        if company.is_first() {
+            progress::check_files(files.chain(self.json.file()), [self.data.as_path()])?;
+        }
         let mut prepared = Prepared::new(self, keys, &mut Shelf::default())?;
+        company::compare(company, &prepared.record)?;
         prepared.tell();
         if self.plan {
             return forecast::say(&prepared, &self.json);
         }
         if let Some(folder) = &self.repeat {
-            return self.repeat(&prepared, folder);
+            return self.repeat(&prepared, folder, company);
         }
         let folder = match (&self.out, &self.resume) {
+            _ if !company.is_first() => None,
             (Some(out), _) => Some(prepared.begin(out)?),
             (None, Some(folder)) => Some(prepared.go_on(folder)?),
             (None, None) => None,
         };
-        let interruption = folder.as_ref().map(|_| Interruption::heard()).transpose()?;
+        let kept = self.out.as_ref().or(self.resume.as_ref());
+        let interruption = kept.map(|_| Interruption::heard()).transpose()?;
         let mut watch = Watch::new(prepared.rounds());
-        let run = prepared.run(folder.as_ref(), interruption.as_ref(), &mut watch);
+        let run = prepared.run_in(company, folder.as_ref(), interruption.as_ref(), &mut watch);
         watch.end();
         let Some(run) = run? else {
-            let folder = folder.as_ref().map(Folder::path).unwrap_or(Path::new(""));
+            let folder = kept.map(PathBuf::as_path).unwrap_or(Path::new(""));
             let resume = format!("chorus simulate --resume {}", folder.display());
             return stop(
                 exit::INTERRUPTED,
                 format!("interrupted; `{resume}` goes on with it"),
             );
         };
-        self.write(&prepared, &run)
+        self.write(&prepared, &run, company)
     }
 
-    /// Results where they are asked for.
-    fn write(&self, prepared: &Prepared, run: &Run) -> anyhow::Result<()> {
+    /// Refuses what one process alone can do.
+    fn refuse_shared(&self) -> anyhow::Result<()> {
+        let flag = match (self.sweep.is_empty(), self.plan) {
+            (false, _) => "--sweep",
+            (true, true) => "--plan",
+            (true, false) => return Ok(()),
+        };
+        stop(
+            exit::USAGE,
+            format!(
+                "{flag} is of one process: start it without a launcher of MPI, or leave {flag} out"
+            ),
+        )
+    }
+
+    /// Results where they are asked for, by one process for all.
+    fn write(&self, prepared: &Prepared, run: &Run, company: &dyn Company) -> anyhow::Result<()> {
+        if !company.is_first() {
+            return Ok(());
+        }
         if let Some(path) = &self.scores {
             let engine = crate::engine::engine();
             write_scores(path, &run.parameters, &prepared.dataset, &engine)?;
@@ -268,7 +296,12 @@ impl Simulate {
     }
 
     /// Runs it again, and says what is not as it was.
-    fn repeat(&self, prepared: &Prepared, folder: &Path) -> anyhow::Result<()> {
+    fn repeat(
+        &self,
+        prepared: &Prepared,
+        folder: &Path,
+        company: &dyn Company,
+    ) -> anyhow::Result<()> {
         let (_, first) = or_exit(Folder::open(folder))?;
         if !first.is_finished() {
             let resume = format!("`chorus simulate --resume {}`", folder.display());
@@ -285,7 +318,7 @@ impl Simulate {
         }
         prepared.tell_version(&first);
         let mut watch = Watch::new(prepared.rounds());
-        let run = prepared.run(None, None, &mut watch);
+        let run = prepared.run_in(company, None, None, &mut watch);
         watch.end();
         let Some(run) = run? else {
             return stop(exit::INTERRUPTED, "interrupted");
@@ -298,7 +331,7 @@ impl Simulate {
                 format!("not the same run: {}", found.join("; ")),
             );
         }
-        self.write(prepared, &run)?;
+        self.write(prepared, &run, company)?;
         let digest = second
             .model
             .map(|digest| digest.to_string())

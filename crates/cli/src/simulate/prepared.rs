@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chorus_data::Dataset;
 use chorus_protocol::Task;
-use chorus_simulator::{Data, Folder, Keys, Progress, Record, Run, SettingsError, Simulation};
+use chorus_simulator::{
+    Alone, Company, Data, Folder, Keys, Progress, Record, Run, SettingsError, Simulation,
+};
 use indicatif::ProgressBar;
 
 use super::interruption::Interruption;
@@ -15,7 +17,7 @@ use super::keys::flags;
 use super::{Simulate, or_exit};
 use crate::exit::{self, OrExit, stop};
 use crate::learning::{in_flags, task_name};
-use crate::{engine, progress};
+use crate::{company, engine, progress};
 
 /// Data sets that were read: runs beside each other read each once.
 #[derive(Default)]
@@ -137,9 +139,21 @@ impl Prepared {
         Ok(folder)
     }
 
-    /// Runs it, from the last checkpoint of the folder if there is one; nothing where it was interrupted, which the folder then holds.
+    /// Runs it in this process alone.
     pub fn run(
         &self,
+        folder: Option<&Folder>,
+        interruption: Option<&Interruption>,
+        watch: &mut Watch,
+    ) -> anyhow::Result<Option<Run>> {
+        self.run_in(&Alone, folder, interruption, watch)
+    }
+
+    /// Runs it, from the last checkpoint of the folder if there is one; nothing where it was interrupted, which the folder then holds.
+    /// Of several processes the first alone has the folder, and all have the interruption.
+    pub fn run_in(
+        &self,
+        company: &dyn Company,
         folder: Option<&Folder>,
         interruption: Option<&Interruption>,
         watch: &mut Watch,
@@ -148,8 +162,11 @@ impl Prepared {
         let (dataset, options) = (&self.dataset, self.record.options.clone());
         let mut simulation =
             Simulation::new(self.task(), dataset, &engine, options).or_exit(exit::FAILED)?;
-        if let Some(checkpoint) = folder.map(Folder::checkpoint).and_then(Result::transpose) {
-            simulation.go_on_from(or_exit(checkpoint)?);
+        simulation = simulation.with_company(company).or_exit(exit::USAGE)?;
+        let checkpoint = folder.map(Folder::checkpoint).transpose();
+        let checkpoint = or_exit(checkpoint)?.flatten();
+        if let Some(checkpoint) = company::checkpoint(company, checkpoint)? {
+            simulation.go_on_from(checkpoint);
             watch.advance(simulation.rounds().len());
         }
         let mut sums = 0;
@@ -158,13 +175,17 @@ impl Prepared {
                 .sum(&mut |progress| watch.see(progress))
                 .or_exit(exit::FAILED)?;
             sums += 1;
-            let Some(folder) = folder else { continue };
-            if interruption.is_some_and(Interruption::is_asked) {
+            let Some(interruption) = interruption else {
+                continue;
+            };
+            let ends = company::in_words(company.any(interruption.is_asked()))?;
+            if let (Some(folder), true) = (folder, ends) {
                 or_exit(folder.leave(self.record.clone(), &simulation.checkpoint()))?;
-                return Ok(None);
-            }
-            if sums % self.every == 0 {
+            } else if let (Some(folder), true) = (folder, sums % self.every == 0) {
                 or_exit(folder.save(&simulation.checkpoint()))?;
+            }
+            if ends {
+                return Ok(None);
             }
         }
         let mut run = simulation.end().or_exit(exit::FAILED)?;
