@@ -40,7 +40,8 @@ pub use hooks::{Draw, HookError, Hooks, ServerStep};
 pub use malice::{Attack, Malice};
 pub use report::{Picture, Report};
 pub use run::{
-    Checkpoint, CheckpointError, Column, Data, Folder, FolderError, Record, columns, differences,
+    Checkpoint, CheckpointError, Column, Data, Folder, FolderError, Record, Together, columns,
+    differences,
 };
 pub use sampling::{Availability, AvailabilityError, Sampling};
 pub use settings::{

@@ -1,6 +1,6 @@
 use chorus_data::Dataset;
 use chorus_model::{Engine, Parameters, Quality};
-use chorus_privacy::Law;
+use chorus_privacy::{Law, Release};
 use chorus_protocol::{Privacy, Surplus, Task};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ pub struct Run {
     pub parameters: Parameters,
     /// One row a round.
     pub rounds: Vec<RoundRow>,
+    /// What one client released by taking part in everything; empty without noise.
+    pub releases: Vec<Release>,
     /// The last model's quality, over everyone.
     pub quality: Quality,
     /// The quality of ranking by popularity, over everyone.

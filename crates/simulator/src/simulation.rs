@@ -193,6 +193,7 @@ impl<'a> Simulation<'a> {
             },
             picture: self.standing.picture,
             rounds: self.standing.rounds,
+            releases: self.standing.releases,
         })
     }
 

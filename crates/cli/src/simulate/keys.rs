@@ -16,7 +16,12 @@ use crate::{Command, progress};
 const SIMULATE: &str = "simulate";
 
 /// They say where keys are from, where a run goes or that there is none, so they are given to a command and not kept.
-const OF_A_COMMAND: [&str; 6] = ["config", "out", "plan", "repeat", "resume", "sweep"];
+const OF_A_COMMAND: [&str; 7] = [
+    "beside", "config", "out", "plan", "repeat", "resume", "sweep",
+];
+
+/// Of those, the ones that a file may hold too.
+const OF_A_FILE: [&str; 2] = ["beside", "sweep"];
 
 /// They say where a result goes besides.
 const RESULTS: [&str; 4] = ["json", "report", "save-model", "scores"];
@@ -86,7 +91,9 @@ pub fn flags(keys: &Keys, place: &str) -> anyhow::Result<Vec<OsString>> {
     let mut flags = Vec::new();
     for (key, value) in keys {
         let arg = match known(key) {
-            Ok(arg) if OF_A_COMMAND.contains(&key.as_str()) && key != "sweep" => {
+            Ok(arg)
+                if OF_A_COMMAND.contains(&key.as_str()) && !OF_A_FILE.contains(&key.as_str()) =>
+            {
                 let name = arg.get_long().unwrap_or_default();
                 let problem =
                     format!("{place}: `{key}` is of the command line alone: give --{name} there");
@@ -153,12 +160,12 @@ fn known(key: &str) -> Result<Arg, String> {
     ))
 }
 
-/// Refuses a key that no sweep can go over.
+/// Refuses a key that several runs cannot differ in.
 pub fn sweepable(key: &str) -> Result<(), String> {
     known(key)?;
     let fixed = [&OF_A_COMMAND[..], &RESULTS, &["checkpoint", "threads"]].concat();
     match fixed.contains(&key) {
-        true => Err(format!("`{key}` changes no result: sweep over another key")),
+        true => Err(format!("`{key}` changes no result: take another key")),
         false => Ok(()),
     }
 }

@@ -1,9 +1,11 @@
 //! `chorus simulate`: a federation in one process.
 
+mod beside;
 mod forecast;
 mod interruption;
 mod keys;
 mod prepared;
+mod several;
 mod sweep;
 
 use std::fs::File;
@@ -164,9 +166,13 @@ pub struct Simulate {
     /// in it, and those that are finished are not run again.
     #[arg(long, value_name = "KEY=A,B,C", conflicts_with_all = ["scores", "save_model", "report"])]
     sweep: Vec<String>,
+    /// Learn another task beside this one, from the same people, with these keys of its own; given several times, several. A round of
+    /// each in turn, as a client is in one round at a time; each learns what it would learn alone. `epsilon=` leaves a key out. With --out each has a folder in it.
+    #[arg(long, value_name = "KEY=A,KEY=B", conflicts_with_all = ["sweep", "resume", "repeat", "scores", "save_model", "report"])]
+    beside: Vec<String>,
     /// Learn nothing, and say what the run would take: whether there are enough clients for this epsilon, what each uploads, how long
     /// a round takes here. A few clients are tried for each kind of sum.
-    #[arg(long, conflicts_with_all = ["out", "resume", "repeat", "sweep", "masks", "buffer", "scores", "report", "save_model"])]
+    #[arg(long, conflicts_with_all = ["out", "resume", "repeat", "sweep", "beside", "masks", "buffer", "scores", "report", "save_model"])]
     plan: bool,
     /// Compute with so many threads [default: one a core]. No result depends on it.
     #[arg(long, value_name = "N", value_parser = within(1, 1_024))]
@@ -217,6 +223,9 @@ impl Simulate {
         if !self.sweep.is_empty() {
             return sweep::run(self, &keys);
         }
+        if !self.beside.is_empty() {
+            return beside::run(self, &keys);
+        }
         let files = [&self.scores, &self.report, &self.save_model];
         let files = files.into_iter().flatten().map(PathBuf::as_path);
         if company.is_first() {
@@ -255,10 +264,13 @@ impl Simulate {
 
     /// Refuses what one process alone can do.
     fn refuse_shared(&self) -> anyhow::Result<()> {
-        let flag = match (self.sweep.is_empty(), self.plan) {
-            (false, _) => "--sweep",
-            (true, true) => "--plan",
-            (true, false) => return Ok(()),
+        let alone = [
+            ("--sweep", !self.sweep.is_empty()),
+            ("--beside", !self.beside.is_empty()),
+            ("--plan", self.plan),
+        ];
+        let Some((flag, _)) = alone.into_iter().find(|(_, is_asked)| *is_asked) else {
+            return Ok(());
         };
         stop(
             exit::USAGE,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chorus_data::Dataset;
+use chorus_model::Engine;
 use chorus_protocol::Task;
 use chorus_simulator::{
     Alone, Company, Data, Folder, Keys, Progress, Record, Run, SettingsError, Simulation,
@@ -76,6 +77,7 @@ impl Prepared {
             model: None,
             figures: None,
             rounds: Vec::new(),
+            releases: Vec::new(),
         };
         Ok(Self {
             dataset,
@@ -105,7 +107,8 @@ impl Prepared {
         }
     }
 
-    fn task(&self) -> &Task {
+    /// What it learns.
+    pub fn task(&self) -> &Task {
         &self.record.task
     }
 
@@ -159,16 +162,8 @@ impl Prepared {
         watch: &mut Watch,
     ) -> anyhow::Result<Option<Run>> {
         let engine = engine::engine();
-        let (dataset, options) = (&self.dataset, self.record.options.clone());
-        let mut simulation =
-            Simulation::new(self.task(), dataset, &engine, options).or_exit(exit::FAILED)?;
-        simulation = simulation.with_company(company).or_exit(exit::USAGE)?;
-        let checkpoint = folder.map(Folder::checkpoint).transpose();
-        let checkpoint = or_exit(checkpoint)?.flatten();
-        if let Some(checkpoint) = company::checkpoint(company, checkpoint)? {
-            simulation.go_on_from(checkpoint);
-            watch.advance(simulation.rounds().len());
-        }
+        let mut simulation = self.open(&engine, company, folder)?;
+        watch.advance(simulation.rounds().len());
         let mut sums = 0;
         while simulation.goes_on() {
             simulation
@@ -179,21 +174,63 @@ impl Prepared {
                 continue;
             };
             let ends = company::in_words(company.any(interruption.is_asked()))?;
-            if let (Some(folder), true) = (folder, ends) {
-                or_exit(folder.leave(self.record.clone(), &simulation.checkpoint()))?;
-            } else if let (Some(folder), true) = (folder, sums % self.every == 0) {
-                or_exit(folder.save(&simulation.checkpoint()))?;
+            if let Some(folder) = folder {
+                self.keep(&simulation, folder, sums, ends)?;
             }
             if ends {
                 return Ok(None);
             }
         }
+        self.close(simulation, folder).map(Some)
+    }
+
+    /// A simulation of it, from the last checkpoint of the folder if there is one.
+    pub fn open<'a>(
+        &'a self,
+        engine: &'a dyn Engine,
+        company: &'a dyn Company,
+        folder: Option<&Folder>,
+    ) -> anyhow::Result<Simulation<'a>> {
+        let options = self.record.options.clone();
+        let simulation = Simulation::new(self.task(), &self.dataset, engine, options);
+        let simulation = simulation.or_exit(exit::FAILED)?.with_company(company);
+        let mut simulation = simulation.or_exit(exit::USAGE)?;
+        let checkpoint = folder.map(Folder::checkpoint).transpose();
+        let checkpoint = or_exit(checkpoint)?.flatten();
+        if let Some(checkpoint) = company::checkpoint(company, checkpoint)? {
+            simulation.go_on_from(checkpoint);
+        }
+        Ok(simulation)
+    }
+
+    /// After so many sums: a checkpoint where it is time for one, and where it ends here what can be read of it so far.
+    pub fn keep(
+        &self,
+        simulation: &Simulation<'_>,
+        folder: &Folder,
+        sums: usize,
+        ends: bool,
+    ) -> anyhow::Result<()> {
+        if ends {
+            or_exit(folder.leave(self.record.clone(), &simulation.checkpoint()))?;
+        } else if sums % self.every == 0 {
+            or_exit(folder.save(&simulation.checkpoint()))?;
+        }
+        Ok(())
+    }
+
+    /// Measures it at its end, and writes what came out into the folder.
+    pub fn close(
+        &self,
+        simulation: Simulation<'_>,
+        folder: Option<&Folder>,
+    ) -> anyhow::Result<Run> {
         let mut run = simulation.end().or_exit(exit::FAILED)?;
         run.figures.command.clone_from(&self.command);
         if let Some(folder) = folder {
             or_exit(folder.finish(self.record.clone(), &run))?;
         }
-        Ok(Some(run))
+        Ok(run)
     }
 }
 
@@ -236,7 +273,8 @@ impl Watch {
         self.bar.reset_eta();
     }
 
-    fn see(&self, progress: Progress<'_>) {
+    /// Shows it.
+    pub fn see(&self, progress: Progress<'_>) {
         match progress {
             Progress::Began { name, .. } => self.bar.set_message(format!("{}{name}", self.name)),
             Progress::Learned { .. } => {}

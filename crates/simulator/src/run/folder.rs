@@ -210,6 +210,7 @@ impl Record {
             model: Some(Digest::of(&run.parameters.to_bytes()?)),
             figures: Some(run.figures.clone()),
             rounds: run.rounds.clone(),
+            releases: run.releases.clone(),
             ..self
         })
     }

@@ -5,9 +5,11 @@ mod folder;
 mod record;
 mod rows;
 mod tensorboard;
+mod together;
 
 pub(crate) use checkpoint::Standing;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use folder::{Folder, FolderError};
 pub use record::{Data, Record, differences};
 pub use rows::{Column, columns};
+pub use together::Together;

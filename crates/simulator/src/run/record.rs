@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use chorus_data::Dataset;
+use chorus_privacy::Release;
 use chorus_protocol::{Digest, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -31,6 +32,10 @@ pub struct Record {
     pub figures: Option<Figures>,
     /// One row a round, as far as it came.
     pub rounds: Vec<RoundRow>,
+    /// What one client released by taking part in everything, for whoever accounts for it again; empty without noise, and before the
+    /// run is finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<Release>,
 }
 
 /// A data set by name and digest.
