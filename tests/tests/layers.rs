@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace each crate may depend on. Downward only, none sideways.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("chorus-model", &[]),
     ("chorus-privacy", &[]),
     ("chorus-secagg", &[]),
@@ -74,6 +74,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "chorus-secagg",
         ],
     ),
+    ("chorus-mpi", &["chorus-simulator"]),
 ];
 
 /// The surfaces, which may depend on any crate but each other.
@@ -91,7 +92,7 @@ const NETWORK: [&str; 7] = [
 ];
 
 /// What a crate must not reach, not even through other crates.
-const NEVER: [(&str, &[&[&str]]); 14] = [
+const NEVER: [(&str, &[&[&str]]); 15] = [
     ("chorus-model", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-privacy", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
     ("chorus-secagg", &[&LIBTORCH, &NETWORK, &["rusqlite"]]),
@@ -105,11 +106,15 @@ const NEVER: [(&str, &[&[&str]]); 14] = [
     ("chorus-centre", &[&LIBTORCH]),
     ("chorus-coordinator", &[&LIBTORCH]),
     ("chorus-simulator", &[&LIBTORCH, &NETWORK]),
+    ("chorus-mpi", &[&LIBTORCH, &NETWORK]),
     (
         "chorus-python",
         &[&LIBTORCH, &NETWORK, &["rusqlite", "clap"]],
     ),
 ];
+
+/// Machines without MPI build everything but the crate that names it.
+const MPI: [&str; 2] = ["mpi", "mpi-sys"];
 
 /// Global randomness: the caller hands a generator to whoever needs one.
 const GLOBAL_RANDOMNESS: [&str; 2] = ["getrandom", "rand"];
@@ -221,6 +226,16 @@ fn faults(graph: &Graph) -> Vec<String> {
                 ));
             }
         }
+        for to in MPI.iter().filter(|name| tos.contains(**name)) {
+            if !matches!(
+                (from.as_str(), *to),
+                ("chorus-mpi", "mpi") | ("mpi", "mpi-sys")
+            ) {
+                faults.push(format!(
+                    "{from} -> {to}: MPI is reached through chorus-mpi alone"
+                ));
+            }
+        }
     }
     faults
 }
@@ -314,7 +329,7 @@ fn a_bad_arrow_is_found() {
         Vec::<String>::new()
     );
 
-    let bad: [(&[(&str, &str)], &str); 11] = [
+    let bad: [(&[(&str, &str)], &str); 12] = [
         (
             &[("chorus-privacy", "chorus-model")],
             "chorus-privacy -> chorus-model is not an arrow of the drawing",
@@ -357,6 +372,10 @@ fn a_bad_arrow_is_found() {
         (
             &[("chorus-cli", "tch")],
             "chorus-cli -> tch: libtorch is reached through chorus-torch alone",
+        ),
+        (
+            &[("chorus-simulator", "mpi")],
+            "chorus-simulator -> mpi: MPI is reached through chorus-mpi alone",
         ),
         (
             &[("chorus-client", "anyhow")],

@@ -45,13 +45,9 @@ pub fn together(work: impl FnOnce(&dyn Company) -> anyhow::Result<()>) -> ExitCo
         progress::hush();
     }
     let outcome = work(company);
-    let is_told = outcome.as_ref().err().is_some_and(|error| {
-        let mut causes = error.chain();
-        causes.any(|cause| cause.is::<Farewell>())
-    });
-    let outcome = match is_told || company.size() == 1 {
-        true => outcome,
-        false => end(company, outcome),
+    let outcome = match told(&outcome) {
+        Some(farewell) => in_words(Err(farewell)),
+        None => end(company, outcome),
     };
     let code = exit::ended(outcome);
     // A launcher ends all when one ends badly: not before the first has spoken.
@@ -59,8 +55,17 @@ pub fn together(work: impl FnOnce(&dyn Company) -> anyhow::Result<()>) -> ExitCo
     code
 }
 
+/// Why the others end, where that is why this one does.
+fn told(outcome: &anyhow::Result<()>) -> Option<Farewell> {
+    let mut causes = outcome.as_ref().err()?.chain();
+    causes.find_map(|cause| cause.downcast_ref().cloned())
+}
+
 /// What all processes end with.
 fn end(company: &dyn Company, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+    if company.size() == 1 {
+        return outcome;
+    }
     let own = outcome.map_err(|error| Farewell {
         code: code_of(&error),
         sentence: sentence(&error),

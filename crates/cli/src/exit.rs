@@ -39,7 +39,11 @@ impl fmt::Display for Exit {
     }
 }
 
-impl std::error::Error for Exit {}
+impl std::error::Error for Exit {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.error.as_ref())
+    }
+}
 
 /// The whole chain in one line: what happened, to what, why. Many errors repeat their cause; it is said once.
 pub fn sentence(error: &anyhow::Error) -> String {
