@@ -19,6 +19,7 @@ mod memory;
 mod model;
 mod progress;
 mod ranges;
+mod report;
 mod secagg;
 mod simulate;
 mod task;
@@ -68,6 +69,11 @@ enum Action {
     /// Examples: chorus evaluate --data ml-1m --model model.safetensors
     /// or chorus evaluate --data ml-1m --scores scores.f32 --json figures.json
     Evaluate(evaluate::Evaluate),
+    /// Make one page about run folders: quality, privacy, cost, fairness, what differs, and how to have it again.
+    ///
+    /// Examples: chorus report runs/first, or chorus report runs/sweep --out sweep.html
+    /// or chorus report runs/first runs/second --no-central --json figures.json
+    Report(report::Report),
     /// Enrol clients: keys, invitations, certificates, revocation.
     #[command(subcommand)]
     Authority(authority::Authority),
@@ -127,6 +133,7 @@ fn run(words: Vec<OsString>, company: &dyn Company) -> anyhow::Result<()> {
         Action::Simulate(simulate) => simulate.run(simulate::given(&matches), company),
         Action::Train(train) => train.run(),
         Action::Evaluate(evaluate) => evaluate.run(),
+        Action::Report(report) => report.run(),
         Action::Authority(authority) => authority.run(),
         Action::Coordinator(coordinator) => coordinator.run(),
         Action::Witness(witness) => witness.run(),

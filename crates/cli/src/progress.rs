@@ -145,7 +145,7 @@ pub fn check_files<'a>(
 }
 
 /// The same path however it is written, where that can be known.
-fn whole(path: &Path) -> PathBuf {
+pub fn whole(path: &Path) -> PathBuf {
     let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
     whole.unwrap_or_else(|_| path.to_owned())
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use chorus_data::Dataset;
 use chorus_model::{Engine, IalsRecipe, Parameters, Quality, Recipe};
 use chorus_simulator::{
-    Central, CentralPlan, evaluate, popularity, train_centrally, train_plan_centrally, width,
+    Central, CentralPlan, Yardstick, evaluate, popularity, train_centrally, train_plan_centrally,
+    width,
 };
 use clap::Args;
 use serde::Serialize;
@@ -89,9 +90,10 @@ impl Train {
         let dataset = crate::data::read(&self.data)?;
         let engine = crate::engine::engine();
         let began = Instant::now();
-        let epochs = self
-            .epochs
-            .unwrap_or(if self.model.is_some() { 10 } else { 12 });
+        let epochs = self.epochs.unwrap_or(match self.model {
+            Some(_) => Yardstick::EPOCHS,
+            None => Yardstick::SWEEPS,
+        });
         let bar = progress::bar(epochs as u64, "epochs");
         let mut swept = |epoch: usize| bar.set_position(epoch as u64);
         let (learned, model) = match &self.model {
@@ -164,7 +166,7 @@ impl Train {
             .validate()
             .or_exit(exit::USAGE)?;
         let name = recipe.plan()?.name.clone();
-        let batch = self.batch.unwrap_or(dataset.users().div_ceil(10));
+        let batch = self.batch.unwrap_or_else(|| Yardstick::batch(dataset));
         let central = CentralPlan {
             recipe,
             epochs,

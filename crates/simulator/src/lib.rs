@@ -28,7 +28,7 @@ pub use audit::{
     attack_one_round, audit_privacy, control, self_test,
 };
 pub use buffered::Buffer;
-pub use central::{Central, CentralPlan, train_centrally, train_plan_centrally};
+pub use central::{Central, CentralPlan, Yardstick, train_centrally, train_plan_centrally};
 pub use company::{Alone, Company, Farewell};
 pub use error::{EvaluateError, SimulateError};
 pub use evaluate::{
@@ -38,7 +38,7 @@ pub use figures::{Content, Figures, Live, Noise, RoundRow};
 pub use forecast::{Forecast, SumForecast, forecast};
 pub use hooks::{Draw, HookError, Hooks, ServerStep};
 pub use malice::{Attack, Malice};
-pub use report::{Picture, Report};
+pub use report::{Comparison, InOnePlace, Picture, Report, ShownRun, drawn};
 pub use run::{
     Checkpoint, CheckpointError, Column, Data, Folder, FolderError, Record, Together, columns,
     differences,

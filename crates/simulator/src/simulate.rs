@@ -10,7 +10,7 @@ use crate::{
     SimulateError, Simulation, evaluate,
 };
 
-const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
+pub(crate) const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
     product the same functions run on clients and coordinator, apart from each other:";
 
 /// How to simulate; what is learned stands in the task.

@@ -186,11 +186,7 @@ impl<'a> Simulation<'a> {
             content,
             figures,
             guarantee: self.task.guarantee()?,
-            trust: match (self.options.buffer, self.options.central_noise) {
-                (Some(_), _) => ONE_BY_ONE.to_owned(),
-                (None, true) => BY_ONE_PARTY.to_owned(),
-                (None, false) => self.task.trust(true),
-            },
+            trust: self.options.trust(self.task),
             picture: self.standing.picture,
             rounds: self.standing.rounds,
             releases: self.standing.releases,
@@ -500,6 +496,17 @@ impl<'a> Simulation<'a> {
                 .collect(),
             data: self.dataset.name.clone(),
             ..Figures::default()
+        }
+    }
+}
+
+impl Options {
+    /// Against whom the clients of such a run are protected, in words.
+    pub(crate) fn trust(&self, task: &Task) -> String {
+        match (self.buffer, self.central_noise) {
+            (Some(_), _) => ONE_BY_ONE.to_owned(),
+            (None, true) => BY_ONE_PARTY.to_owned(),
+            (None, false) => task.trust(true),
         }
     }
 }

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::estimate::NORMAL_95;
+
 /// A longer interval says nothing: fifty people leave at most 0.27 open by chance alone.
 const SAYS_NOTHING: f64 = 0.3;
 
@@ -16,6 +18,14 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// A mean over so many people of what each gains, between 0 and 1, with its interval of 95 %: Wilson's, which is too long rather
+    /// than too short where gains are not 0 or 1. Nothing of nobody.
+    pub fn of_mean(mean: f64, people: usize) -> Option<Self> {
+        let mut sums = Sums::default();
+        sums.add(people as f64, 1, mean, 0.0);
+        sums.interval(NORMAL_95)
+    }
+
     /// Whether it is short enough for the figure to say anything: at most 0.3 long.
     pub fn tells(&self) -> bool {
         self.high - self.low <= SAYS_NOTHING
@@ -100,7 +110,10 @@ mod tests {
             assert!((found.mean - hits / people).abs() < 1e-12);
             assert!((found.low - low).abs() < 5e-5, "{found:?} {low}");
             assert!((found.high - high).abs() < 5e-5, "{found:?} {high}");
+            let of_mean = Interval::of_mean(hits / people, people as usize).unwrap();
+            assert!((of_mean.low - low).abs() < 5e-5 && (of_mean.high - high).abs() < 5e-5);
         }
+        assert_eq!(Interval::of_mean(0.5, 0), None);
     }
 
     #[test]

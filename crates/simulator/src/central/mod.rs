@@ -1,6 +1,7 @@
 //! The yardstick: the same model learned in one place from all histories in the open.
 
 mod plan;
+mod yardstick;
 
 use chorus_data::Dataset;
 use chorus_model::{
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use crate::SimulateError;
 use crate::draw::{Stream, stream};
 pub use plan::{CentralPlan, train_plan_centrally};
+pub use yardstick::Yardstick;
 
 /// People whose contributions are held in memory at a time.
 const BATCH: usize = 256;

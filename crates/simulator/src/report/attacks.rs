@@ -25,7 +25,7 @@ impl Attacks {
             ),
             main: &main.join("\n"),
             command: &self.command,
-            seed: self.seed,
+            seed: Some(self.seed),
             holds: "It holds means over many people; of single people it shows nothing.",
         })
     }

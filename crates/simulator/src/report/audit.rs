@@ -43,7 +43,7 @@ impl PrivacyAudit {
             ),
             main: &main.join("\n"),
             command: &self.command,
-            seed: self.seed,
+            seed: Some(self.seed),
             holds: "It holds figures about canaries, which are nobody; of real people it shows nothing.",
         })
     }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use chorus_model::Quality;
+use chorus_model::{Interval, Quality};
 
 use super::columns::{self, Column};
-use super::lines::{self, Line, Size};
+use super::lines::{self, Axis, Chart, Joined, Line, Point, Size};
+use super::marks::Mark;
 use super::picture::{self, Histogram};
-use super::text::{budget, bytes, count, epsilon, escape, score};
+use super::text::{budget, bytes, count, epsilon, escape, plain, score};
 use super::{Report, tables};
 use crate::{Noise, RoundRow};
 
@@ -25,38 +26,38 @@ const HALF: Size = Size {
     height: 236.0,
 };
 
-/// Half the 95 % interval of a share over so many cases (normal approximation).
-fn half_interval(share: f64, cases: usize) -> f64 {
-    1.96 * (share * (1.0 - share) / cases.max(1) as f64).sqrt()
-}
-
 pub(super) fn quality(report: &Report) -> String {
-    let points = |pick: fn(&Quality) -> f64, band: bool| -> Vec<_> {
-        (1..)
-            .zip(&report.rounds)
-            .filter_map(|(number, row)| {
-                let quality = row.quality.as_ref()?;
-                let value = pick(quality);
-                let half = band.then(|| half_interval(value, quality.cases));
-                Some((number, row.name.clone(), value, half))
+    let rounds = report.rounds.len();
+    let points = |pick: fn(&Quality) -> f64, band: bool| -> Vec<Point> {
+        let rows = (1..).zip(&report.rounds);
+        let point = |(number, row): (usize, &RoundRow)| {
+            let quality = row.quality.as_ref()?;
+            let value = pick(quality);
+            Some(Point {
+                at: Axis::round(number, rounds),
+                name: format!("{number}, {}", row.name),
+                value,
+                interval: Interval::of_mean(value, quality.cases).filter(|_| band),
             })
-            .collect()
+        };
+        rows.filter_map(point).collect()
     };
+    let line = |label: &str, class, mark, points| Line {
+        label: label.to_owned(),
+        class,
+        mark,
+        joined: Joined::ByBand,
+        points,
+    };
+    let hits = points(|quality| quality.hr_at_10, true);
+    let gains = points(|quality| quality.ndcg_at_10, false);
     let lines = [
-        Line {
-            label: "HR@10",
-            class: "us",
-            square: false,
-            points: points(|quality| quality.hr_at_10, true),
-            baseline: (report.popularity.hr_at_10, "popularity"),
-        },
-        Line {
-            label: "NDCG@10",
-            class: "second",
-            square: true,
-            points: points(|quality| quality.ndcg_at_10, false),
-            baseline: (report.popularity.ndcg_at_10, "popularity"),
-        },
+        line("HR@10", "us", Mark::Circle, hits),
+        line("NDCG@10", "second", Mark::Square, gains),
+    ];
+    let baselines = [
+        (report.popularity.hr_at_10, "popularity"),
+        (report.popularity.ndcg_at_10, "popularity"),
     ];
     if lines.iter().all(|line| line.points.is_empty()) {
         return "<section><h2>Quality per round</h2><p>Quality was not measured between rounds.</p></section>"
@@ -71,14 +72,16 @@ pub(super) fn quality(report: &Report) -> String {
         score(report.popularity.ndcg_at_10)
     );
     let draw = |width, height| {
-        let rounds = report.rounds.len();
-        lines::chart(
-            &lines,
-            rounds,
-            Size { width, height },
-            "Quality per round",
-            &description,
-        )
+        let size = Size { width, height };
+        lines::chart(&Chart {
+            lines: &lines,
+            baselines: &baselines,
+            axis: &Axis::of_rounds(rounds, size),
+            write: score,
+            size,
+            name: "Quality per round",
+            description: &description,
+        })
     };
     format!(
         "<section><h2>Quality per round</h2><figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>\
@@ -115,7 +118,7 @@ fn seen(report: &Report) -> String {
 }
 
 /// The parts of a column of the cohort chart, from the bottom up.
-const PARTS: [(&str, &str); 5] = [
+pub(super) const PARTS: [(&str, &str); 5] = [
     ("fill", "in the sum"),
     ("lost1", "left before uploading"),
     ("lost2", "left before checking shares"),
@@ -123,7 +126,7 @@ const PARTS: [(&str, &str); 5] = [
     ("lost4", "left before sending keys"),
 ];
 
-fn parts(row: &RoundRow) -> [usize; 5] {
+pub(super) fn parts(row: &RoundRow) -> [usize; 5] {
     let funnel = &row.funnel;
     [
         funnel.uploaded,
@@ -134,9 +137,8 @@ fn parts(row: &RoundRow) -> [usize; 5] {
     ]
 }
 
-pub(super) fn cohorts(report: &Report) -> String {
-    let columns: Vec<Column> = report
-        .rounds
+pub(super) fn cohorts(rounds: &[RoundRow]) -> String {
+    let columns: Vec<Column> = rounds
         .iter()
         .map(|row| Column {
             name: row.name.clone(),
@@ -150,7 +152,7 @@ pub(super) fn cohorts(report: &Report) -> String {
         .collect();
     let classes = PARTS.map(|(class, _)| class);
     let mut totals = [0; 5];
-    for row in &report.rounds {
+    for row in rounds {
         totals
             .iter_mut()
             .zip(parts(row))
@@ -199,7 +201,7 @@ pub(super) fn cohorts(report: &Report) -> String {
          <ul class=\"key\">{key}</ul><figcaption>{caption}</figcaption></figure>{}</section>",
         draw(880.0),
         draw(360.0),
-        tables::cohorts(&report.rounds)
+        tables::cohorts(rounds)
     )
 }
 
@@ -214,14 +216,14 @@ pub(super) fn cost(report: &Report) -> String {
         .collect()
     };
     let figures = &report.figures;
-    let spent = match (figures.noise, figures.epsilon) {
-        (Noise::Distributed, Some(total)) => {
+    let spent = match figures.epsilon {
+        Some(total) => {
             let text = format!("After the last sum a client has spent {}.", budget(total, figures.delta));
             let columns = columns(|row| row.epsilon.unwrap_or(0.0), &|value| epsilon(value));
-            let drawn = columns::chart(&columns, &["fill"], "ε spent so far", tick, HALF, "Privacy spent after each round", &text);
+            let drawn = columns::chart(&columns, &["fill"], "ε spent so far", plain, HALF, "Privacy spent after each round", &text);
             format!("<figure><h3>Privacy spent</h3>{drawn}<figcaption>{text}</figcaption></figure>")
         }
-        _ => "<div class=\"beside\"><h3>Privacy spent</h3><p>Nothing to count: noise was off, so no differential privacy is claimed \
+        None => "<div class=\"beside\"><h3>Privacy spent</h3><p>Nothing to count: noise was off, so no differential privacy is claimed \
               and no epsilon describes what a sum says about one person.</p></div>"
             .to_owned(),
     };
@@ -246,11 +248,6 @@ pub(super) fn cost(report: &Report) -> String {
          <figcaption>{text}</figcaption></figure></div>{}</section>",
         tables::cost(&report.rounds)
     )
-}
-
-fn tick(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 pub(super) fn pictures(report: &Report) -> String {

@@ -1,20 +1,42 @@
-//! Quality per round: two lines, their baselines, and a band for the people it was measured on.
+//! Lines and points over an axis: baselines, intervals, and what each is called at its end.
 
 use std::fmt::Write;
 
-use super::text::{escape, place, score, ticks};
+use chorus_model::Interval;
 
-/// One line of the chart.
+use super::marks::Mark;
+use super::text::{escape, place, plain, ticks};
+
+/// One line of a chart, or points that no line joins.
 pub(super) struct Line {
-    /// What stands at its end.
-    pub label: &'static str,
-    /// CSS class of its colour; a square marks the second.
+    /// What stands at its end before its last value.
+    pub label: String,
+    /// CSS class of its colour and dash.
     pub class: &'static str,
-    pub square: bool,
-    /// Round number from 1, its name, value, and half the width of its 95 % interval.
-    pub points: Vec<(usize, String, f64, Option<f64>)>,
-    /// A constant to compare with, and what stands at its end.
-    pub baseline: (f64, &'static str),
+    pub mark: Mark,
+    pub joined: Joined,
+    pub points: Vec<Point>,
+}
+
+/// What holds the points of a line together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// A line, and a band where they have intervals.
+    ByBand,
+    /// A line, and a whisker for each interval.
+    ByWhiskers,
+    /// Nothing; and nothing is said at their end.
+    Not,
+}
+
+/// One value.
+pub(super) struct Point {
+    /// Where it is on the axis, from 0 to 1.
+    pub at: f64,
+    /// What hovering calls it.
+    pub name: String,
+    pub value: f64,
+    pub interval: Option<Interval>,
 }
 
 /// Width and height of the drawing, in its own units; text is 12 units high.
@@ -24,119 +46,196 @@ pub(super) struct Size {
     pub height: f64,
 }
 
+/// What a chart shows.
+pub(super) struct Chart<'a> {
+    pub lines: &'a [Line],
+    /// Constants to compare with, and what they are.
+    pub baselines: &'a [(f64, &'a str)],
+    pub axis: &'a Axis,
+    /// How a value is written at an end.
+    pub write: fn(f64) -> String,
+    pub size: Size,
+    /// The text alternative.
+    pub name: &'a str,
+    pub description: &'a str,
+}
+
+/// The axis from left to right.
+pub(super) struct Axis {
+    /// Places from 0 to 1, and what is written there.
+    pub ticks: Vec<(f64, String)>,
+    pub unit: String,
+}
+
+impl Axis {
+    /// Rounds from 1.
+    pub fn of_rounds(rounds: usize, size: Size) -> Self {
+        let ticks = round_ticks(rounds, if size.width > 500.0 { 10 } else { 6 });
+        let tick = |round| (Self::round(round, rounds), round.to_string());
+        Self {
+            ticks: ticks.into_iter().map(tick).collect(),
+            unit: "rounds".to_owned(),
+        }
+    }
+
+    /// Where a round is, of so many.
+    pub fn round(round: usize, rounds: usize) -> f64 {
+        round.saturating_sub(1) as f64 / rounds.saturating_sub(1).max(1) as f64
+    }
+}
+
 /// Room for the labels at the ends of the lines.
 const LABELS: f64 = 134.0;
-const LEFT: f64 = 34.0;
+const LEFT: f64 = 40.0;
+/// Between the axis and the first point.
+const INSET: f64 = 6.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 38.0;
 /// Labels closer than this would touch.
 const LABEL_HEIGHT: f64 = 15.0;
 /// Points closer than this carry no marks.
 const MARK_PITCH: f64 = 11.0;
+/// Words under the axis closer than this would touch.
+const TICK_PITCH: f64 = 7.0;
 
-/// Draws the lines over `rounds` rounds. `name` and `description` are the text alternative.
-pub(super) fn chart(
-    lines: &[Line],
-    rounds: usize,
+/// From values to the drawing's own units.
+struct Scale {
     size: Size,
-    name: &str,
-    description: &str,
-) -> String {
-    let Size { width, height } = size;
-    let values = lines.iter().flat_map(|line| {
-        let points = line
-            .points
-            .iter()
-            .map(|(_, _, value, half)| value + half.unwrap_or(0.0));
-        points.chain([line.baseline.0])
-    });
-    let largest = values.fold(0.0, f64::max);
-    let ticks = ticks(largest.min(1.0), 5);
-    let top = ticks.last().copied().unwrap_or(1.0);
-    let right = width - LABELS;
-    let span = rounds.saturating_sub(1).max(1) as f64;
-    let x = |round: usize| LEFT + 6.0 + (right - LEFT - 6.0) * (round as f64 - 1.0) / span;
-    let y = |value: f64| TOP + (height - TOP - BOTTOM) * (1.0 - value.clamp(0.0, top) / top);
+    top: f64,
+}
+
+impl Scale {
+    fn right(&self) -> f64 {
+        self.size.width - LABELS
+    }
+
+    fn x(&self, at: f64) -> f64 {
+        LEFT + INSET + (self.right() - LEFT - 2.0 * INSET) * at
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let share = value.clamp(0.0, self.top) / self.top;
+        TOP + (self.size.height - TOP - BOTTOM) * (1.0 - share)
+    }
+}
+
+/// Draws a chart.
+pub(super) fn chart(chart: &Chart<'_>) -> String {
+    let Size { width, height } = chart.size;
+    let points = chart.lines.iter().flat_map(|line| &line.points);
+    let highest = |point: &Point| point.interval.map_or(point.value, |within| within.high);
+    let baselines = chart.baselines.iter().map(|(value, _)| *value);
+    let largest = points.map(highest).chain(baselines).fold(0.0, f64::max);
+    let ticks = ticks(largest, 5);
+    let scale = Scale {
+        size: chart.size,
+        top: ticks.last().copied().unwrap_or(1.0),
+    };
     let mut out = format!(
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\
          <desc>{}</desc>",
-        escape(name),
-        escape(description)
+        escape(chart.name),
+        escape(chart.description)
     );
-    for tick in &ticks {
-        let (at, text) = (place(y(*tick)), number(*tick));
-        let _ = write!(
-            out,
-            "<path class=\"rule\" d=\"M{LEFT} {at}H{right}\"/>\
-             <text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{at}\" dy=\".35em\">{text}</text>",
-            LEFT - 6.0
-        );
-    }
-    for round in round_ticks(rounds, if width > 500.0 { 10 } else { 6 }) {
-        let _ = write!(
-            out,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{round}</text>",
-            place(x(round)),
-            height - BOTTOM + 17.0
-        );
-    }
-    let _ = write!(
-        out,
-        "<text class=\"tick\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">rounds</text>",
-        place((LEFT + right) / 2.0),
-        height - 5.0
-    );
+    axes(&mut out, &ticks, chart.axis, &scale);
     let mut labels = Vec::new();
-    for line in lines {
-        let at = y(line.baseline.0);
+    for (value, name) in chart.baselines {
+        let at = scale.y(*value);
         let _ = write!(
             out,
-            "<path class=\"baseline\" d=\"M{LEFT} {}H{right}\"/>",
-            place(at)
+            "<path class=\"baseline\" d=\"M{LEFT} {}H{}\"/>",
+            place(at),
+            scale.right()
         );
-        labels.push((
-            at,
-            "grey",
-            format!("{} {}", line.baseline.1, score(line.baseline.0)),
-        ));
+        let text = format!("{name} {}", (chart.write)(*value));
+        labels.push((at, None, "grey", text));
     }
-    for line in lines {
-        out.push_str(&band(line, &x, &y));
+    for line in chart.lines {
+        out.push_str(&intervals(line, &scale));
     }
-    let marked = x(2) - x(1) >= MARK_PITCH;
-    for line in lines {
-        out.push_str(&path(line, marked, &x, &y));
-        if let Some((_, _, value, _)) = line.points.last() {
+    for line in chart.lines {
+        draw(&mut out, line, &scale, chart.write);
+        if let (Some(last), true) = (line.points.last(), line.joined != Joined::Not) {
+            let text = format!("{} {}", line.label, (chart.write)(last.value));
+            let mark = line.label.is_empty().then_some(line.mark);
             labels.push((
-                y(*value),
+                scale.y(last.value),
+                mark,
                 line.class,
-                format!("{} {}", line.label, score(*value)),
+                text.trim().to_owned(),
             ));
         }
     }
-    out.push_str(&end_labels(labels, right, height - BOTTOM));
+    end_labels(&mut out, labels, scale.right(), height - BOTTOM);
     out.push_str("</svg>");
     out
 }
 
-fn band(line: &Line, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> String {
-    let edge = |side: f64| {
-        line.points
-            .iter()
-            .filter_map(move |(round, _, value, half)| {
-                half.map(|half| (*round, value + side * half))
-            })
-    };
-    let upper: Vec<_> = edge(1.0).collect();
-    let lower: Vec<_> = edge(-1.0).collect();
-    if upper.len() < 2 {
+fn axes(out: &mut String, ticks: &[f64], axis: &Axis, scale: &Scale) {
+    let (right, height) = (scale.right(), scale.size.height);
+    for tick in ticks {
+        let at = place(scale.y(*tick));
+        let _ = write!(
+            out,
+            "<path class=\"rule\" d=\"M{LEFT} {at}H{right}\"/>\
+             <text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{at}\" dy=\".35em\">{}</text>",
+            LEFT - 6.0,
+            plain(*tick)
+        );
+    }
+    let mut free = f64::NEG_INFINITY;
+    for (at, text) in &axis.ticks {
+        let (x, half) = (scale.x(*at), 3.4 * text.chars().count() as f64);
+        if x - half < free {
+            continue;
+        }
+        free = x + half + TICK_PITCH;
+        let _ = write!(
+            out,
+            "<text class=\"tick\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
+            place(x),
+            height - BOTTOM + 17.0,
+            escape(text)
+        );
+    }
+    let _ = write!(
+        out,
+        "<text class=\"tick\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
+        place((LEFT + right) / 2.0),
+        height - 5.0,
+        escape(&axis.unit)
+    );
+}
+
+/// The intervals of a line: an area behind it, or a whisker for each.
+fn intervals(line: &Line, scale: &Scale) -> String {
+    let points = line.points.iter();
+    let found: Vec<(f64, Interval)> = points
+        .filter_map(|point| Some((scale.x(point.at), point.interval?)))
+        .collect();
+    if line.joined != Joined::ByBand {
+        let whisker = |(x, within): &(f64, Interval)| {
+            let (x, high, low) = (
+                place(*x),
+                place(scale.y(within.high)),
+                place(scale.y(within.low)),
+            );
+            format!("M{x} {high}V{low}m-3 0h6M{x} {high}m-3 0h6")
+        };
+        let whiskers: String = found.iter().map(whisker).collect();
+        return match whiskers.is_empty() {
+            true => whiskers,
+            false => format!("<path class=\"whisker {}\" d=\"{whiskers}\"/>", line.class),
+        };
+    }
+    if found.len() < 2 {
         return String::new();
     }
-    let corners: Vec<String> = upper
-        .into_iter()
-        .chain(lower.into_iter().rev())
-        .map(|(round, value)| format!("{} {}", place(x(round)), place(y(value))))
-        .collect();
+    let corner = |x: f64, value: f64| format!("{} {}", place(x), place(scale.y(value)));
+    let upper = found.iter().map(|(x, within)| corner(*x, within.high));
+    let lower = found.iter().rev();
+    let lower = lower.map(|(x, within)| corner(*x, within.low));
+    let corners: Vec<String> = upper.chain(lower).collect();
     format!(
         "<path class=\"band {}\" d=\"M{}Z\"/>",
         line.class,
@@ -144,56 +243,56 @@ fn band(line: &Line, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> Stri
     )
 }
 
-fn path(line: &Line, marked: bool, x: &impl Fn(usize) -> f64, y: &impl Fn(f64) -> f64) -> String {
-    let corners: Vec<String> = line
+fn draw(out: &mut String, line: &Line, scale: &Scale, write: fn(f64) -> String) {
+    let places = line
         .points
         .iter()
-        .map(|(round, _, value, _)| format!("{} {}", place(x(*round)), place(y(*value))))
-        .collect();
-    let mut out = String::new();
-    if corners.len() > 1 {
+        .map(|point| (scale.x(point.at), scale.y(point.value)));
+    let places: Vec<(f64, f64)> = places.collect();
+    let is_joined = line.joined != Joined::Not;
+    if places.len() > 1 && is_joined {
+        let corners = places
+            .iter()
+            .map(|(x, y)| format!("{} {}", place(*x), place(*y)));
         let _ = write!(
             out,
             "<path class=\"line {}\" d=\"M{}\"/>",
             line.class,
-            corners.join("L")
+            corners.collect::<Vec<_>>().join("L")
         );
     }
-    let last = line.points.len().saturating_sub(1);
-    for (number, (round, name, value, _)) in line.points.iter().enumerate() {
-        let (x, y) = (x(*round), y(*value));
-        let hidden = !marked && number != last;
-        let class = if hidden { "hover" } else { line.class };
-        let title = format!(
-            "<title>{round}, {}: {} {}</title>",
-            escape(name),
-            line.label,
-            score(*value)
-        );
-        let _ = if line.square {
-            write!(
-                out,
-                "<rect class=\"mark {class}\" x=\"{}\" y=\"{}\" width=\"6\" height=\"6\">{title}</rect>",
-                place(x - 3.0),
-                place(y - 3.0)
-            )
-        } else {
-            write!(
-                out,
-                "<circle class=\"mark {class}\" cx=\"{}\" cy=\"{}\" r=\"3.4\">{title}</circle>",
-                place(x),
-                place(y)
-            )
+    let pitch = places.windows(2).map(|pair| match pair {
+        [(left, _), (right, _)] => right - left,
+        _ => f64::INFINITY,
+    });
+    let is_marked = !is_joined || pitch.fold(f64::INFINITY, f64::min) >= MARK_PITCH;
+    let last = places.len().saturating_sub(1);
+    for (number, (point, (x, y))) in line.points.iter().zip(places).enumerate() {
+        let class = match is_marked || number == last {
+            true if is_joined => line.class.to_owned(),
+            true => format!("open {}", line.class),
+            false => "hover".to_owned(),
         };
+        let said = format!("{}: {} {}", point.name, line.label, write(point.value));
+        let _ = write!(
+            out,
+            "<path class=\"mark {class}\" d=\"{}\"><title>{}</title></path>",
+            line.mark.path(x, y),
+            escape(&said.replace("  ", " "))
+        );
     }
-    out
 }
 
 /// The labels at the right edge, moved apart where they would touch, each with a line to what it names.
-fn end_labels(mut labels: Vec<(f64, &str, String)>, right: f64, floor: f64) -> String {
+fn end_labels(
+    out: &mut String,
+    mut labels: Vec<(f64, Option<Mark>, &str, String)>,
+    right: f64,
+    floor: f64,
+) {
     labels.sort_by(|left, right| left.0.total_cmp(&right.0));
     let mut places: Vec<f64> = Vec::with_capacity(labels.len());
-    for (wanted, _, _) in &labels {
+    for (wanted, ..) in &labels {
         let lowest = places.last().map_or(TOP, |above| above + LABEL_HEIGHT);
         places.push(wanted.max(lowest));
     }
@@ -202,22 +301,24 @@ fn end_labels(mut labels: Vec<(f64, &str, String)>, right: f64, floor: f64) -> S
         *place = place.min(limit);
         limit = *place - LABEL_HEIGHT;
     }
-    let mut out = String::new();
-    for ((wanted, class, text), at) in labels.iter().zip(places) {
+    for ((wanted, mark, class, text), at) in labels.iter().zip(places) {
+        let shown = mark.map_or_else(String::new, |mark| {
+            let path = mark.path(right + 19.0, at);
+            format!("<path class=\"mark {class}\" d=\"{path}\"/>")
+        });
         let _ = write!(
             out,
-            "<path class=\"leader\" d=\"M{} {}L{} {}\"/>\
+            "<path class=\"leader\" d=\"M{} {}L{} {}\"/>{shown}\
              <text class=\"end {class}\" x=\"{}\" y=\"{}\" dy=\".35em\">{}</text>",
             right + 4.0,
             place(*wanted),
             right + 12.0,
             place(at),
-            right + 15.0,
+            right + if mark.is_some() { 27.0 } else { 15.0 },
             place(at),
             escape(text)
         );
     }
-    out
 }
 
 /// The round numbers to write under an axis: the first, the last, and round ones between.
@@ -239,11 +340,6 @@ pub(super) fn round_ticks(rounds: usize, most: usize) -> Vec<usize> {
         .chain(middle.filter(|tick| *tick > 1))
         .chain([rounds])
         .collect()
-}
-
-fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.strip_suffix('0').map_or(text.clone(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -2,10 +2,14 @@
 
 mod attacks;
 mod audit;
+mod bars;
 mod charts;
 mod columns;
+mod dots;
 mod lines;
+mod marks;
 mod picture;
+mod runs;
 mod summary;
 mod tables;
 mod text;
@@ -14,6 +18,7 @@ use chorus_model::Quality;
 
 use crate::{Figures, RoundRow};
 pub use picture::Picture;
+pub use runs::{Comparison, InOnePlace, ShownRun, drawn};
 use text::escape;
 
 /// Everything the page shows.
@@ -47,7 +52,7 @@ impl Report {
         let parts = [
             summary::answers(self),
             charts::quality(self),
-            charts::cohorts(self),
+            charts::cohorts(&self.rounds),
             charts::cost(self),
             charts::pictures(self),
             summary::protection(self),
@@ -60,7 +65,7 @@ impl Report {
             lead: &self.setting,
             main: &parts.join("\n"),
             command: &figures.command,
-            seed: figures.seed,
+            seed: Some(figures.seed),
             holds: "It holds counts, sums and figures; of single clients it shows nothing but one masked upload, where \
                     there was one.",
         })
@@ -74,7 +79,8 @@ struct Page<'a> {
     lead: &'a str,
     main: &'a str,
     command: &'a str,
-    seed: u64,
+    /// Nothing where each run has its own.
+    seed: Option<u64>,
     holds: &'a str,
 }
 
@@ -86,7 +92,7 @@ fn page(page: &Page<'_>) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
          <title>{title} · Chorus</title><style>{}</style></head>\n<body>{}\n\
          <header><p class=\"kicker\">Chorus · {title}</p><h1>{}</h1><p class=\"lead\">{}</p></header>\n\
-         <main>{}</main>\n<footer><p>Made by <code>{}</code>, seed {}.</p>\
+         <main>{}</main>\n<footer><p>Made by <code>{}</code>{}.</p>\
          <p>This page makes no request and runs no script. {}</p></footer></body></html>\n",
         include_str!("style.css").trim(),
         charts::PATTERNS,
@@ -94,7 +100,8 @@ fn page(page: &Page<'_>) -> String {
         escape(page.lead),
         page.main,
         escape(page.command),
-        page.seed,
+        page.seed
+            .map_or_else(String::new, |seed| format!(", seed {seed}")),
         escape(page.holds),
     )
 }

@@ -1,7 +1,7 @@
 //! The answer first, and what it rests on.
 
 use super::Report;
-use super::text::{budget, bytes, count, escape, score, score4, seconds};
+use super::text::{budget, bytes, count, escape, percent, score, score4, seconds};
 use crate::Noise;
 
 /// One sentence that answers "did it work".
@@ -111,10 +111,6 @@ pub(super) fn answers(report: &Report) -> String {
     format!(
         "<section aria-label=\"Answers\"><table class=\"answer\"><tbody>{rows}</tbody></table>{warning}</section>"
     )
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
 /// Guarantee and trust, in the words of the task.

@@ -12,6 +12,7 @@ fn table(
     rounds: &[RoundRow],
     summary: &str,
     heads: &[&str],
+    may_open: bool,
     cells: impl Fn(&RoundRow) -> Vec<String>,
 ) -> String {
     let heads: String = heads
@@ -31,7 +32,11 @@ fn table(
             )
         })
         .collect();
-    let open = if rounds.len() <= OPEN { " open" } else { "" };
+    let open = if may_open && rounds.len() <= OPEN {
+        " open"
+    } else {
+        ""
+    };
     format!(
         "<details{open}><summary>{summary}</summary><table><thead><tr><th scope=\"col\">round</th>{heads}</tr></thead>\
          <tbody>{body}</tbody></table></details>"
@@ -44,7 +49,7 @@ fn or_dash<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
 
 pub(super) fn quality(rounds: &[RoundRow]) -> String {
     let heads = ["HR@10", "NDCG@10", "all: HR@10", "all: NDCG@10", "people"];
-    table(rounds, "Quality after each round", &heads, |row| {
+    table(rounds, "Quality after each round", &heads, true, |row| {
         let figure = |pick: fn(&chorus_model::Quality) -> f64| {
             or_dash(row.quality.as_ref(), |quality| score4(pick(quality)))
         };
@@ -78,7 +83,7 @@ pub(super) fn live(rounds: &[RoundRow]) -> String {
     ];
     let summary =
         "What clients said of the model by the ranks of their newest items, with 95 % intervals";
-    table(&rounds, summary, &heads, |row| {
+    table(&rounds, summary, &heads, true, |row| {
         let said = row.live.as_ref().and_then(|live| live.measured.as_ref());
         let figure = |pick: fn(&Measured) -> Interval| {
             or_dash(said, |said| {
@@ -110,19 +115,25 @@ pub(super) fn cohorts(rounds: &[RoundRow]) -> String {
         "in the sum",
         "helped unmask",
     ];
-    table(rounds, "Clients that passed each phase", &heads, |row| {
-        let funnel = &row.funnel;
-        [
-            funnel.invited,
-            funnel.advertised,
-            funnel.shared,
-            funnel.confirmed,
-            funnel.uploaded,
-            funnel.unmasked,
-        ]
-        .map(count)
-        .to_vec()
-    })
+    table(
+        rounds,
+        "Clients that passed each phase",
+        &heads,
+        true,
+        |row| {
+            let funnel = &row.funnel;
+            [
+                funnel.invited,
+                funnel.advertised,
+                funnel.shared,
+                funnel.confirmed,
+                funnel.uploaded,
+                funnel.unmasked,
+            ]
+            .map(count)
+            .to_vec()
+        },
+    )
 }
 
 pub(super) fn cost(rounds: &[RoundRow]) -> String {
@@ -131,6 +142,7 @@ pub(super) fn cost(rounds: &[RoundRow]) -> String {
         rounds,
         "Privacy, bytes and time of each round",
         &heads,
+        true,
         |row| {
             vec![
                 or_dash(row.epsilon, epsilon),
@@ -146,4 +158,32 @@ pub(super) fn cost(rounds: &[RoundRow]) -> String {
             ]
         },
     )
+}
+
+/// Quality with what chance may have done to it.
+pub(super) fn intervals(rounds: &[RoundRow], summary: &str, may_open: bool) -> String {
+    let heads = ["HR@10", "NDCG@10", "all: HR@10", "all: NDCG@10", "people"];
+    table(rounds, summary, &heads, may_open, |row| {
+        let figure = |pick: fn(&chorus_model::Quality) -> f64| {
+            or_dash(row.quality.as_ref(), |quality| {
+                let value = pick(quality);
+                let within = Interval::of_mean(value, quality.cases);
+                or_dash(within, |within| {
+                    format!(
+                        "{} ({:.3} to {:.3})",
+                        score4(value),
+                        within.low,
+                        within.high
+                    )
+                })
+            })
+        };
+        vec![
+            figure(|quality| quality.hr_at_10),
+            figure(|quality| quality.ndcg_at_10),
+            figure(|quality| quality.full_hr_at_10),
+            figure(|quality| quality.full_ndcg_at_10),
+            or_dash(row.quality, |quality| count(quality.cases)),
+        ]
+    })
 }

@@ -77,6 +77,17 @@ pub(super) fn budget(spent: f64, delta: Option<f64>) -> String {
     format!("ε\u{a0}=\u{a0}{}{delta}", epsilon(spent))
 }
 
+/// A round number without needless digits: `0.25`, `40`.
+pub(super) fn plain(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `51.2 %`
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", 100.0 * share)
+}
+
 /// A coordinate in a drawing, short.
 pub(super) fn place(value: f64) -> String {
     let text = format!("{value:.1}");

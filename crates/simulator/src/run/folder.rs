@@ -11,10 +11,10 @@ use super::record::Record;
 use super::{rows, tensorboard};
 use crate::Run;
 
-const RECORD: &str = "run.json";
+pub(super) const RECORD: &str = "run.json";
 const CHECKPOINT: &str = "checkpoint";
 const ROUNDS: &str = "rounds.parquet";
-const MODEL: &str = "model.safetensors";
+pub(super) const MODEL: &str = "model.safetensors";
 const REPORT: &str = "report.html";
 
 /// A folder that holds one run.
@@ -37,6 +37,12 @@ pub enum FolderError {
     /// There is no run in it.
     #[error("{} holds no run: there is no run.json in it", .0.display())]
     NoRun(PathBuf),
+    /// There is no run in it, and none in a folder of it.
+    #[error(
+        "{} holds no run: there is no run.json in it, nor in a folder of it; name a folder that `chorus simulate --out` filled",
+        .0.display()
+    )]
+    NoRuns(PathBuf),
     /// A file that is not what it should be.
     #[error("{}: {problem}", file.display())]
     Unusable {
@@ -223,7 +229,7 @@ fn taken(folder: &Path, holds: &'static str) -> FolderError {
     }
 }
 
-fn disk(file: &Path, error: io::Error) -> FolderError {
+pub(super) fn disk(file: &Path, error: io::Error) -> FolderError {
     FolderError::Disk {
         file: file.to_owned(),
         error,

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod folder;
+mod found;
 mod record;
 mod rows;
 mod tensorboard;
@@ -10,6 +11,7 @@ mod together;
 pub(crate) use checkpoint::Standing;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use folder::{Folder, FolderError};
+pub(crate) use found::differing;
 pub use record::{Data, Record, differences};
 pub use rows::{Column, columns};
 pub use together::Together;

@@ -6,7 +6,7 @@ use chorus_protocol::{Digest, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Figures, Options, RoundRow};
+use crate::{Figures, Options, RoundRow, plainly};
 
 /// `run.json`: what was asked for, what it was asked of, and what came out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,15 @@ impl Record {
     /// Whether the last model was measured.
     pub fn is_finished(&self) -> bool {
         self.model.is_some() && self.figures.is_some()
+    }
+
+    /// What was given for a key, as text; nothing where nothing was.
+    pub fn given(&self, key: &str) -> Option<String> {
+        match self.keys.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(plainly(number)),
+            other => Some(other.to_string()),
+        }
     }
 
     /// Why a run of `other` cannot be this one, whatever comes out: its engine, data, task or options differ.
