@@ -76,11 +76,12 @@ struct ReportedRun<'a> {
 
 impl Report {
     pub fn run(&self) -> anyhow::Result<()> {
+        let runs = self.found()?;
         let page = self.page();
         let read = self.runs.iter().chain(&self.data).map(PathBuf::as_path);
         progress::check_files(self.json.file().into_iter().chain([&*page]), read)?;
         let comparison = Comparison {
-            runs: self.shown(self.found()?)?,
+            runs: self.shown(runs)?,
             command: command_line(),
         };
         progress::write(&page, comparison.to_html().as_bytes())?;

@@ -9,7 +9,7 @@ use std::fs;
 use common::{chorus, root};
 
 /// Commands whose help has an example.
-const WITH_EXAMPLES: [&str; 31] = [
+const WITH_EXAMPLES: [&str; 32] = [
     "audit attack",
     "audit privacy",
     "data describe",
@@ -19,6 +19,7 @@ const WITH_EXAMPLES: [&str; 31] = [
     "simulate",
     "train",
     "evaluate",
+    "report",
     "client --home me explain",
     "authority invite",
     "secagg plan",

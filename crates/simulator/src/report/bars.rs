@@ -14,9 +14,9 @@ pub(super) struct Bar {
 const PITCH: f64 = 26.0;
 const THICK: f64 = 16.0;
 /// Room for what stands at the end.
-const LABELS: f64 = 76.0;
+const LABELS: f64 = 84.0;
 /// How wide a letter is, at most of most names.
-pub(super) const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.0;
 
 /// Room for names on the left, in a drawing of this width.
 pub(super) fn gutter<'a>(names: impl Iterator<Item = &'a str>, width: f64) -> f64 {
@@ -26,7 +26,7 @@ pub(super) fn gutter<'a>(names: impl Iterator<Item = &'a str>, width: f64) -> f6
 
 /// A name that fits into so much room.
 pub(super) fn fitting(name: &str, room: f64) -> String {
-    let letters = ((room - 10.0) / LETTER).max(3.0) as usize;
+    let letters = ((room - 10.0) / LETTER + 0.5).max(3.0) as usize;
     match name.chars().count() <= letters {
         true => name.to_owned(),
         false => name.chars().take(letters - 1).chain(['…']).collect(),

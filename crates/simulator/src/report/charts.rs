@@ -56,8 +56,8 @@ pub(super) fn quality(report: &Report) -> String {
         line("NDCG@10", "second", Mark::Square, gains),
     ];
     let baselines = [
-        (report.popularity.hr_at_10, "popularity"),
-        (report.popularity.ndcg_at_10, "popularity"),
+        (report.popularity.hr_at_10, "popularity".to_owned()),
+        (report.popularity.ndcg_at_10, "popularity".to_owned()),
     ];
     if lines.iter().all(|line| line.points.is_empty()) {
         return "<section><h2>Quality per round</h2><p>Quality was not measured between rounds.</p></section>"
@@ -137,7 +137,7 @@ pub(super) fn parts(row: &RoundRow) -> [usize; 5] {
     ]
 }
 
-pub(super) fn cohorts(rounds: &[RoundRow]) -> String {
+pub(super) fn cohorts(heading: &str, rounds: &[RoundRow]) -> String {
     let columns: Vec<Column> = rounds
         .iter()
         .map(|row| Column {
@@ -197,7 +197,7 @@ pub(super) fn cohorts(rounds: &[RoundRow]) -> String {
         )
     };
     format!(
-        "<section><h2>Who took part</h2><figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>\
+        "<section>{heading}<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>\
          <ul class=\"key\">{key}</ul><figcaption>{caption}</figcaption></figure>{}</section>",
         draw(880.0),
         draw(360.0),

@@ -21,7 +21,7 @@ pub(super) struct Line {
 /// What holds the points of a line together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Joined {
-    /// A line, and a band where they have intervals.
+    /// A line, and a band where several have intervals.
     ByBand,
     /// A line, and a whisker for each interval.
     ByWhiskers,
@@ -50,7 +50,7 @@ pub(super) struct Size {
 pub(super) struct Chart<'a> {
     pub lines: &'a [Line],
     /// Constants to compare with, and what they are.
-    pub baselines: &'a [(f64, &'a str)],
+    pub baselines: &'a [(f64, String)],
     pub axis: &'a Axis,
     /// How a value is written at an end.
     pub write: fn(f64) -> String,
@@ -70,7 +70,7 @@ pub(super) struct Axis {
 impl Axis {
     /// Rounds from 1.
     pub fn of_rounds(rounds: usize, size: Size) -> Self {
-        let ticks = round_ticks(rounds, if size.width > 500.0 { 10 } else { 6 });
+        let ticks = round_ticks(rounds, if size.width > 500.0 { 10 } else { 7 });
         let tick = |round| (Self::round(round, rounds), round.to_string());
         Self {
             ticks: ticks.into_iter().map(tick).collect(),
@@ -84,8 +84,9 @@ impl Axis {
     }
 }
 
-/// Room for the labels at the ends of the lines.
-const LABELS: f64 = 134.0;
+/// Room at the ends of the lines for this many letters, and at most this share of a drawing.
+const LETTER: f64 = 6.7;
+const MOST_ROOM: f64 = 0.42;
 const LEFT: f64 = 40.0;
 /// Between the axis and the first point.
 const INSET: f64 = 6.0;
@@ -95,6 +96,8 @@ const BOTTOM: f64 = 38.0;
 const LABEL_HEIGHT: f64 = 15.0;
 /// Points closer than this carry no marks.
 const MARK_PITCH: f64 = 11.0;
+/// Whiskers at the same place stand as far apart.
+const WHISKER_PITCH: f64 = 2.4;
 /// Words under the axis closer than this would touch.
 const TICK_PITCH: f64 = 7.0;
 
@@ -102,15 +105,21 @@ const TICK_PITCH: f64 = 7.0;
 struct Scale {
     size: Size,
     top: f64,
+    /// Where the labels begin.
+    right: f64,
+}
+
+/// What stands at the end of a line.
+struct Label<'a> {
+    y: f64,
+    mark: Option<Mark>,
+    class: &'a str,
+    text: String,
 }
 
 impl Scale {
-    fn right(&self) -> f64 {
-        self.size.width - LABELS
-    }
-
     fn x(&self, at: f64) -> f64 {
-        LEFT + INSET + (self.right() - LEFT - 2.0 * INSET) * at
+        LEFT + INSET + (self.right - LEFT - 2.0 * INSET) * at
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -127,10 +136,15 @@ pub(super) fn chart(chart: &Chart<'_>) -> String {
     let baselines = chart.baselines.iter().map(|(value, _)| *value);
     let largest = points.map(highest).chain(baselines).fold(0.0, f64::max);
     let ticks = ticks(largest, 5);
-    let scale = Scale {
+    let mut scale = Scale {
         size: chart.size,
         top: ticks.last().copied().unwrap_or(1.0),
+        right: width,
     };
+    let labels = labels(chart, &scale);
+    let letters = labels.iter().map(|label| label.text.chars().count());
+    let room = 30.0 + LETTER * letters.max().unwrap_or(0) as f64;
+    scale.right -= room.min(MOST_ROOM * width);
     let mut out = format!(
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\
          <desc>{}</desc>",
@@ -138,46 +152,52 @@ pub(super) fn chart(chart: &Chart<'_>) -> String {
         escape(chart.description)
     );
     axes(&mut out, &ticks, chart.axis, &scale);
-    let mut labels = Vec::new();
-    for (value, name) in chart.baselines {
-        let at = scale.y(*value);
-        let _ = write!(
-            out,
-            "<path class=\"baseline\" d=\"M{LEFT} {}H{}\"/>",
-            place(at),
-            scale.right()
-        );
-        let text = format!("{name} {}", (chart.write)(*value));
-        labels.push((at, None, "grey", text));
+    for (value, _) in chart.baselines {
+        let (y, right) = (place(scale.y(*value)), place(scale.right));
+        let _ = write!(out, "<path class=\"baseline\" d=\"M{LEFT} {y}H{right}\"/>");
     }
-    for line in chart.lines {
-        out.push_str(&intervals(line, &scale));
+    let middle = chart.lines.len().saturating_sub(1) as f64 / 2.0;
+    for (number, line) in chart.lines.iter().enumerate() {
+        out.push_str(&intervals(line, number as f64 - middle, &scale));
     }
     for line in chart.lines {
         draw(&mut out, line, &scale, chart.write);
-        if let (Some(last), true) = (line.points.last(), line.joined != Joined::Not) {
-            let text = format!("{} {}", line.label, (chart.write)(last.value));
-            let mark = line.label.is_empty().then_some(line.mark);
-            labels.push((
-                scale.y(last.value),
-                mark,
-                line.class,
-                text.trim().to_owned(),
-            ));
-        }
     }
-    end_labels(&mut out, labels, scale.right(), height - BOTTOM);
+    end_labels(&mut out, labels, scale.right, height - BOTTOM);
     out.push_str("</svg>");
     out
 }
 
+fn labels<'a>(chart: &Chart<'a>, scale: &Scale) -> Vec<Label<'a>> {
+    let baseline = |(value, name): &(f64, String)| Label {
+        y: scale.y(*value),
+        mark: None,
+        class: "grey",
+        text: format!("{name} {}", (chart.write)(*value)),
+    };
+    let line = |line: &'a Line| {
+        let last = line.points.last().filter(|_| line.joined != Joined::Not)?;
+        let text = format!("{} {}", line.label, (chart.write)(last.value));
+        Some(Label {
+            y: scale.y(last.value),
+            mark: line.label.is_empty().then_some(line.mark),
+            class: line.class,
+            text: text.trim().to_owned(),
+        })
+    };
+    let baselines = chart.baselines.iter().map(baseline);
+    baselines
+        .chain(chart.lines.iter().filter_map(line))
+        .collect()
+}
+
 fn axes(out: &mut String, ticks: &[f64], axis: &Axis, scale: &Scale) {
-    let (right, height) = (scale.right(), scale.size.height);
+    let (right, height) = (scale.right, scale.size.height);
     for tick in ticks {
         let at = place(scale.y(*tick));
         let _ = write!(
             out,
-            "<path class=\"rule\" d=\"M{LEFT} {at}H{right}\"/>\
+            "<path class=\"rule\" d=\"M{LEFT} {at}H{right:.1}\"/>\
              <text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{at}\" dy=\".35em\">{}</text>",
             LEFT - 6.0,
             plain(*tick)
@@ -207,16 +227,16 @@ fn axes(out: &mut String, ticks: &[f64], axis: &Axis, scale: &Scale) {
     );
 }
 
-/// The intervals of a line: an area behind it, or a whisker for each.
-fn intervals(line: &Line, scale: &Scale) -> String {
+/// The intervals of a line: an area behind it, or a whisker for each, which stands beside those of other lines.
+fn intervals(line: &Line, beside: f64, scale: &Scale) -> String {
     let points = line.points.iter();
     let found: Vec<(f64, Interval)> = points
         .filter_map(|point| Some((scale.x(point.at), point.interval?)))
         .collect();
-    if line.joined != Joined::ByBand {
+    if line.joined != Joined::ByBand || found.len() < 2 {
         let whisker = |(x, within): &(f64, Interval)| {
             let (x, high, low) = (
-                place(*x),
+                place(*x + WHISKER_PITCH * beside),
                 place(scale.y(within.high)),
                 place(scale.y(within.low)),
             );
@@ -227,9 +247,6 @@ fn intervals(line: &Line, scale: &Scale) -> String {
             true => whiskers,
             false => format!("<path class=\"whisker {}\" d=\"{whiskers}\"/>", line.class),
         };
-    }
-    if found.len() < 2 {
-        return String::new();
     }
     let corner = |x: f64, value: f64| format!("{} {}", place(x), place(scale.y(value)));
     let upper = found.iter().map(|(x, within)| corner(*x, within.high));
@@ -284,39 +301,36 @@ fn draw(out: &mut String, line: &Line, scale: &Scale, write: fn(f64) -> String) 
 }
 
 /// The labels at the right edge, moved apart where they would touch, each with a line to what it names.
-fn end_labels(
-    out: &mut String,
-    mut labels: Vec<(f64, Option<Mark>, &str, String)>,
-    right: f64,
-    floor: f64,
-) {
-    labels.sort_by(|left, right| left.0.total_cmp(&right.0));
+fn end_labels(out: &mut String, mut labels: Vec<Label<'_>>, right: f64, floor: f64) {
+    labels.sort_by(|left, right| left.y.total_cmp(&right.y));
     let mut places: Vec<f64> = Vec::with_capacity(labels.len());
-    for (wanted, ..) in &labels {
+    for label in &labels {
         let lowest = places.last().map_or(TOP, |above| above + LABEL_HEIGHT);
-        places.push(wanted.max(lowest));
+        places.push(label.y.max(lowest));
     }
     let mut limit = floor;
     for place in places.iter_mut().rev() {
         *place = place.min(limit);
         limit = *place - LABEL_HEIGHT;
     }
-    for ((wanted, mark, class, text), at) in labels.iter().zip(places) {
-        let shown = mark.map_or_else(String::new, |mark| {
+    for (label, at) in labels.iter().zip(places) {
+        let class = label.class;
+        let shown = label.mark.map_or_else(String::new, |mark| {
             let path = mark.path(right + 19.0, at);
             format!("<path class=\"mark {class}\" d=\"{path}\"/>")
         });
+        let beside = if shown.is_empty() { 15.0 } else { 27.0 };
         let _ = write!(
             out,
             "<path class=\"leader\" d=\"M{} {}L{} {}\"/>{shown}\
              <text class=\"end {class}\" x=\"{}\" y=\"{}\" dy=\".35em\">{}</text>",
-            right + 4.0,
-            place(*wanted),
-            right + 12.0,
+            place(right + 4.0),
+            place(label.y),
+            place(right + 12.0),
             place(at),
-            right + if mark.is_some() { 27.0 } else { 15.0 },
+            place(right + beside),
             place(at),
-            escape(text)
+            escape(&label.text)
         );
     }
 }

@@ -39,15 +39,19 @@ impl Mark {
     }
 }
 
-/// What each line, dash and mark stands for.
-pub(super) fn key<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let entries = SERIES.iter().zip(names).map(|((class, mark), name)| {
-        format!(
+/// What each line, dash and mark stands for, by its number in [`SERIES`].
+pub(super) fn key<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
+    let entry = |(number, name): (usize, &str)| {
+        let (class, mark) = SERIES.get(number)?;
+        Some(format!(
             "<li><svg class=\"sample\" viewBox=\"0 0 34 14\" aria-hidden=\"true\"><path class=\"line {class}\" d=\"M0 7H34\"/>\
              <path class=\"mark {class}\" d=\"{}\"/></svg>{}</li>",
             mark.path(17.0, 7.0),
             escape(name)
-        )
-    });
-    format!("<ul class=\"key\">{}</ul>", entries.collect::<String>())
+        ))
+    };
+    format!(
+        "<ul class=\"key\">{}</ul>",
+        names.filter_map(entry).collect::<String>()
+    )
 }

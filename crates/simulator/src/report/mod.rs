@@ -52,7 +52,7 @@ impl Report {
         let parts = [
             summary::answers(self),
             charts::quality(self),
-            charts::cohorts(&self.rounds),
+            charts::cohorts("<h2>Who took part</h2>", &self.rounds),
             charts::cost(self),
             charts::pictures(self),
             summary::protection(self),

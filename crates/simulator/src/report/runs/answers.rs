@@ -5,21 +5,56 @@ use chorus_model::{Interval, Quality};
 use super::{Set, ShownRun, best_of};
 use crate::report::text::{budget, bytes, count, escape, percent, score, seconds};
 
+/// Data sets that a headline has room for.
+const NAMED: usize = 3;
+
 /// One sentence that answers which run is best, how good, how private, at what cost.
 pub(super) fn headline(sets: &[Set<'_>]) -> String {
-    let [set] = sets else {
-        let runs: usize = sets.iter().map(|set| set.runs.len()).sum();
-        let beats = |set: &&Set<'_>| {
-            let best = set.best();
-            best.is_some_and(|best| best.hits() > set.popularity().hr_at_10)
-        };
-        return format!(
-            "{} runs: on {} of {} data sets the best of them beats popularity",
-            count(runs),
-            sets.iter().filter(beats).count(),
-            sets.len()
-        );
+    let name = |set: &Set<'_>| set.data().map(|data| data.name.clone()).unwrap_or_default();
+    match sets {
+        [set] => of_a_set(set),
+        sets if sets.len() <= NAMED => {
+            let each = sets
+                .iter()
+                .map(|set| format!("{}: {}", name(set), in_short(set)));
+            each.collect::<Vec<_>>().join("; ")
+        }
+        sets => {
+            let runs: usize = sets.iter().map(|set| set.runs.len()).sum();
+            let beats = |set: &&Set<'_>| {
+                let best = set.best();
+                best.is_some_and(|best| best.hits() > set.popularity().hr_at_10)
+            };
+            let beaten = sets.iter().filter(beats).count();
+            let all = sets.len();
+            format!(
+                "{} runs: the best of them beats popularity on {beaten} of {all} data sets",
+                count(runs)
+            )
+        }
+    }
+}
+
+fn how_private(run: &ShownRun) -> String {
+    match run.spent() {
+        Some((epsilon, delta)) => format!("at {}", budget(epsilon, Some(delta))),
+        None => "without differential privacy".to_owned(),
+    }
+}
+
+fn in_short(set: &Set<'_>) -> String {
+    let Some(best) = set.best() else {
+        return "nothing was measured yet".to_owned();
     };
+    format!(
+        "the next item among the first ten in {}, by popularity in {}, {}",
+        percent(best.hits()),
+        percent(set.popularity().hr_at_10),
+        how_private(best)
+    )
+}
+
+fn of_a_set(set: &Set<'_>) -> String {
     let runs = set.runs.len();
     let Some(best) = set.best() else {
         return match runs {
@@ -28,37 +63,30 @@ pub(super) fn headline(sets: &[Set<'_>]) -> String {
         };
     };
     let popularity = set.popularity().hr_at_10;
-    let found = percent(best.hits());
+    let (found, by_popularity) = (percent(best.hits()), percent(popularity));
     let how_good = match (runs, best.hits() > popularity) {
         (1, true) => format!(
-            "It puts the next item among the first ten in {found} of cases, popularity in {}",
-            percent(popularity)
+            "It puts the next item among the first ten in {found} of cases, popularity in {by_popularity}"
         ),
         (1, false) => format!(
-            "It does not beat popularity: {found} of next items are among the first ten, against {}",
-            percent(popularity)
+            "It does not beat popularity: {found} of next items are among the first ten, against {by_popularity}"
         ),
         (_, true) => format!(
-            "The best of {} runs puts the next item among the first ten in {found} of cases, popularity in {}",
-            count(runs),
-            percent(popularity)
+            "The best of {} runs puts the next item among the first ten in {found} of cases, popularity in {by_popularity}",
+            count(runs)
         ),
         (_, false) => format!(
-            "None of {} runs beats popularity: the best puts {found} of next items among the first ten, against {}",
-            count(runs),
-            percent(popularity)
+            "None of {} runs beats popularity: the best puts {found} of next items among the first ten, against {by_popularity}",
+            count(runs)
         ),
-    };
-    let how_private = match best.spent() {
-        Some((epsilon, delta)) => format!("at {}", budget(epsilon, Some(delta))),
-        None => "without differential privacy".to_owned(),
     };
     let so_far = match best.record.is_finished() {
         true => "",
         false => ", so far",
     };
     format!(
-        "{how_good}, {how_private} and {} an upload{so_far}",
+        "{how_good}, {}, for {} an upload{so_far}",
+        how_private(best),
         bytes(best.upload())
     )
 }
@@ -100,14 +128,15 @@ pub(super) fn lead(sets: &[Set<'_>]) -> String {
 pub(super) fn questions(sets: &[Set<'_>]) -> String {
     let mut rows = String::new();
     for set in sets {
-        let name = match (sets.len(), set.data()) {
-            (1, _) | (_, None) => String::new(),
-            (_, Some(data)) => format!(", {}", data.name),
-        };
+        if let (2.., Some(data)) = (sets.len(), set.data()) {
+            let name = escape(&data.name);
+            rows.push_str(&format!(
+                "<tr><th scope=\"rowgroup\" colspan=\"2\">{name}</th></tr>"
+            ));
+        }
         for (question, answer) in answers(set) {
             rows.push_str(&format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td></tr>",
-                escape(&format!("{question}{name}?")),
+                "<tr><th scope=\"row\">{question}</th><td>{}</td></tr>",
                 escape(&answer)
             ));
         }
@@ -141,10 +170,10 @@ pub(super) fn questions(sets: &[Set<'_>]) -> String {
 fn answers(set: &Set<'_>) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if let Some(best) = set.best() {
-        rows.push(("How good is it", quality(set, best)));
-        rows.push(("Beside what", beside(set)));
-        rows.push(("How private is it", privacy(set, best)));
-        rows.push(("What did it take", cost(best)));
+        rows.push(("How good is it?", quality(set, best)));
+        rows.push(("Beside what?", beside(set, best)));
+        rows.push(("How private is it?", privacy(set, best)));
+        rows.push(("What did it take?", cost(best)));
     }
     let unfinished: Vec<String> = set
         .runs
@@ -157,7 +186,7 @@ fn answers(set: &Set<'_>) -> Vec<(&'static str, String)> {
             _ => format!(", and {} others are not finished either", left - 1),
         };
         rows.push((
-            "Is it all there",
+            "Is it all there?",
             format!("No: {first}{others}. What is shown of it is what it had by then."),
         ));
     }
@@ -180,7 +209,7 @@ fn quality(set: &Set<'_>, best: &ShownRun) -> String {
     };
     let who = match set.runs.len() {
         1 => String::new(),
-        _ => format!("Best is {}: ", best.called()),
+        _ => format!("Best by HR@10 is {}. ", best.called()),
     };
     let within = Interval::of_mean(quality.hr_at_10, quality.cases);
     let within = within.map_or_else(String::new, |within| {
@@ -194,18 +223,24 @@ fn quality(set: &Set<'_>, best: &ShownRun) -> String {
     format!("{who}{}.{within}", figures(quality))
 }
 
-fn beside(set: &Set<'_>) -> String {
+fn beside(set: &Set<'_>, best: &ShownRun) -> String {
     let mut said = format!("Popularity: {}.", figures(&set.popularity()));
-    let central = set.central();
-    for central in &central {
+    if let Some(content) = best.content() {
         said.push_str(&format!(
-            " Learned in one place from everyone's history: {} ({}).",
-            figures(&central.quality),
-            central.words
+            " The public item features with the noisy counts alone: HR@10 {}, NDCG@10 {} among 99 others; {} and {} among all.",
+            score(content.hr_at_10),
+            score(content.ndcg_at_10),
+            score(content.full_hr_at_10),
+            score(content.full_ndcg_at_10)
         ));
     }
-    if central.is_empty() {
-        said.push_str(" What the same model reaches in one place was left out.");
+    match &best.central {
+        Some(central) => said.push_str(&format!(
+            " Learned in one place from everyone's history, in the open: {} ({}).",
+            figures(&central.quality),
+            central.words
+        )),
+        None => said.push_str(" What a model reaches that is learned in one place was left out."),
     }
     said
 }
@@ -240,16 +275,20 @@ fn privacy(set: &Set<'_>, best: &ShownRun) -> String {
 }
 
 fn cost(best: &ShownRun) -> String {
-    let (invited, lost) = best.lost();
+    let stayed = match best.lost() {
+        (_, 0) => "Every invited client is in its sum.".to_owned(),
+        (invited, lost) => format!(
+            "{} of {} invitations ended without a contribution.",
+            count(lost),
+            count(invited)
+        ),
+    };
     format!(
-        "Up to {} sent by a client in a round, {} by one that is in all {} of them; {} in all. {} of {} invitations ended without a \
-         contribution.",
+        "Up to {} sent by a client in a round, {} by one that is in all {} of them; {} in all. {stayed}",
         bytes(best.upload()),
         bytes(best.uploads()),
         count(best.record.rounds.len()),
-        seconds(best.seconds()),
-        count(lost),
-        count(invited)
+        seconds(best.seconds())
     )
 }
 
@@ -258,8 +297,8 @@ pub(super) fn reading(sets: &[Set<'_>]) -> String {
     let central = sets.iter().any(|set| !set.central().is_empty());
     let central = match central {
         true => {
-            "<p><em>In one place</em> is the same model learned from every history in the open, with nothing clipped, rounded, noised or \
-             lost: what a federation would reach if privacy and people who leave cost nothing. <code>chorus train --local</code> \
+            "<p><em>In one place</em> is the model of a run's plan, or else <code>ials</code>, learned from every history in the open, with \
+             nothing clipped, rounded, noised or lost: what a federation would reach if privacy and people who leave cost nothing. <code>chorus train --local</code> \
              learns it.</p>"
         }
         false => "",

@@ -65,7 +65,7 @@ fn of_one(set: &Set<'_>, run: &ShownRun) -> String {
          <figure><h3>Time</h3>{times}<figcaption>{took}</figcaption></figure></div>{}</section>{}",
         set.heading("What it took"),
         tables::cost(rows),
-        cohorts(rows)
+        cohorts(&set.heading("Who took part"), rows)
     )
 }
 
@@ -86,20 +86,25 @@ fn of_several(set: &Set<'_>, runs: &[&ShownRun]) -> String {
     let funnel: Vec<Bar> = runs.iter().map(|run| funnel(run)).collect();
     let classes = PARTS.map(|(class, _)| class);
     let wide = |width| bars::chart(&funnel, &classes, width, "Invitations by how far they came");
+    let drawn = match runs.iter().any(|run| run.lost().1 > 0) {
+        true => format!(
+            "<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>{}<figcaption>All invitations of a run, by how far they came. \
+             Masks that were already agreed on are taken off without those who left.</figcaption></figure>",
+            wide(880.0),
+            wide(400.0),
+            legend(runs)
+        ),
+        false => "<p>Every invited client is in its sum.</p>".to_owned(),
+    };
     format!(
         "<section>{}<div class=\"pair\"><figure><h3>Sent by a client that is in every round</h3>{}</figure>\
          <figure><h3>Time in all</h3>{}</figure></div>\
          <figcaption>Bytes are exact. Seconds are of the machine that ran it, whatever else it did.</figcaption></section>\
-         <section>{}<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>{}\
-         <figcaption>All invitations of a run, by how far they came. Masks that were already agreed on are taken off without those who left.</figcaption>\
-         </figure>{}</section>",
+         <section>{}{drawn}{}</section>",
         set.heading("What it took"),
         draw(&sizes, "Bytes that a client sends that is in every round"),
         draw(&times, "Seconds in all"),
         set.heading("Who took part"),
-        wide(880.0),
-        wide(400.0),
-        legend(runs),
         table(runs)
     )
 }
@@ -158,6 +163,10 @@ fn table(runs: &[&ShownRun]) -> String {
         .iter()
         .map(|(_, what)| format!("<th scope=\"col\">{what}</th>"))
         .collect();
+    let open = match runs.iter().any(|run| run.lost().1 > 0) {
+        true => " open",
+        false => "",
+    };
     let row = |run: &&ShownRun| {
         let cells: String = totals(run)
             .iter()
@@ -178,7 +187,7 @@ fn table(runs: &[&ShownRun]) -> String {
         )
     };
     format!(
-        "<details open><summary>Invitations over all rounds</summary><table><thead><tr><th scope=\"col\">run</th>{heads}\
+        "<details{open}><summary>Invitations over all rounds</summary><table><thead><tr><th scope=\"col\">run</th>{heads}\
          <th scope=\"col\">helped unmask</th><th scope=\"col\">cut to the bound</th></tr></thead><tbody>{}</tbody></table></details>",
         runs.iter().map(row).collect::<String>()
     )

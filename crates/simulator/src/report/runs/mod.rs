@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Page, page};
 use crate::run::differing;
-use crate::{Evaluation, Record};
+use crate::{Content, Evaluation, Record};
 pub use choice::drawn;
 
 /// One run as the page shows it.
@@ -34,6 +34,9 @@ pub struct ShownRun {
     /// What is measured of its model besides; nothing of runs that are not drawn.
     pub evaluation: Option<Evaluation>,
 }
+
+/// A quality that runs stand beside, and what it is called.
+type Baselines = Vec<(f64, String)>;
 
 /// The yardstick: a model that was learned from every history in the open.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -160,6 +163,25 @@ impl<'a> Set<'a> {
         best_of(self.runs.iter().copied())
     }
 
+    /// What a figure of its runs stands beside: popularity, and the yardstick of the best of them.
+    fn baselines(&self, pick: fn(&Quality) -> f64) -> Baselines {
+        let mut found = vec![(pick(&self.popularity()), "popularity".to_owned())];
+        let central = self.best().and_then(|best| best.central.as_ref());
+        found.extend(central.map(|central| (pick(&central.quality), "in one place".to_owned())));
+        found
+    }
+
+    /// Whose yardstick is drawn, where there are several.
+    fn whose(&self) -> String {
+        match (self.central().len(), self.best()) {
+            (2.., Some(best)) => format!(
+                " <em>In one place</em> is the model of {}; those of the others are in the table of all runs.",
+                super::text::escape(&best.called())
+            ),
+            _ => String::new(),
+        }
+    }
+
     /// The keys that differ between its runs.
     fn differing(&self) -> Vec<String> {
         differing(self.runs.iter().map(|run| &run.record))
@@ -175,8 +197,8 @@ impl<'a> Set<'a> {
         match self.runs.len() - self.drawn.len() {
             0 => String::new(),
             left => format!(
-                " Drawn are {} of {} runs, the best among them: the first of each setting, seeds aside, and of more than {} settings \
-                 some from the best to the worst. The other {left} are in the table of all runs, and round by round in the \
+                " Drawn are {} of {} runs, the best among them: one of each setting, whatever its seed, and of more than {} settings \
+                 some from the best to the worst. The other {left} are in the table of all runs; their rounds are in the \
                  <code>rounds.parquet</code> of their folders.",
                 self.drawn.len(),
                 self.runs.len(),
@@ -186,12 +208,18 @@ impl<'a> Set<'a> {
     }
 }
 
-fn best_of<'a>(runs: impl Iterator<Item = &'a ShownRun> + Clone) -> Option<&'a ShownRun> {
+/// The runs that can be the best: those that are finished, if one is.
+fn counting<'a>(
+    runs: impl Iterator<Item = &'a ShownRun> + Clone,
+) -> impl Iterator<Item = &'a ShownRun> {
     let measured = runs.filter(|run| run.quality().is_some());
     let finished = measured.clone().any(|run| run.record.is_finished());
-    let counting = measured.filter(|run| run.record.is_finished() == finished);
+    measured.filter(move |run| run.record.is_finished() == finished)
+}
+
+fn best_of<'a>(runs: impl Iterator<Item = &'a ShownRun> + Clone) -> Option<&'a ShownRun> {
     // The first of several that are as good.
-    counting.reduce(|best, run| match run.hits() > best.hits() {
+    counting(runs).reduce(|best, run| match run.hits() > best.hits() {
         true => run,
         false => best,
     })
@@ -272,9 +300,14 @@ impl ShownRun {
         })
     }
 
-    /// `run epsilon=8,seed=1`.
+    /// `run “epsilon=8,seed=1”`.
     fn called(&self) -> String {
-        format!("run {}", self.name)
+        format!("run “{}”", self.name)
+    }
+
+    /// What public item features and noisy counts reach alone, of a private model with them.
+    fn content(&self) -> Option<&Content> {
+        self.record.figures.as_ref()?.content.as_ref()
     }
 }
 

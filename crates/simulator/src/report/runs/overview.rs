@@ -2,7 +2,7 @@
 
 use chorus_model::{Interval, Quality};
 
-use super::{Set, ShownRun};
+use super::{Set, ShownRun, counting};
 use crate::report::text::{bytes, epsilon, escape, percent, score4, seconds};
 
 /// Longer tables are folded, and the best stand alone.
@@ -41,47 +41,77 @@ pub(super) fn table(set: &Set<'_>) -> String {
         (runs, true) => format!("The {BEST} best of {runs} runs"),
     };
     format!(
-        "<section>{}<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{}</div>{folded}</section>",
+        "<section>{}<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{}</div><figcaption>{}</figcaption>{folded}</section>",
         set.heading(&title),
-        rows(set, shown)
+        rows(set, shown),
+        words(set)
     )
+}
+
+/// What the heads of the table mean.
+fn words(set: &Set<'_>) -> String {
+    let mut said = "HR@10 and NDCG@10 against the listed negatives, with the 95\u{a0}% interval of HR@10; <em>all</em>: against all items. \
+        The upload is the longest of a round."
+        .to_owned();
+    let any = |is_so: &dyn Fn(&ShownRun) -> bool| set.runs.iter().any(|run| is_so(run));
+    if any(&|run| run.content().is_some()) {
+        said.push_str(
+            " <em>Counts alone</em>: HR@10 of the public item features and the noisy counts without any other sum.",
+        );
+    }
+    if any(&|run| run.lost().1 > 0) {
+        said.push_str(" <em>Lost</em>: invitations that ended without a contribution.");
+    }
+    if any(&|run| promoted(run).is_some()) {
+        said.push_str(" <em>Promoted</em>: lists of ten with the item that attackers promote.");
+    }
+    said
 }
 
 fn rows(set: &Set<'_>, runs: &[&ShownRun]) -> String {
     let promotes = runs.iter().any(|run| promoted(run).is_some());
     let loses = runs.iter().any(|run| run.lost().1 > 0);
+    let alone = runs.iter().any(|run| run.content().is_some());
     let mut heads: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+    heads.insert(1, "95 %");
+    if alone {
+        heads.push("counts alone");
+    }
     heads.extend(["ε", "upload", "time"]);
     if loses {
         heads.push("lost");
     }
     if promotes {
-        heads.push("promoted item shown");
+        heads.push("promoted");
     }
-    let heads: String = heads
-        .iter()
-        .map(|head| format!("<th scope=\"col\">{head}</th>"))
-        .collect();
-    let best = FIGURES.map(|(_, pick)| {
-        let values = set.runs.iter().filter_map(|run| run.quality().map(pick));
-        values.fold(0.0, f64::max)
-    });
+    let best = FIGURES.map(|(_, pick)| best(set, pick));
     let mut body = String::new();
     for run in runs {
         let mut cells = String::new();
-        for ((name, pick), best) in FIGURES.iter().zip(best) {
-            cells.push_str(&figure(
-                run.quality(),
-                *pick,
-                best,
-                *name == "HR@10",
-                set.runs.len() > 1,
-            ));
+        for (number, ((_, pick), best)) in FIGURES.iter().zip(best).enumerate() {
+            let value = run.quality().map(*pick);
+            let class = match best.is_some_and(|best| std::ptr::eq(best, *run)) {
+                true => " class=\"best\"",
+                false => "",
+            };
+            let written = value.map_or("–".to_owned(), score4);
+            cells.push_str(&format!("<td{class}>{written}</td>"));
+            if number == 0 {
+                cells.push_str(&format!(
+                    "<td class=\"within\">{}</td>",
+                    within(run.quality())
+                ));
+            }
+        }
+        let mut others = Vec::new();
+        if alone {
+            let content = run.content();
+            others.push(content.map_or("–".to_owned(), |content| score4(content.hr_at_10)));
         }
         let spent = run
             .spent()
             .map_or("none".to_owned(), |(spent, _)| epsilon(spent));
-        let mut others = vec![spent, bytes(run.upload()), seconds(run.seconds())];
+        others.extend([spent, bytes(run.upload()), seconds(run.seconds())]);
         if loses {
             let (invited, lost) = run.lost();
             others.push(percent(lost as f64 / invited.max(1) as f64));
@@ -90,52 +120,65 @@ fn rows(set: &Set<'_>, runs: &[&ShownRun]) -> String {
             others.push(promoted(run).map_or("–".to_owned(), percent));
         }
         cells.extend(others.iter().map(|cell| format!("<td>{cell}</td>")));
-        let unfinished = run.unfinished().map_or_else(String::new, |said| {
-            format!("<small>{}</small>", escape(&said))
-        });
-        body.push_str(&format!(
-            "<tr><th scope=\"row\">{}{unfinished}</th>{cells}</tr>",
-            escape(&run.name)
-        ));
+        let unfinished = run.unfinished().unwrap_or_default();
+        body.push_str(&named("", &run.name, &unfinished, &cells));
     }
-    let mut others = vec![("popularity", set.popularity())];
+    let rest = heads.len() - FIGURES.len() - 1;
+    let mut others = vec![("popularity", String::new(), set.popularity())];
+    let central = set.central();
     others.extend(
-        set.central()
+        central
             .iter()
-            .map(|central| ("in one place", central.quality)),
+            .map(|central| ("in one place", central.words.clone(), central.quality)),
     );
-    for (name, quality) in others {
-        let cells = FIGURES.map(|(_, pick)| format!("<td>{}</td>", score4(pick(&quality))));
-        body.push_str(&format!(
-            "<tr class=\"beside\"><th scope=\"row\">{name}</th>{}</tr>",
-            cells.concat()
-        ));
+    for (name, words, quality) in others {
+        let [first, others @ ..] =
+            FIGURES.map(|(_, pick)| format!("<td>{}</td>", score4(pick(&quality))));
+        let cells = format!(
+            "{first}<td></td>{}<td colspan=\"{rest}\"></td>",
+            others.concat()
+        );
+        body.push_str(&named(" class=\"beside\"", name, &words, &cells));
     }
+    let heads: String = heads
+        .iter()
+        .map(|head| format!("<th scope=\"col\">{head}</th>"))
+        .collect();
     format!(
         "<table><thead><tr><th scope=\"col\">run</th>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )
 }
 
-fn figure(
-    quality: Option<&Quality>,
-    pick: Pick,
-    best: f64,
-    with_interval: bool,
-    several: bool,
-) -> String {
-    let Some(quality) = quality else {
-        return "<td>–</td>".to_owned();
+/// The run that is best in a figure; nothing where there is one run, or several are as good.
+fn best<'a>(set: &Set<'a>, pick: Pick) -> Option<&'a ShownRun> {
+    let runs: Vec<(f64, &ShownRun)> = counting(set.runs.iter().copied())
+        .filter_map(|run| Some((pick(run.quality()?), run)))
+        .collect();
+    let most = runs.iter().map(|(value, _)| *value).fold(0.0, f64::max);
+    let mut those = runs.iter().filter(|(value, _)| *value == most);
+    match (set.runs.len(), those.next(), those.next()) {
+        (2.., Some((_, best)), None) => Some(best),
+        _ => None,
+    }
+}
+
+fn named(class: &str, name: &str, beneath: &str, cells: &str) -> String {
+    let beneath = match beneath.is_empty() {
+        true => String::new(),
+        false => format!("<small>{}</small>", escape(beneath)),
     };
-    let value = pick(quality);
-    let class = match several && value == best {
-        true => " class=\"best\"",
-        false => "",
-    };
-    let within = Interval::of_mean(value, quality.cases).filter(|_| with_interval);
-    let within = within.map_or_else(String::new, |within| {
-        format!("<small>{:.3}–{:.3}</small>", within.low, within.high)
-    });
-    format!("<td{class}>{}{within}</td>", score4(value))
+    format!(
+        "<tr{class}><th scope=\"row\">{}{beneath}</th>{cells}</tr>",
+        escape(name)
+    )
+}
+
+/// The interval of HR@10.
+fn within(quality: Option<&Quality>) -> String {
+    let within = quality.and_then(|quality| Interval::of_mean(quality.hr_at_10, quality.cases));
+    within.map_or("–".to_owned(), |within| {
+        format!("{:.3} to {:.3}", within.low, within.high)
+    })
 }
 
 fn promoted(run: &ShownRun) -> Option<f64> {

@@ -85,7 +85,7 @@ pub(super) fn groups(set: &Set<'_>) -> String {
     };
     let key = match names.len() {
         1 => String::new(),
-        _ => marks::key(names.iter().copied()),
+        _ => marks::key(names.iter().copied().enumerate()),
     };
     format!(
         "<section>{}<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>{key}<figcaption>{} The lines are 95\u{a0}% intervals \
@@ -119,13 +119,13 @@ fn unequal(runs: &[(&ShownRun, Option<&Evaluation>)]) -> String {
     });
     let sure: Vec<String> = sure.collect();
     let whose = match runs.len() {
-        1 => "This run".to_owned(),
-        _ => run.called(),
+        1 => String::new(),
+        _ => format!(" in {}", run.called()),
     };
     match sure.is_empty() {
-        true => format!("{whose} treats no group worse than chance explains."),
+        true => format!("No group fares worse{whose} than chance explains."),
         false => format!(
-            "{whose} differs between groups by more than chance: {}.",
+            "Groups fare differently{whose} by more than chance: {}.",
             sure.join(", ")
         ),
     }

@@ -3,26 +3,51 @@
 use chorus_model::{Interval, Quality};
 
 use super::{Set, ShownRun};
-use crate::RoundRow;
 use crate::report::lines::{self, Axis, Chart, Joined, Line, Point, Size};
 use crate::report::marks::{self, SERIES};
 use crate::report::summary::paragraphs;
 use crate::report::tables;
 use crate::report::text::{budget, epsilon, escape, score};
 use crate::simulate::ONE_PROCESS;
+use crate::{Content, RoundRow};
 
 const SIZE: Size = Size {
     width: 400.0,
     height: 250.0,
 };
 
+/// A figure: its name, and what it is of a model and of the public item features with the noisy counts alone.
+type Figure = (&'static str, fn(&Quality) -> f64, fn(&Content) -> f64);
+const FIGURES: [Figure; 4] = [
+    (
+        "HR@10 among 99 others",
+        |quality| quality.hr_at_10,
+        |content| content.hr_at_10,
+    ),
+    (
+        "NDCG@10 among 99 others",
+        |quality| quality.ndcg_at_10,
+        |content| content.ndcg_at_10,
+    ),
+    (
+        "HR@10 among all",
+        |quality| quality.full_hr_at_10,
+        |content| content.full_hr_at_10,
+    ),
+    (
+        "NDCG@10 among all",
+        |quality| quality.full_ndcg_at_10,
+        |content| content.full_ndcg_at_10,
+    ),
+];
+
 /// One line a run, in the colours of the whole page.
 fn lines(
     runs: &[&ShownRun],
+    longest: usize,
     joined: Joined,
     value: impl Fn(&RoundRow, bool) -> Option<(f64, Option<Interval>)>,
 ) -> Vec<Line> {
-    let longest = longest(runs);
     let line = |(run, (class, mark)): (&&ShownRun, (&'static str, marks::Mark))| {
         let last = run
             .record
@@ -55,11 +80,12 @@ fn longest(runs: &[&ShownRun]) -> usize {
     rounds.max().unwrap_or(0)
 }
 
-/// What the lines are; nothing where there is one.
-fn key(runs: &[&ShownRun]) -> String {
+/// What the lines are; nothing where there is one run.
+fn key(runs: &[&ShownRun], is_shown: impl Fn(&ShownRun) -> bool) -> String {
+    let names = runs.iter().enumerate().filter(|(_, run)| is_shown(run));
     match runs {
         [_] => String::new(),
-        runs => marks::key(runs.iter().map(|run| run.name.as_str())),
+        _ => marks::key(names.map(|(number, run)| (number, run.name.as_str()))),
     }
 }
 
@@ -69,18 +95,21 @@ pub(super) fn quality(set: &Set<'_>) -> String {
     if runs.iter().all(|run| run.quality().is_none()) {
         return format!("<section>{heading}<p>Quality was not measured yet.</p></section>");
     }
-    let figures: [(&str, fn(&Quality) -> f64); 4] = [
-        ("HR@10 among 99 others", |quality| quality.hr_at_10),
-        ("NDCG@10 among 99 others", |quality| quality.ndcg_at_10),
-        ("HR@10 among all", |quality| quality.full_hr_at_10),
-        ("NDCG@10 among all", |quality| quality.full_ndcg_at_10),
-    ];
-    let drawn: String = figures
+    let drawn: String = FIGURES
         .iter()
-        .map(|(name, pick)| quality_chart(set, name, *pick))
+        .map(|figure| quality_chart(set, figure))
         .collect();
-    let shown = match runs.len() {
-        1 => "The band is the 95\u{a0}% interval over the people measured.",
+    let measured = |run: &ShownRun| {
+        let rows = run.record.rounds.iter();
+        rows.filter(|row| row.quality.is_some()).count()
+    };
+    let shown = match runs.as_slice() {
+        [run] if measured(run) > 1 => {
+            "The band is the 95\u{a0}% interval over the people measured."
+        }
+        [_] => {
+            "Only one model of it was measured; the whisker is the 95\u{a0}% interval over the people measured."
+        }
         _ => {
             "The whisker at the end of a line is the 95\u{a0}% interval over the people measured; those of each round are in the tables."
         }
@@ -103,14 +132,26 @@ pub(super) fn quality(set: &Set<'_>) -> String {
         .map(|run| tables::live(&run.record.rounds))
         .collect();
     format!(
-        "<section>{heading}<div class=\"pair\">{drawn}</div>{}<figcaption>{} {shown} The axes start at 0.{}</figcaption>{tables}{live}</section>",
-        key(runs),
+        "<section>{heading}<div class=\"pair\">{drawn}</div>{}<figcaption>{} {shown} The axes start at 0.{}{}{}</figcaption>{tables}{live}</section>",
+        key(runs, |run| run.quality().is_some()),
         escape(&ahead(set)),
+        counts_alone(runs),
+        set.whose(),
         set.left_out(),
     )
 }
 
-fn quality_chart(set: &Set<'_>, name: &str, pick: fn(&Quality) -> f64) -> String {
+fn counts_alone(runs: &[&ShownRun]) -> &'static str {
+    match runs {
+        [run] if run.content().is_some() => {
+            " <em>Counts alone</em> are the public item features and the noisy counts without any other sum."
+        }
+        _ => "",
+    }
+}
+
+fn quality_chart(set: &Set<'_>, figure: &Figure) -> String {
+    let (name, pick, alone) = *figure;
     let runs = &set.drawn;
     let joined = match runs.len() {
         1 => Joined::ByBand,
@@ -125,14 +166,13 @@ fn quality_chart(set: &Set<'_>, name: &str, pick: fn(&Quality) -> f64) -> String
             within.filter(|_| is_last || joined == Joined::ByBand),
         ))
     };
-    let popularity = pick(&set.popularity());
-    let mut baselines = vec![(popularity, "popularity")];
-    let central = set.central();
-    baselines.extend(
-        central
-            .iter()
-            .map(|central| (pick(&central.quality), "in one place")),
-    );
+    let mut baselines = set.baselines(pick);
+    if let [run] = runs.as_slice() {
+        baselines.extend(
+            run.content()
+                .map(|content| (alone(content), "counts alone".to_owned())),
+        );
+    }
     let ends = runs.iter().filter_map(|run| {
         let last = pick(run.quality()?);
         Some(format!("{} ends at {}", run.name, score(last)))
@@ -140,10 +180,10 @@ fn quality_chart(set: &Set<'_>, name: &str, pick: fn(&Quality) -> f64) -> String
     let description = format!(
         "{}; popularity has {}.",
         ends.collect::<Vec<_>>().join(", "),
-        score(popularity)
+        score(pick(&set.popularity()))
     );
     let drawn = lines::chart(&Chart {
-        lines: &lines(runs, joined, value),
+        lines: &lines(runs, longest(runs), joined, value),
         baselines: &baselines,
         axis: &Axis::of_rounds(longest(runs), SIZE),
         write: score,
@@ -215,11 +255,16 @@ fn spent(drawn: &[&ShownRun], private: &[&ShownRun]) -> String {
         .iter()
         .filter_map(|run| {
             let (spent, delta) = run.spent()?;
-            Some(format!("{}: {}", run.name, budget(spent, Some(delta))))
+            let budget = budget(spent, Some(delta));
+            Some(match drawn.len() {
+                1 => budget,
+                _ => format!("{budget} in {}", run.called()),
+            })
         })
         .collect();
+    let longest = longest(private);
     // Of all that are drawn, so that each keeps its colour.
-    let all = lines(drawn, Joined::ByWhiskers, value);
+    let all = lines(drawn, longest, Joined::ByWhiskers, value);
     let lines: Vec<Line> = all
         .into_iter()
         .filter(|line| !line.points.is_empty())
@@ -229,7 +274,7 @@ fn spent(drawn: &[&ShownRun], private: &[&ShownRun]) -> String {
         lines::chart(&Chart {
             lines: &lines,
             baselines: &[],
-            axis: &Axis::of_rounds(longest(drawn), size),
+            axis: &Axis::of_rounds(longest, size),
             write: epsilon,
             size,
             name: "Epsilon spent by the end of each round",
@@ -244,7 +289,7 @@ fn spent(drawn: &[&ShownRun], private: &[&ShownRun]) -> String {
         "<figure><h3>ε spent by the end of each round</h3><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>{}<figcaption>{}</figcaption></figure>",
         draw(880.0, 240.0),
         draw(400.0, 240.0),
-        key(drawn),
+        key(drawn, |run| run.spent().is_some()),
         escape(&caption)
     )
 }

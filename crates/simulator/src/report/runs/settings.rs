@@ -180,22 +180,29 @@ fn collect(name: &str, value: &impl Serialize, found: &mut BTreeMap<String, Stri
     }
 }
 
-/// The command that proves each run, or goes on with it.
+/// The commands that prove each run, or go on with it.
 fn again(set: &Set<'_>) -> String {
-    let rows: Vec<Vec<String>> = set
+    let commands: String = set
         .runs
         .iter()
-        .map(|run| vec![run.name.clone(), repeated(run), from_keys(&run.record)])
+        .map(|run| {
+            format!(
+                "<dt>{}</dt><dd><code>{}</code></dd><dd><code>{}</code></dd>",
+                escape(&run.name),
+                escape(&repeated(run)),
+                escape(&from_keys(&run.record))
+            )
+        })
         .collect();
-    let heads = ["run", "from its folder", "from nothing but its keys"].map(str::to_owned);
-    let table = table(&heads, &rows)
-        .replace("<td>", "<td><code>")
-        .replace("</td>", "</code></td>");
     format!(
         "<p><code>--repeat</code> runs it again from <code>run.json</code> and ends well only if the model has the same digest and every figure \
-         but the times is the same; <code>--resume</code> goes on with one that is not finished. Paths are those of the folder that the \
-         command was given in.</p>{}",
-        folded(rows.len(), "Commands", &table)
+         but the times is the same; <code>--resume</code> goes on with one that is not finished. The second command needs nothing but the data. \
+         Paths are those of the folders that the commands were given in.</p>{}",
+        folded(
+            set.runs.len(),
+            "Commands",
+            &format!("<dl class=\"commands\">{commands}</dl>")
+        )
     )
 }
 

@@ -67,7 +67,7 @@ pub(super) fn section(set: &Set<'_>) -> String {
         .collect();
     let legend = match series.len() {
         1 => String::new(),
-        _ => marks::key(series.iter().map(|one| one.name.as_str())),
+        _ => marks::key(series.iter().map(|one| one.name.as_str()).enumerate()),
     };
     let left = match all - series.len() {
         0 => String::new(),
@@ -83,11 +83,12 @@ pub(super) fn section(set: &Set<'_>) -> String {
     };
     format!(
         "<section>{}<div class=\"pair\">{drawn}</div>{legend}<figcaption>Quality of the last model by {shown}. {points}{left} \
-         The axes start at 0.</figcaption>{}</section>",
+         The axes start at 0.{}</figcaption>{}</section>",
         set.heading(&match key.as_str() {
             "epsilon" => "Quality against epsilon".to_owned(),
             key => format!("Quality against {}", escape(key)),
         }),
+        set.whose(),
         table(&series, &values, &key)
     )
 }
@@ -192,7 +193,7 @@ fn places(series: &[Series<'_>], log: bool) -> Vec<(Value, f64)> {
     let log = least > 0.0 && (log || most / least >= 20.0);
     let scaled = |value: f64| if log { value.ln() } else { value };
     let span = scaled(most) - scaled(least);
-    let width = if nothing { 0.84 } else { 1.0 };
+    let width = if nothing { 0.7 } else { 1.0 };
     let at = |value: f64| match span > 0.0 {
         true => width * (scaled(value) - scaled(least)) / span,
         false => width / 2.0,
@@ -283,13 +284,6 @@ fn chart(
         let others = others.into_iter().map(|(_, point)| vec![point]);
         lines.extend(others.map(|points| line(Joined::ByWhiskers, points)));
     }
-    let popularity = set.popularity();
-    let mut baselines = vec![(pick(&popularity), "popularity")];
-    baselines.extend(
-        set.central()
-            .iter()
-            .map(|central| (pick(&central.quality), "in one place")),
-    );
     let said: Vec<String> = series
         .iter()
         .flat_map(|one| values.iter().map(move |(value, _)| (one, value)))
@@ -301,7 +295,7 @@ fn chart(
         .collect();
     let drawn = lines::chart(&Chart {
         lines: &lines,
-        baselines: &baselines,
+        baselines: &set.baselines(pick),
         axis,
         write: score,
         size: SIZE,
