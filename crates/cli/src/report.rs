@@ -87,7 +87,7 @@ impl Report {
         progress::write(&page, comparison.to_html().as_bytes())?;
         self.json.write(&reported(&comparison, &page))?;
         if !self.json.replaces_words() {
-            progress::say(&comparison.headline());
+            progress::say(&headline(&comparison));
             progress::say(&format!("the page is {}", page.display()));
         }
         Ok(())
@@ -158,38 +158,28 @@ impl Report {
     fn shown(&self, runs: Vec<(Folder, Record)>) -> anyhow::Result<Vec<ShownRun>> {
         let (sources, numbers) = self.sources(&runs)?;
         let drawn = drawn(runs.iter().map(|(_, record)| record));
-        let mut yardsticks = Vec::new();
-        for ((_, record), number) in runs.iter().zip(&numbers) {
-            let read = sources.get(*number).filter(|_| !self.no_central);
-            let yardstick = read.map(|read| (*number, Yardstick::of(&record.task, &read.dataset)));
-            yardsticks.push(yardstick);
-        }
-        let mut learned: Vec<((usize, Yardstick), InOnePlace)> = Vec::new();
         let names = names(&runs);
-        let mut shown = Vec::new();
         let bar = progress::bar(runs.len() as u64, "runs");
-        for (run, (folder, record)) in runs.into_iter().enumerate() {
-            bar.set_position(run as u64);
-            let name = names.get(run).cloned().unwrap_or_default();
-            let Some(read) = numbers.get(run).and_then(|number| sources.get(*number)) else {
+        let mut yardsticks = Yardsticks::default();
+        let mut shown = Vec::new();
+        for (run, ((folder, record), (name, source))) in runs
+            .into_iter()
+            .zip(names.into_iter().zip(numbers))
+            .enumerate()
+        {
+            let Some(read) = sources.get(source) else {
                 continue;
             };
-            let central = match yardsticks.get(run).cloned().flatten() {
-                None => None,
-                Some(wanted) => {
-                    if !learned.iter().any(|(known, _)| *known == wanted) {
-                        let central = read.in_one_place(&wanted.1, &bar)?;
-                        learned.push((wanted.clone(), central));
-                    }
-                    let found = learned.iter().find(|(known, _)| *known == wanted);
-                    found.map(|(_, central)| central.clone())
-                }
+            let central = match self.no_central {
+                true => None,
+                false => Some(yardsticks.learned(source, read, &record, &bar)?),
             };
             bar.set_message(name.clone());
             let evaluation = match drawn.contains(&run) {
                 true => read.evaluation(&folder, &record)?,
                 false => None,
             };
+            bar.inc(1);
             shown.push(ShownRun {
                 name,
                 folder: folder.path().display().to_string(),
@@ -201,6 +191,32 @@ impl Report {
         }
         bar.finish_and_clear();
         Ok(shown)
+    }
+}
+
+/// Those that were learned, with the number of their data.
+#[derive(Default)]
+struct Yardsticks(Vec<(usize, Yardstick, InOnePlace)>);
+
+impl Yardsticks {
+    /// That of a run: learned, unless another run has the same.
+    fn learned(
+        &mut self,
+        source: usize,
+        read: &Read,
+        record: &Record,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<InOnePlace> {
+        let wanted = Yardstick::of(&record.task, &read.dataset);
+        let is_it = |(other, yardstick, _): &&(usize, Yardstick, InOnePlace)| {
+            *other == source && *yardstick == wanted
+        };
+        if let Some((_, _, known)) = self.0.iter().find(is_it) {
+            return Ok(known.clone());
+        }
+        let found = read.in_one_place(&wanted, bar)?;
+        self.0.push((source, wanted, found.clone()));
+        Ok(found)
     }
 }
 
@@ -281,6 +297,11 @@ impl Read {
     }
 }
 
+/// Spaces that do not break are for pages.
+fn headline(comparison: &Comparison) -> String {
+    comparison.headline().replace('\u{a0}', " ")
+}
+
 fn reported<'a>(comparison: &'a Comparison, page: &'a Path) -> Reported<'a> {
     let run = |run: &'a ShownRun| ReportedRun {
         name: &run.name,
@@ -295,7 +316,7 @@ fn reported<'a>(comparison: &'a Comparison, page: &'a Path) -> Reported<'a> {
         evaluation: run.evaluation.as_ref(),
     };
     Reported {
-        headline: comparison.headline(),
+        headline: headline(comparison),
         page,
         runs: comparison.runs.iter().map(run).collect(),
     }

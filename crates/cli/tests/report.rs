@@ -126,7 +126,7 @@ fn what_cannot_be_reported_is_refused_with_what_to_do() {
     report(&["nowhere"]).with(2, &["nowhere holds no run", "`chorus simulate --out`"]);
     report(&["data"]).with(2, &["data holds no run"]);
     report(&["runs/off", "--out", "no/page.html"]).with(4, &["there is no folder no"]);
-    report(&["runs/off", "--out", "runs/off"]).with(2, &["named twice"]);
+    report(&["runs/off", "--out", "runs/off"]).with(4, &["cannot write runs/off"]);
 
     // The data moved, or is another by now.
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();

@@ -90,7 +90,7 @@ pub(super) fn quality(report: &Report) -> String {
         draw(360.0, 280.0),
         escape(&seen(report)),
         tables::quality(&report.rounds),
-        tables::live(&report.rounds)
+        tables::live("", &report.rounds)
     )
 }
 

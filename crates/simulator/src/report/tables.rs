@@ -32,13 +32,14 @@ fn table(
             )
         })
         .collect();
-    let open = if may_open && rounds.len() <= OPEN {
-        " open"
-    } else {
-        ""
+    // Many tables of many rounds are there to be opened, and not to be printed.
+    let class = match may_open {
+        true if rounds.len() <= OPEN => " open",
+        true => "",
+        false => " class=\"rounds\"",
     };
     format!(
-        "<details{open}><summary>{summary}</summary><table><thead><tr><th scope=\"col\">round</th>{heads}</tr></thead>\
+        "<details{class}><summary>{summary}</summary><table><thead><tr><th scope=\"col\">round</th>{heads}</tr></thead>\
          <tbody>{body}</tbody></table></details>"
     )
 }
@@ -64,7 +65,8 @@ pub(super) fn quality(rounds: &[RoundRow]) -> String {
 }
 
 /// What clients said themselves; nothing in a task that they do not evaluate.
-pub(super) fn live(rounds: &[RoundRow]) -> String {
+/// `whose`: the run, where there are several.
+pub(super) fn live(whose: &str, rounds: &[RoundRow]) -> String {
     let rounds: Vec<RoundRow> = rounds
         .iter()
         .filter(|row| row.live.is_some())
@@ -81,9 +83,10 @@ pub(super) fn live(rounds: &[RoundRow]) -> String {
         "all: Recall@20",
         "clients",
     ];
-    let summary =
-        "What clients said of the model by the ranks of their newest items, with 95 % intervals";
-    table(&rounds, summary, &heads, true, |row| {
+    let summary = format!(
+        "{whose}What clients said of the model by the ranks of their newest items, with 95 % intervals"
+    );
+    table(&rounds, &summary, &heads, true, |row| {
         let said = row.live.as_ref().and_then(|live| live.measured.as_ref());
         let figure = |pick: fn(&Measured) -> Interval| {
             or_dash(said, |said| {
@@ -170,7 +173,7 @@ pub(super) fn intervals(rounds: &[RoundRow], summary: &str, may_open: bool) -> S
                 let within = Interval::of_mean(value, quality.cases);
                 or_dash(within, |within| {
                     format!(
-                        "{} ({:.3} to {:.3})",
+                        "{}\u{a0}({:.3}–{:.3})",
                         score4(value),
                         within.low,
                         within.high

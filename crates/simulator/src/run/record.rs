@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use chorus_data::Dataset;
+use chorus_model::Quality;
 use chorus_privacy::Release;
 use chorus_protocol::{Digest, Task};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,12 @@ impl Record {
     /// Whether the last model was measured.
     pub fn is_finished(&self) -> bool {
         self.model.is_some() && self.figures.is_some()
+    }
+
+    /// The last quality that was measured.
+    pub fn quality(&self) -> Option<&Quality> {
+        let rows = self.rounds.iter().rev();
+        rows.filter_map(|row| row.quality.as_ref()).next()
     }
 
     /// What was given for a key, as text; nothing where nothing was.

@@ -3,6 +3,7 @@
 use chorus_model::{Interval, Quality};
 
 use super::{Set, ShownRun, best_of};
+use crate::RoundRow;
 use crate::report::text::{budget, bytes, count, escape, percent, score, seconds};
 
 /// Data sets that a headline has room for.
@@ -175,22 +176,41 @@ fn answers(set: &Set<'_>) -> Vec<(&'static str, String)> {
         rows.push(("How private is it?", privacy(set, best)));
         rows.push(("What did it take?", cost(best)));
     }
-    let unfinished: Vec<String> = set
-        .runs
-        .iter()
-        .filter_map(|run| Some(format!("{} {}", run.called(), run.unfinished()?)))
-        .collect();
-    if let (Some(first), left) = (unfinished.first(), unfinished.len()) {
-        let others = match left {
-            1 => String::new(),
-            _ => format!(", and {} others are not finished either", left - 1),
-        };
-        rows.push((
-            "Is it all there?",
-            format!("No: {first}{others}. What is shown of it is what it had by then."),
-        ));
-    }
+    rows.extend(failed(set).map(|said| ("Did every sum arrive?", said)));
+    rows.extend(unfinished(set).map(|said| ("Is it all there?", said)));
     rows
+}
+
+/// Rounds without a sum, and sums that are not what was encoded.
+fn failed(set: &Set<'_>) -> Option<String> {
+    let rows: Vec<&RoundRow> = set.runs.iter().flat_map(|run| &run.record.rounds).collect();
+    let lost = rows.iter().filter(|row| !row.completed).count();
+    let inexact = rows
+        .iter()
+        .filter(|row| row.completed && !row.sum_exact)
+        .count();
+    let of_all =
+        |some: usize, what| format!("{} of {} rounds {what}", count(some), count(rows.len()));
+    let lost = (lost > 0).then(|| of_all(lost, "ended without a sum"));
+    let inexact =
+        (inexact > 0).then(|| of_all(inexact, "ended with another sum than the clients encoded"));
+    let said: Vec<String> = lost.into_iter().chain(inexact).collect();
+    (!said.is_empty()).then(|| format!("No: {}.", said.join(", and ")))
+}
+
+fn unfinished(set: &Set<'_>) -> Option<String> {
+    let runs = set.runs.iter();
+    let unfinished = runs.filter_map(|run| Some(format!("{} {}", run.called(), run.unfinished()?)));
+    let unfinished: Vec<String> = unfinished.collect();
+    let others = match unfinished.len() {
+        0 | 1 => String::new(),
+        2 => ", and another is not finished either".to_owned(),
+        all => format!(", and {} others are not finished either", all - 1),
+    };
+    let first = unfinished.first()?;
+    Some(format!(
+        "No: {first}{others}. What is shown of it is what it had by then."
+    ))
 }
 
 fn figures(quality: &Quality) -> String {

@@ -74,7 +74,5 @@ fn better(one: &Record, other: &Record) -> bool {
 }
 
 fn hits(record: &Record) -> f64 {
-    let rows = record.rounds.iter().rev();
-    let quality = rows.filter_map(|row| row.quality.as_ref()).next();
-    quality.map_or(0.0, |quality| quality.hr_at_10)
+    record.quality().map_or(0.0, |quality| quality.hr_at_10)
 }

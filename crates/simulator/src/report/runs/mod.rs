@@ -228,11 +228,7 @@ fn best_of<'a>(runs: impl Iterator<Item = &'a ShownRun> + Clone) -> Option<&'a S
 impl ShownRun {
     /// The last quality that was measured.
     fn quality(&self) -> Option<&Quality> {
-        self.record
-            .rounds
-            .iter()
-            .rev()
-            .find_map(|row| row.quality.as_ref())
+        self.record.quality()
     }
 
     fn hits(&self) -> f64 {

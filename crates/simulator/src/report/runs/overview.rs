@@ -177,7 +177,7 @@ fn named(class: &str, name: &str, beneath: &str, cells: &str) -> String {
 fn within(quality: Option<&Quality>) -> String {
     let within = quality.and_then(|quality| Interval::of_mean(quality.hr_at_10, quality.cases));
     within.map_or("–".to_owned(), |within| {
-        format!("{:.3} to {:.3}", within.low, within.high)
+        format!("{:.3}–{:.3}", within.low, within.high)
     })
 }
 

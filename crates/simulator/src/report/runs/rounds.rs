@@ -114,31 +114,43 @@ pub(super) fn quality(set: &Set<'_>) -> String {
             "The whisker at the end of a line is the 95\u{a0}% interval over the people measured; those of each round are in the tables."
         }
     };
-    let tables: String = runs
-        .iter()
-        .map(|run| {
-            let name = match runs.len() {
-                1 => "Quality after each round, with 95\u{a0}% intervals".to_owned(),
-                _ => format!(
-                    "{}: quality after each round, with 95\u{a0}% intervals",
-                    run.name
-                ),
-            };
-            tables::intervals(&run.record.rounds, &escape(&name), runs.len() == 1)
-        })
-        .collect();
-    let live: String = runs
-        .iter()
-        .map(|run| tables::live(&run.record.rounds))
-        .collect();
+    let whose = |run: &ShownRun| match runs.len() {
+        1 => String::new(),
+        _ => escape(&format!("{}: ", run.name)),
+    };
+    let tables = runs.iter().map(|run| {
+        let (whose, rounds) = (whose(run), &run.record.rounds);
+        let summary = format!("{whose}Quality after each round, with 95\u{a0}% intervals");
+        let intervals = tables::intervals(rounds, &summary, runs.len() == 1);
+        format!(
+            "{intervals}{}{}",
+            tables::live(&whose, rounds),
+            remarks(&whose, rounds)
+        )
+    });
+    let tables: String = tables.collect();
     format!(
-        "<section>{heading}<div class=\"pair\">{drawn}</div>{}<figcaption>{} {shown} The axes start at 0.{}{}{}</figcaption>{tables}{live}</section>",
+        "<section>{heading}<div class=\"pair\">{drawn}</div>{}<figcaption>{} {shown} The axes start at 0.{}{}{}</figcaption>{tables}</section>",
         key(runs, |run| run.quality().is_some()),
         escape(&ahead(set)),
         counts_alone(runs),
         set.whose(),
         set.left_out(),
     )
+}
+
+/// What server steps did out of the ordinary.
+fn remarks(whose: &str, rounds: &[RoundRow]) -> String {
+    let remarks = rounds.iter().filter_map(RoundRow::remark);
+    let remarks: String = remarks
+        .map(|said| format!("<li>{}</li>", escape(&said)))
+        .collect();
+    match remarks.is_empty() {
+        true => remarks,
+        false => format!(
+            "<details><summary>{whose}What server steps did out of the ordinary</summary><ul>{remarks}</ul></details>"
+        ),
+    }
 }
 
 fn counts_alone(runs: &[&ShownRun]) -> &'static str {

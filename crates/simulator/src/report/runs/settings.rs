@@ -59,23 +59,15 @@ fn differences(set: &Set<'_>) -> String {
         columns.push((key, values));
     }
     // A run can be another by who computed it, too.
-    let others: [(&str, fn(&Record) -> &str); 2] = [
-        ("engine", |record| &record.engine),
-        ("version of chorus", |record| &record.version),
-    ];
-    for (name, pick) in others {
-        let values: Vec<String> = set
-            .runs
-            .iter()
-            .map(|run| pick(&run.record).to_owned())
-            .collect();
-        if values
-            .windows(2)
-            .any(|pair| matches!(pair, [one, other] if one != other))
-        {
+    let mut beside = |name: &str, pick: fn(&Record) -> &str| {
+        let values = set.runs.iter().map(|run| pick(&run.record).to_owned());
+        let values: Vec<String> = values.collect();
+        if values.iter().any(|value| Some(value) != values.first()) {
             columns.push((name.to_owned(), values));
         }
-    }
+    };
+    beside("engine", |record| &record.engine);
+    beside("version of chorus", |record| &record.version);
     if columns.is_empty() {
         return "<p>All runs were asked for with the same keys.</p>".to_owned();
     }

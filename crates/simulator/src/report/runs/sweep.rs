@@ -57,14 +57,12 @@ pub(super) fn section(set: &Set<'_>) -> String {
             key => key.to_owned(),
         },
     };
-    let figures: [(&str, fn(&Quality) -> f64); 2] = [
-        ("HR@10 among 99 others", |quality| quality.hr_at_10),
-        ("NDCG@10 among all", |quality| quality.full_ndcg_at_10),
+    let draw = |name, pick| chart(set, &series, &values, &axis, name, pick, seeds);
+    let drawn = [
+        draw("HR@10 among 99 others", |quality| quality.hr_at_10),
+        draw("NDCG@10 among all", |quality| quality.full_ndcg_at_10),
     ];
-    let drawn: String = figures
-        .iter()
-        .map(|(name, pick)| chart(set, &series, &values, &axis, name, *pick, seeds))
-        .collect();
+    let drawn = drawn.concat();
     let legend = match series.len() {
         1 => String::new(),
         _ => marks::key(series.iter().map(|one| one.name.as_str()).enumerate()),

@@ -136,6 +136,8 @@ fn one_run_with_noise_has_its_budget_intervals_groups_and_commands() {
     let dataset = dataset();
     let mut one = run(&dataset, &[("epsilon", "8")], 5, 0.0);
     one.evaluation = Some(evaluated(&dataset));
+    one.record.rounds[2].note = Some("the guard went back".into());
+    one.record.rounds[3].completed = false;
     let page = page(vec![one]);
     show("one-run", &page);
     for part in [
@@ -144,6 +146,8 @@ fn one_run_with_noise_has_its_budget_intervals_groups_and_commands() {
         "0.373 to 0.435",
         "in one place 0.610",
         "popularity 0.316",
+        "gradient-2: the guard went back",
+        "No: 1 of 5 rounds ended without a sum.",
         "lightest quarter",
         "not gender: female",
         "gap by gender: female",
@@ -233,7 +237,7 @@ fn a_run_is_shown_as_far_as_it_came() {
     for part in [
         "stopped after 12 of ",
         "not one of ",
-        "and 1 others are not finished either",
+        "and another is not finished either",
         // What is not finished is not the best, however good it was by then.
         "Best by HR@10 is run “rounds=9”.",
         "No differential privacy is claimed of every run here.",
