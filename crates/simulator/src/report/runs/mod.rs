@@ -29,7 +29,7 @@ pub struct ShownRun {
     pub record: Record,
     /// The quality of ranking by popularity on its data.
     pub popularity: Quality,
-    /// The same model learned in one place, where that was asked for.
+    /// Its yardstick, where that was asked for.
     pub central: Option<InOnePlace>,
     /// What is measured of its model besides; nothing of runs that are not drawn.
     pub evaluation: Option<Evaluation>,
