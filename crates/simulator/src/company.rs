@@ -4,8 +4,8 @@
 use chorus_protocol::Digest;
 use thiserror::Error;
 
-/// The processes of a simulation, of which this is one.
-pub trait Company {
+/// The processes of a simulation, of which this is one. All calls come from the thread that drives the simulation.
+pub trait Company: Sync {
     /// Which one this is, from 0; process 0 speaks and writes for all.
     fn rank(&self) -> usize;
 

@@ -81,6 +81,7 @@ fn record(task: &Task, dataset: &Dataset, options: Options) -> Record {
         model: None,
         figures: None,
         rounds: Vec::new(),
+        releases: Vec::new(),
     }
 }
 

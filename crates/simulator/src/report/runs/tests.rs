@@ -75,6 +75,7 @@ fn run(dataset: &Dataset, keys: &[(&str, &str)], rounds: usize, better: f64) -> 
             model: Some(Digest::of(b"model")),
             figures: Some(invented.figures),
             rounds: invented.rounds,
+            releases: Vec::new(),
         },
         popularity: invented.popularity,
         central: Some(InOnePlace {
