@@ -50,6 +50,7 @@ fn record(dataset: &Dataset, keys: &[(&str, &str)]) -> Record {
         model: None,
         figures: None,
         rounds: Vec::new(),
+        releases: Vec::new(),
     }
 }
 
