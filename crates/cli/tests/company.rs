@@ -31,7 +31,7 @@ mod launched {
     use super::data;
 
     const BINARY: &str = env!("CARGO_BIN_EXE_chorus");
-    const PATIENCE: Duration = Duration::from_secs(120);
+    const PATIENCE: Duration = Duration::from_secs(300);
 
     const SIMULATE: [&str; 9] = [
         "simulate",

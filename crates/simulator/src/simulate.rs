@@ -10,7 +10,7 @@ use crate::{
     SimulateError, Simulation, evaluate,
 };
 
-pub(crate) const ONE_PROCESS: &str = "One process played every role here, so nothing was protected from whoever ran it. In the \
+pub(crate) const ONE_PROGRAM: &str = "One program played every role here, so nothing was protected from whoever ran it. In the \
     product the same functions run on clients and coordinator, apart from each other:";
 
 /// How to simulate; what is learned stands in the task.
@@ -140,14 +140,14 @@ impl Run {
         Report {
             title: format!("{}, simulated", figures.data),
             setting: format!(
-                "{} simulated clients in one process, {masks}. No network, no identities.",
+                "{} simulated clients of one program, {masks}. No network, no identities.",
                 figures.clients
             ),
             figures: figures.clone(),
             popularity: self.popularity,
             rounds: self.rounds.clone(),
             guarantee: self.guarantee.clone(),
-            trust: format!("{ONE_PROCESS}\n{}", self.trust),
+            trust: format!("{ONE_PROGRAM}\n{}", self.trust),
             picture: self.picture.clone(),
         }
     }

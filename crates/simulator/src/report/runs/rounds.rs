@@ -8,7 +8,7 @@ use crate::report::marks::{self, SERIES};
 use crate::report::summary::paragraphs;
 use crate::report::tables;
 use crate::report::text::{budget, epsilon, escape, score};
-use crate::simulate::ONE_PROCESS;
+use crate::simulate::ONE_PROGRAM;
 use crate::{Content, RoundRow};
 
 const SIZE: Size = Size {
@@ -324,7 +324,7 @@ fn words(set: &Set<'_>) -> String {
         1 => "What protects a person".to_owned(),
         _ => format!("What protects a person in {}", run.called()),
     };
-    let trust = format!("{ONE_PROCESS}\n{}", record.options.trust(&record.task));
+    let trust = format!("{ONE_PROGRAM}\n{}", record.options.trust(&record.task));
     format!(
         "<h3>{}</h3><div class=\"{class}\">{}</div><details><summary>Against whom</summary>{}</details>",
         escape(&whose),
