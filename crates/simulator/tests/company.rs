@@ -323,3 +323,16 @@ fn what_processes_cannot_share_is_refused() {
         assert!(run(&task, &dataset, &options, &Alone).is_ok(), "{key}");
     }
 }
+
+/// Whoever drives a simulation may do so from a thread of its own, as the package for Python does.
+#[test]
+fn a_simulation_can_go_to_another_thread() {
+    let dataset = small();
+    let (task, options) = (trained(&dataset), Options::USUAL);
+    let mut simulation = Simulation::new(&task, &dataset, &Direct, options).unwrap();
+    let is_done = thread::scope(|scope| {
+        let driven = scope.spawn(|| simulation.sum(&mut |_| {}).is_ok());
+        driven.join().unwrap()
+    });
+    assert!(is_done);
+}
