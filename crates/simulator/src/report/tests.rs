@@ -139,6 +139,18 @@ fn with_noise_the_budget_is_printed() {
     assert!(!page.contains("No differential privacy"));
 }
 
+/// Whoever adds the noise, there is an epsilon.
+#[test]
+fn what_was_spent_is_drawn_for_every_kind_of_noise() {
+    for noise in [Noise::Distributed, Noise::Central, Noise::Local] {
+        let mut report = invented(5, Noise::Distributed);
+        report.figures.noise = noise;
+        let page = report.to_html();
+        assert!(page.contains("After the last sum a client has spent ε"));
+        assert!(!page.contains("Nothing to count: noise was off"));
+    }
+}
+
 #[test]
 fn every_text_is_escaped() {
     let mut report = invented(3, Noise::Off);

@@ -95,21 +95,17 @@ pub(super) fn groups(set: &Set<'_>) -> String {
         set.heading("Who is served how well"),
         draw(880.0),
         draw(400.0),
-        escape(&unequal(&runs)),
+        escape(&unequal(set)),
         if runs.len() <= 3 { " open" } else { "" },
         heads(&runs)
     )
 }
 
 /// What the gaps of the best run say.
-fn unequal(runs: &[(&ShownRun, Option<&Evaluation>)]) -> String {
-    let measured = runs
-        .iter()
-        .filter_map(|(run, found)| Some((*run, (*found)?)));
-    let best = measured.reduce(|best, one| match one.0.hits() > best.0.hits() {
-        true => one,
-        false => best,
-    });
+fn unequal(set: &Set<'_>) -> String {
+    let best = set
+        .best()
+        .and_then(|run| Some((run, run.evaluation.as_ref()?)));
     let Some((run, found)) = best else {
         return String::new();
     };
@@ -118,7 +114,7 @@ fn unequal(runs: &[(&ShownRun, Option<&Evaluation>)]) -> String {
         Some(format!("by {} ({} fares worst)", by.by, gap.worst))
     });
     let sure: Vec<String> = sure.collect();
-    let whose = match runs.len() {
+    let whose = match set.runs.len() {
         1 => String::new(),
         _ => format!(" in {}", run.called()),
     };
