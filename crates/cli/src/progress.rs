@@ -1,5 +1,6 @@
 //! What a person at a terminal sees: results on standard output, everything else on standard error.
 
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,36 +113,59 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Refuses, before any work is done, files that could not be written after it, or that would take the place of each other or of
-/// what is `read`.
+/// what is `read`: a file, or any in a folder.
 pub fn check_files<'a>(
     files: impl IntoIterator<Item = &'a Path>,
     read: impl IntoIterator<Item = &'a Path>,
 ) -> anyhow::Result<()> {
-    let mut taken: Vec<PathBuf> = read.into_iter().map(whole).collect();
+    let read: Vec<PathBuf> = read.into_iter().map(whole).collect();
+    let mut taken = read.clone();
     for file in files {
+        let place = whole(file);
         let is_device = file.exists() && !file.is_file();
-        if taken.contains(&whole(file)) && !is_device {
+        let is_read = file.is_file() && read.iter().any(|read| place.starts_with(read));
+        if is_read || taken.contains(&place) && !is_device {
             let file = file.display();
             return exit::stop(
                 exit::USAGE,
                 format!(
-                    "{file} is named twice: writing it would destroy something; take another name"
+                    "{file} is named twice, or is of what is read: writing it would destroy something; take another name"
                 ),
             );
         }
-        taken.push(whole(file));
-        let folder = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            let (file, folder) = (file.display(), folder.display());
-            return exit::stop(
-                exit::ENVIRONMENT,
-                format!("cannot write {file}: there is no folder {folder}; make it first"),
-            );
-        }
+        taken.push(place);
+        can_be_written(file)?;
     }
     Ok(())
+}
+
+fn can_be_written(file: &Path) -> anyhow::Result<()> {
+    let refuse = |why: String| {
+        let file = file.display();
+        exit::stop(exit::ENVIRONMENT, format!("cannot write {file}: {why}"))
+    };
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return refuse(format!(
+            "there is no folder {}; make it first",
+            folder.display()
+        ));
+    }
+    if file.is_dir() {
+        return refuse("it is a folder; name a file in it".to_owned());
+    }
+    let tried = match (file.is_file(), file.exists()) {
+        (true, _) => OpenOptions::new().append(true).open(file).map(drop),
+        (false, true) => Ok(()),
+        (false, false) => tempfile::tempfile_in(folder).map(drop),
+    };
+    match tried {
+        Ok(()) => Ok(()),
+        Err(error) => refuse(error.to_string()),
+    }
 }
 
 /// The same path however it is written, where that can be known.

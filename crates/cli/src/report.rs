@@ -19,8 +19,8 @@ use crate::json::Json;
 use crate::simulate::{command_line, or_exit};
 use crate::{engine, progress};
 
-/// The page, where nobody names it.
-const PAGE: &str = "report.html";
+/// The page, where nobody names it. A run has a `report.html` of its own.
+const PAGE: &str = "runs.html";
 
 /// Flags of `chorus report`.
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub struct Report {
     /// Folders that `chorus simulate --out` filled: a run, finished or not, or a folder of runs such as a sweep makes.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The page [default: report.html in the folder that is named; of several folders, report.html here].
+    /// The page [default: runs.html in the folder that is named; of several folders, runs.html here].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Where the data is now, if it is not where the runs took it from; once for each data set.
@@ -78,8 +78,10 @@ impl Report {
     pub fn run(&self) -> anyhow::Result<()> {
         let runs = self.found()?;
         let page = self.page();
-        let read = self.runs.iter().chain(&self.data).map(PathBuf::as_path);
-        progress::check_files(self.json.file().into_iter().chain([&*page]), read)?;
+        let of_runs = runs.iter().flat_map(|(folder, _)| folder.files());
+        let read: Vec<PathBuf> = of_runs.chain(self.data.iter().cloned()).collect();
+        let written = self.json.file().into_iter().chain([&*page]);
+        progress::check_files(written, read.iter().map(PathBuf::as_path))?;
         let comparison = Comparison {
             runs: self.shown(runs)?,
             command: command_line(),

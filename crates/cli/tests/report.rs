@@ -60,10 +60,10 @@ fn a_sweep_and_a_run_are_reported() {
     let said = chorus(folder, &["report", "runs/sweep"]).well();
     assert!(said.contains("4 runs") && said.contains("ε = "), "{said}");
     assert!(
-        said.ends_with("the page is runs/sweep/report.html\n"),
+        said.ends_with("the page is runs/sweep/runs.html\n"),
         "{said}"
     );
-    let sweep = page(folder, "runs/sweep/report.html");
+    let sweep = page(folder, "runs/sweep/runs.html");
     for part in [
         "Quality against epsilon",
         "epsilon=2,seed=1",
@@ -83,7 +83,7 @@ fn a_sweep_and_a_run_are_reported() {
         "--json",
     ];
     let said: Value = serde_json::from_str(&chorus(folder, &flags).well()).unwrap();
-    assert_eq!(said["page"], "report.html");
+    assert_eq!(said["page"], "runs.html");
     let runs = said["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 5);
     let (off, private) = (&runs[0], &runs[1]);
@@ -100,7 +100,7 @@ fn a_sweep_and_a_run_are_reported() {
         let [stored, then] = ["evaluation", "figures"].map(|part| off[part][key].as_f64().unwrap());
         assert!((stored - then).abs() < 1e-12, "{key}");
     }
-    let both = page(folder, "report.html");
+    let both = page(folder, "runs.html");
     assert!(both.contains("No differential privacy is claimed of 1 of these 5 runs"));
     assert!(!both.contains("in one place 0."));
 
@@ -126,7 +126,9 @@ fn what_cannot_be_reported_is_refused_with_what_to_do() {
     report(&["nowhere"]).with(2, &["nowhere holds no run", "`chorus simulate --out`"]);
     report(&["data"]).with(2, &["data holds no run"]);
     report(&["runs/off", "--out", "no/page.html"]).with(4, &["there is no folder no"]);
-    report(&["runs/off", "--out", "runs/off"]).with(4, &["cannot write runs/off"]);
+    report(&["runs/off", "--out", "runs/off"]).with(4, &["cannot write runs/off", "a folder"]);
+    let own = ["runs/off", "--out", "runs/off/run.json"];
+    report(&own).with(2, &["runs/off/run.json is named twice", "destroy"]);
 
     // The data moved, or is another by now.
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();
@@ -149,7 +151,7 @@ fn what_cannot_be_reported_is_refused_with_what_to_do() {
     report(&["runs/off", "--data", "moved"]).with(3, &["model.safetensors", "another model"]);
     fs::write(folder.join("runs/off/run.json"), "{}").unwrap();
     report(&["runs/off"]).with(3, &["run.json", "no record of a run"]);
-    assert!(!folder.join("report.html").exists());
+    assert!(!folder.join("runs.html").exists());
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn an_interrupted_run_is_shown_as_far_as_it_came() {
     assert_eq!(run.end(Signal::INT), Some(130));
     let said = chorus(folder, &["report", "cut", "--no-central"]).well();
     assert!(said.contains(", so far"), "{said}");
-    let page = page(folder, "cut/report.html");
+    let page = page(folder, "cut/runs.html");
     for part in [
         "stopped after ",
         "chorus simulate --resume cut",

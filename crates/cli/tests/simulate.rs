@@ -347,3 +347,56 @@ fn the_number_of_threads_changes_no_bit() {
     };
     assert_eq!(private("1"), private("3"));
 }
+
+/// What would end a run after all its work is said before it, and nothing that was read is written over.
+#[test]
+fn results_that_cannot_be_written_are_refused_first() {
+    let room = room();
+    let folder = room.path();
+    let refused = |flag: &str, file: &str, code, says: &str| {
+        let run = simulate(&["--rounds", "100000", flag, file]);
+        chorus(folder, &run).with(code, &[file, says]);
+    };
+    let train = folder.join("data/tiny.train.rating");
+    let before = fs::read(&train).unwrap();
+    refused("--scores", "data/tiny.train.rating", 2, "destroy");
+    assert_eq!(fs::read(&train).unwrap(), before);
+    fs::create_dir(folder.join("kept")).unwrap();
+    refused("--save-model", "kept", 4, "it is a folder");
+    refused("--report", "data", 4, "it is a folder");
+    refused("--json", "nowhere/x.json", 4, "there is no folder nowhere");
+    // A file beside the data is not one of it.
+    let beside = simulate(&["--rounds", "2", "--json", "data/figures.json"]);
+    chorus(folder, &beside).well();
+}
+
+#[test]
+fn a_trace_of_clients_that_cannot_be_is_refused() {
+    let room = room();
+    let folder = room.path();
+    let refused = |text: &str, says: &[&str]| {
+        fs::write(folder.join("trace.csv"), text).unwrap();
+        let run = simulate(&["--rounds", "2", "--availability", "trace.csv"]);
+        chorus(folder, &run).with(2, says);
+    };
+    let trace = |client: u64| format!("client,from,until\n0,0,2\n{client},0,2\n");
+    refused(&trace(u64::MAX), &["trace.csv", "line 3", "no population"]);
+    refused(&trace(24), &["the population has 24"]);
+    let endless = simulate(&["--rounds", "2", "--availability", "/dev/zero"]);
+    chorus(folder, &endless).with(2, &["/dev/zero", "more than"]);
+}
+
+#[test]
+fn two_processes_do_not_write_one_run() {
+    let room = room();
+    let folder = room.path();
+    let rounds = ["--rounds", "100000", "--measured", "0", "--out", "run"];
+    let run = Service::start(folder, &simulate(&rounds));
+    let began = Instant::now();
+    while !folder.join("run/checkpoint").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no checkpoint");
+        std::thread::yield_now();
+    }
+    chorus(folder, &["simulate", "--resume", "run"]).with(2, &["run is being written by another"]);
+    assert_eq!(run.end(Signal::INT), Some(130));
+}

@@ -66,7 +66,7 @@ pub enum DataError {
     #[error(
         "{} has no column {}, only {}; rename it, or name yours in data.toml beside it: under [columns], \
          {column} = \"...\"",
-        file.display(), wanted.join(" or "), found.join(", ")
+        file.display(), wanted.join(" or "), listed(found)
     )]
     NoColumn {
         /// The file.
@@ -145,4 +145,16 @@ pub enum DataError {
         /// What is wrong.
         flaw: Flaw,
     },
+}
+
+/// Names of a file, of which there may be many, and long ones.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    const LONGEST: usize = 40;
+    let short = |name: &String| name.chars().take(LONGEST).collect::<String>();
+    let mut shown: Vec<String> = names.iter().take(MOST).map(short).collect();
+    if names.len() > MOST {
+        shown.push(format!("and {} more", names.len() - MOST));
+    }
+    shown.join(", ")
 }

@@ -108,7 +108,8 @@ impl Flights {
             users: BTreeMap::new(),
             ended: 0,
         };
-        let (mut heard, mut busy) = (0, self.flying.iter().map(|flight| flight.user).collect());
+        let mut heard = 0;
+        let mut busy: BTreeSet<usize> = self.flying.iter().map(|flight| flight.user).collect();
         let mut clock = 0.0;
         while heard < buffer.updates {
             while self.flying.len() < learning {
@@ -129,6 +130,9 @@ impl Flights {
                 heard += 1;
                 let users = arrived.users.entry(flight.began).or_default();
                 users.insert(flight.user);
+            } else {
+                // Nothing of it is in this buffer, so it can begin again.
+                busy.remove(&flight.user);
             }
         }
         // The clock begins anew with every step: only what is left of each flight counts.
@@ -150,7 +154,7 @@ impl Flights {
     ) {
         let mut rng: ChaCha20Rng = stream(options.seed, self.started, Stream::Flight);
         self.started += 1;
-        // There are more clients than can be busy.
+        // There are more clients than can learn and be in the buffer at once: `check` says so.
         let user = loop {
             let user = rng.random_range(0..population);
             if busy.insert(user) {

@@ -42,6 +42,9 @@ struct Window {
 /// The first line of a trace.
 const COLUMNS: &str = "client,from,until";
 
+/// Of the largest population that is simulated.
+const MOST_CLIENTS: u64 = 1 << 22;
+
 /// Slots that a round waits for clients, at most.
 const PATIENCE: u64 = 1_000;
 
@@ -85,6 +88,12 @@ impl Availability {
             };
             if from >= until {
                 let problem = format!("the window from slot {from} until {until} holds no slot");
+                return Err(fault(line, problem));
+            }
+            if *client >= MOST_CLIENTS {
+                let problem = format!(
+                    "client {client}: no population has more than {MOST_CLIENTS}, numbered from 0"
+                );
                 return Err(fault(line, problem));
             }
             windows.push(Window {

@@ -164,12 +164,11 @@ impl<'a> Simulation<'a> {
         }
         let promoted = self.options.malice.and_then(|malice| malice.item);
         let promoted = promoted.map(|item| {
-            evaluate::listed(
-                self.dataset,
-                trainer.as_ref(),
-                &self.measured,
-                item as usize,
-            )
+            let everyone = match self.measured.is_empty() {
+                true => evaluate::measured(self.dataset),
+                false => self.measured.clone(),
+            };
+            evaluate::listed(self.dataset, trainer.as_ref(), &everyone, item as usize)
         });
         let promoted = promoted.transpose()?;
         let popularity = evaluate::popular(self.dataset, company)?;

@@ -192,6 +192,13 @@ fn attackers_change_the_model_and_promote_what_they_want() {
     };
     let (without, with) = (promoted(0.0), promoted(0.3));
     assert!(with > without + 0.2, "{without} {with}");
+    // Where nobody is measured between rounds, everyone is asked at the end.
+    let options = Options {
+        measured: 0,
+        ..malice(0.3, Attack::Promotion, 3, Some(rare))
+    };
+    let unmeasured = run(&task, &dataset, options).unwrap();
+    assert_eq!(unmeasured.figures.promoted, Some(with));
 }
 
 #[test]
@@ -330,6 +337,21 @@ fn updates_are_buffered_as_they_come_and_late_ones_count_less() {
     assert_ne!(found.parameters, fresh.parameters);
     assert!(found.trust.contains("each client's update"));
     assert!(found.figures.sum_exact);
+}
+
+/// Whoever learns and whoever is in the buffer are everybody here, so who is lost has to begin again.
+#[test]
+fn a_buffer_of_everybody_who_does_not_learn_is_filled() {
+    let dataset = people();
+    let options = Options {
+        dropout: 0.3,
+        stragglers: 0.0,
+        ..buffered(30, 0)
+    };
+    let found = run(&trained(&dataset, bpr()), &dataset, options).unwrap();
+    let steps = found.rounds.iter().filter(|row| row.staleness.is_some());
+    assert!(steps.clone().count() > 1);
+    assert!(steps.clone().all(|row| row.funnel.uploaded == 30));
 }
 
 #[test]

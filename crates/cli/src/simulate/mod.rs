@@ -359,9 +359,10 @@ impl Simulate {
 pub fn or_exit<T>(result: Result<T, FolderError>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let code = match &error {
-            FolderError::Taken { .. } | FolderError::NoRun(_) | FolderError::NoRuns(_) => {
-                exit::USAGE
-            }
+            FolderError::Taken { .. }
+            | FolderError::Held(_)
+            | FolderError::NoRun(_)
+            | FolderError::NoRuns(_) => exit::USAGE,
             FolderError::Unusable { .. } => exit::DATA,
             FolderError::Disk { .. } => exit::ENVIRONMENT,
             FolderError::Parameters(_) | FolderError::Checkpoint(_) | FolderError::Rows(_) => {

@@ -119,7 +119,7 @@ impl Prepared {
 
     /// A new folder for it.
     pub fn begin(&self, path: &Path) -> anyhow::Result<Folder> {
-        let folder = or_exit(Folder::new(path))?;
+        let folder = or_exit(Folder::new(path).and_then(Folder::hold))?;
         or_exit(folder.begin(&self.record))?;
         Ok(folder)
     }
@@ -139,7 +139,7 @@ impl Prepared {
         self.tell_version(&record);
         // The files that are named after it are then those of the same run.
         self.record.began = record.began;
-        Ok(folder)
+        or_exit(folder.hold())
     }
 
     /// Runs it in this process alone.
@@ -213,7 +213,7 @@ impl Prepared {
     ) -> anyhow::Result<()> {
         if ends {
             or_exit(folder.leave(self.record.clone(), &simulation.checkpoint()))?;
-        } else if sums % self.every == 0 {
+        } else if sums.is_multiple_of(self.every) {
             or_exit(folder.save(&simulation.checkpoint()))?;
         }
         Ok(())

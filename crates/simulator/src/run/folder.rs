@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,12 @@ pub(super) const MODEL: &str = "model.safetensors";
 const REPORT: &str = "report.html";
 
 /// A folder that holds one run.
-#[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Open and locked while somebody writes here.
+    held: Option<File>,
+}
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -34,6 +38,9 @@ pub enum FolderError {
         /// What is there.
         holds: &'static str,
     },
+    /// Another process writes there.
+    #[error("{} is being written by another process: wait until it has ended, or end it", .0.display())]
+    Held(PathBuf),
     /// There is no run in it.
     #[error("{} holds no run: there is no run.json in it", .0.display())]
     NoRun(PathBuf),
@@ -88,7 +95,7 @@ impl Folder {
             }
             Err(error) => return Err(disk(error)),
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self::at(path))
     }
 
     /// A folder with a run, and what is recorded of it.
@@ -105,7 +112,7 @@ impl Folder {
             Err(error) => return Err(disk(&file, error)),
         };
         match serde_json::from_slice(&bytes) {
-            Ok(record) => Ok((Self(path.to_owned()), record)),
+            Ok(record) => Ok((Self::at(path), record)),
             Err(error) => Err(FolderError::Unusable {
                 problem: format!("it is no record of a run of this version of chorus: {error}"),
                 file,
@@ -113,9 +120,37 @@ impl Folder {
         }
     }
 
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            held: None,
+        }
+    }
+
+    /// Keeps other processes from writing here, until this is dropped.
+    ///
+    /// # Errors
+    /// When one does already.
+    pub fn hold(mut self) -> Result<Self, FolderError> {
+        let folder = File::open(&self.path).map_err(|error| disk(&self.path, error))?;
+        // Where a file system has no locks, nothing is kept.
+        if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(FolderError::Held(self.path));
+        }
+        self.held = Some(folder);
+        Ok(self)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// What a run keeps here, whether it is there yet or not.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        [RECORD, CHECKPOINT, ROUNDS, MODEL, REPORT]
+            .map(|name| self.path.join(name))
+            .into_iter()
     }
 
     /// The last checkpoint; nothing where none was reached.
@@ -123,7 +158,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be read, or was damaged.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FolderError> {
-        let file = self.0.join(CHECKPOINT);
+        let file = self.path.join(CHECKPOINT);
         let bytes = match fs::read(&file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -144,7 +179,7 @@ impl Folder {
     /// When that fails.
     pub fn begin(&self, record: &Record) -> Result<(), FolderError> {
         let text = serde_json::to_vec_pretty(record);
-        let text = text.map_err(|error| disk(&self.0.join(RECORD), error.into()))?;
+        let text = text.map_err(|error| disk(&self.path.join(RECORD), error.into()))?;
         self.write(RECORD, &text)
     }
 
@@ -176,9 +211,9 @@ impl Folder {
         self.write(MODEL, &run.parameters.to_bytes()?)?;
         self.write(REPORT, run.report().to_html().as_bytes())?;
         self.results(&record)?;
-        match fs::remove_file(self.0.join(CHECKPOINT)) {
+        match fs::remove_file(self.path.join(CHECKPOINT)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(disk(&self.0.join(CHECKPOINT), error))
+                Err(disk(&self.path.join(CHECKPOINT), error))
             }
             _ => Ok(record),
         }
@@ -195,7 +230,7 @@ impl Folder {
 
     /// Whole or not at all: what a reader finds under the name is always one of the two.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
-        let (file, beside) = (self.0.join(name), self.0.join(format!("{name}.new")));
+        let (file, beside) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let write = || {
             let mut new = File::create(&beside)?;
             new.write_all(content)?;

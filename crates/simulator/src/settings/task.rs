@@ -1,3 +1,7 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use chorus_data::Dataset;
 use chorus_model::{
     Evaluate, Features, IalsPrivateRecipe, IalsRecipe, Initial, ModelPlan, Recipe, TrainedRecipe,
@@ -9,6 +13,9 @@ use crate::{Attack, Availability, Buffer, Malice, Options, check};
 
 /// Gradient rounds where nobody says how many.
 const ROUNDS: usize = 30;
+
+/// Bytes of a trace of everybody in the largest population, with some to spare.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// The bound where noise is asked for and none is named.
 pub const DEFAULT_EPSILON: f64 = 8.0;
@@ -70,8 +77,7 @@ impl Settings {
                 let fault = |problem: String| {
                     impossible("availability", format!("{}: {problem}", path.display()))
                 };
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+                let text = text(path).map_err(fault)?;
                 Some(Availability::parse(&text).map_err(|error| fault(error.to_string()))?)
             }
         };
@@ -228,4 +234,15 @@ pub fn trained(
 /// The width of an item table for so many people: with fewer, more directions learn chance.
 pub fn width(people: usize) -> usize {
     if people < 1_000 { 32 } else { 128 }
+}
+
+/// A file that ends, and holds no more than a trace of everybody would.
+fn text(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+    match read.map_err(|error| error.to_string())? as u64 {
+        0..=MOST_BYTES => Ok(text),
+        _ => Err(format!("it has more than {MOST_BYTES} bytes")),
+    }
 }
