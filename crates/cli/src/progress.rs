@@ -140,22 +140,21 @@ pub fn check_files<'a>(
 }
 
 fn can_be_written(file: &Path) -> anyhow::Result<()> {
-    let refuse = |why: String| {
+    let refuse = |code, why: String| {
         let file = file.display();
-        exit::stop(exit::ENVIRONMENT, format!("cannot write {file}: {why}"))
+        exit::stop(code, format!("cannot write {file}: {why}"))
     };
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     if !folder.is_dir() {
-        return refuse(format!(
-            "there is no folder {}; make it first",
-            folder.display()
-        ));
+        let missing = format!("there is no folder {}; make it first", folder.display());
+        return refuse(exit::ENVIRONMENT, missing);
     }
     if file.is_dir() {
-        return refuse("it is a folder; name a file in it".to_owned());
+        let folder = "it is a folder and no plain file; name a file in it";
+        return refuse(exit::USAGE, folder.to_owned());
     }
     let tried = match (file.is_file(), file.exists()) {
         (true, _) => OpenOptions::new().append(true).open(file).map(drop),
@@ -164,7 +163,7 @@ fn can_be_written(file: &Path) -> anyhow::Result<()> {
     };
     match tried {
         Ok(()) => Ok(()),
-        Err(error) => refuse(error.to_string()),
+        Err(error) => refuse(exit::ENVIRONMENT, error.to_string()),
     }
 }
 

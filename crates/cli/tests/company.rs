@@ -11,7 +11,9 @@ use common::data;
 fn without_mpi_several_processes_are_refused() {
     let room = tempfile::tempdir().unwrap();
     data(&room.path().join("data"), 24, 30);
-    let run = ["simulate", "--data", "data", "--noise", "off"];
+    let run = [
+        "simulate", "--data", "data", "--noise", "off", "--cohort", "0.5",
+    ];
     let with = |size| common::chorus_with(room.path(), &run, &[("OMPI_COMM_WORLD_SIZE", size)]);
     with("2").with(4, &["built without MPI", "--features mpi"]);
     with("1").well();

@@ -126,7 +126,7 @@ fn what_cannot_be_reported_is_refused_with_what_to_do() {
     report(&["nowhere"]).with(2, &["nowhere holds no run", "`chorus simulate --out`"]);
     report(&["data"]).with(2, &["data holds no run"]);
     report(&["runs/off", "--out", "no/page.html"]).with(4, &["there is no folder no"]);
-    report(&["runs/off", "--out", "runs/off"]).with(4, &["cannot write runs/off", "a folder"]);
+    report(&["runs/off", "--out", "runs/off"]).with(2, &["cannot write runs/off", "a folder"]);
     let own = ["runs/off", "--out", "runs/off/run.json"];
     report(&own).with(2, &["runs/off/run.json is named twice", "destroy"]);
 

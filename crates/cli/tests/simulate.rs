@@ -362,8 +362,8 @@ fn results_that_cannot_be_written_are_refused_first() {
     refused("--scores", "data/tiny.train.rating", 2, "destroy");
     assert_eq!(fs::read(&train).unwrap(), before);
     fs::create_dir(folder.join("kept")).unwrap();
-    refused("--save-model", "kept", 4, "it is a folder");
-    refused("--report", "data", 4, "it is a folder");
+    refused("--save-model", "kept", 2, "it is a folder");
+    refused("--report", "data", 2, "it is a folder");
     refused("--json", "nowhere/x.json", 4, "there is no folder nowhere");
     // A file beside the data is not one of it.
     let beside = simulate(&["--rounds", "2", "--json", "data/figures.json"]);
