@@ -33,11 +33,6 @@ use std::process::ExitCode;
 use chorus_simulator::{Alone, Company};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// Every client of a simulation fills vectors as long as the model. The usual allocator takes each from the operating system and
-/// gives it back, which was a quarter of the time on ml-1m.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Recommendations that know people, without anyone knowing them.
 #[derive(Parser)]
 #[command(name = "chorus", version, after_help = exit::HELP)]
