@@ -242,7 +242,7 @@ fn add_all<'a>(sums: &mut [i64], stretches: impl Iterator<Item = (usize, &'a [u3
 const BATCH: usize = 1_024;
 
 /// Who draws the noise of a round.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Drawn {
     /// Every client its own share.
     EachItsShare,
